@@ -1,0 +1,62 @@
+// Package bus carries what one node of the hub tells the others: which
+// credentials have been revoked, which devices have commands waiting.
+//
+// This is the in-process bus of a hub that runs alone.
+package bus
+
+import (
+	"sync"
+
+	"armora/fleet"
+)
+
+// Bus connects the parts of a hub. The zero value is ready to use.
+type Bus struct {
+	// Revocations are credentials that no longer open any door. Who holds a
+	// connection made with one ends it.
+	Revocations Topic[Revocation]
+	// Commands are devices whose outbox has something new.
+	Commands Topic[fleet.DeviceID]
+}
+
+// Revocation ends the connections of a device: of one credential, or of all
+// when Credential is zero.
+type Revocation struct {
+	Device     fleet.DeviceID
+	Credential fleet.CredentialID
+}
+
+// Topic delivers each published value to every subscriber, in order, in the
+// publisher's goroutine: a subscriber does not block.
+// The zero value is ready to use; it is safe for concurrent use.
+type Topic[T any] struct {
+	mu   sync.RWMutex
+	next int
+	subs map[int]func(T)
+}
+
+// Subscribe calls fn for every value published from now on, until cancel.
+func (t *Topic[T]) Subscribe(fn func(T)) (cancel func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.subs == nil {
+		t.subs = make(map[int]func(T))
+	}
+	id := t.next
+	t.next++
+	t.subs[id] = fn
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.subs, id)
+	}
+}
+
+// Publish tells every subscriber and returns when all have been called.
+func (t *Topic[T]) Publish(value T) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, fn := range t.subs {
+		fn(value)
+	}
+}

@@ -1,0 +1,93 @@
+package fleet
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock is the one source of time of the hub. Nothing else calls time.Now for
+// a decision and no SQL statement calls now(), so a test steps a deadline
+// instead of waiting for it.
+type Clock interface {
+	Now() time.Time
+	// NewTimer returns a channel that receives once, d from now, and a
+	// function that stops it. Stop reports whether it was in time.
+	NewTimer(d time.Duration) (fired <-chan time.Time, stop func() bool)
+}
+
+// SystemClock reads the machine's clock.
+type SystemClock struct{}
+
+// Now implements Clock.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// NewTimer implements Clock.
+func (SystemClock) NewTimer(d time.Duration) (<-chan time.Time, func() bool) {
+	t := time.NewTimer(d)
+	return t.C, t.Stop
+}
+
+// ManualClock stands still until it is stepped. It is safe for concurrent use.
+type ManualClock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers map[*manualTimer]struct{}
+}
+
+type manualTimer struct {
+	at    time.Time
+	fired chan time.Time
+}
+
+// NewManualClock returns a clock that stands at now.
+func NewManualClock(now time.Time) *ManualClock {
+	return &ManualClock{now: now, timers: make(map[*manualTimer]struct{})}
+}
+
+// Now implements Clock.
+func (c *ManualClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// NewTimer implements Clock. A timer of no or negative duration fires at once.
+func (c *ManualClock) NewTimer(d time.Duration) (<-chan time.Time, func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &manualTimer{at: c.now.Add(d), fired: make(chan time.Time, 1)}
+	c.timers[t] = struct{}{}
+	c.fireDue()
+	return t.fired, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, waiting := c.timers[t]
+		delete(c.timers, t)
+		return waiting
+	}
+}
+
+// Advance steps the clock and fires every timer that has come due.
+func (c *ManualClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.fireDue()
+}
+
+// Waiting reports how many timers have yet to fire: a test waits for it to
+// know that the code under test has reached its deadline.
+func (c *ManualClock) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.timers)
+}
+
+func (c *ManualClock) fireDue() {
+	for t := range c.timers {
+		if !t.at.After(c.now) {
+			delete(c.timers, t)
+			t.fired <- c.now
+		}
+	}
+}

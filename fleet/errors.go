@@ -1,0 +1,45 @@
+package fleet
+
+import "errors"
+
+// Code names a failure in a way that callers may rely on. Each edge (HTTP,
+// MQTT) translates it once.
+type Code string
+
+// The codes.
+const (
+	CodeInvalid         Code = "invalid"         // the request itself is wrong
+	CodeUnauthenticated Code = "unauthenticated" // nobody, or not who they say
+	CodeForbidden       Code = "forbidden"       // somebody, but not allowed
+	CodeNotFound        Code = "not_found"
+	CodeConflict        Code = "conflict"    // somebody else was first
+	CodeUnavailable     Code = "unavailable" // a dependency is away: try again
+	CodeTooMany         Code = "too_many"    // a limit of the caller's was reached
+	CodeInternal        Code = "internal"
+)
+
+// Error is a failure with a code and a sentence for the person who caused it.
+// The sentence never holds a secret.
+type Error struct {
+	Code    Code
+	Message string
+	Err     error // the cause, for logs; never shown to the caller
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Message + ": " + e.Err.Error()
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// CodeOf returns the code of err, CodeInternal if it carries none.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}
