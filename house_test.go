@@ -1,0 +1,150 @@
+// Package armora_test holds the house to its plan: which of our packages may
+// import which, and which third-party module lives where. The plan is drawn in
+// docs/architecture.md.
+package armora_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "armora"
+
+// arrows lists, for each top-level folder, the folders that it may import. A
+// sub-package has the row of its top-level folder, and never imports it.
+var arrows = map[string][]string{
+	"fleet":   {},
+	"schema":  {"fleet"},
+	"live":    {"fleet"},
+	"bus":     {"fleet"},
+	"broker":  {"fleet"},
+	"ingest":  {"fleet", "live", "schema", "bus", "ingest"},
+	"account": {"fleet", "schema", "bus"},
+	"api":     {"fleet", "live", "schema", "bus", "account"},
+	"sim":     {"deploy", "sim"},
+	"deploy":  {},
+	"cmd":     {"fleet", "live", "schema", "bus", "broker", "ingest", "account", "api", "sim", "deploy"},
+}
+
+// inTests may be imported by the test files of any package: the simulated
+// world and the databases that tests run on.
+var inTests = []string{"sim", "schema/schematest", "schema/timescaletest", "deploy"}
+
+// homes lists, for each third-party module with a home, the folders whose code
+// (tests aside) may import it. A module that is not listed may be imported
+// from nowhere.
+var homes = map[string][]string{
+	"github.com/google/uuid":              {"fleet"},
+	"github.com/jackc/pgx/v5":             {"schema"},
+	"github.com/pressly/goose/v3":         {"schema"},
+	"github.com/mochi-mqtt/server/v2":     {"broker"},
+	"github.com/gorilla/websocket":        {"broker"},
+	"github.com/valyala/fastjson":         {"ingest"},
+	"google.golang.org/protobuf":          {"ingest", "deploy", "sim"},
+	"golang.org/x/crypto":                 {"ingest", "account"},
+	"github.com/golang-jwt/jwt/v5":        {"account"},
+	"github.com/go-jose/go-jose/v4":       {"account"},
+	"golang.org/x/sync":                   {"account", "broker", "ingest", "sim", "cmd"},
+	"golang.org/x/time":                   {"broker", "sim"},
+	"github.com/gofiber/fiber/v2":         {"api"},
+	"github.com/valyala/fasthttp":         {"api"},
+	"github.com/danielgtaylor/huma/v2":    {"api"},
+	"github.com/eclipse/paho.golang":      {"sim"},
+	"github.com/alecthomas/kong":          {"cmd"},
+	"golang.org/x/term":                   {"cmd"},
+	"golang.org/x/sys":                    {"schema", "cmd"},
+	"github.com/prometheus/client_golang": {"broker", "ingest", "schema", "account", "api", "cmd"},
+}
+
+type goPackage struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func TestArrowsAreOnThePlan(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range packages(t) {
+		from, ok := strings.CutPrefix(pkg.ImportPath, module+"/")
+		if !ok {
+			continue // the root holds this test alone
+		}
+		row, planned := arrows[top(from)]
+		if !planned {
+			t.Errorf("%s: the folder %s is not on the plan", pkg.ImportPath, top(from))
+			continue
+		}
+		for _, path := range pkg.Imports {
+			checkArrow(t, from, path, row, false)
+		}
+		for _, path := range slices.Concat(pkg.TestImports, pkg.XTestImports) {
+			checkArrow(t, from, path, row, true)
+		}
+	}
+}
+
+func checkArrow(t *testing.T, from, path string, row []string, test bool) {
+	t.Helper()
+	to, ours := strings.CutPrefix(path, module+"/")
+	switch {
+	case !ours:
+		if !test {
+			checkHome(t, from, path)
+		}
+	case to == from:
+	case test && slices.ContainsFunc(inTests, func(p string) bool { return to == p || strings.HasPrefix(to, p+"/") }):
+	case test && strings.HasPrefix(to, top(from)+"/"):
+	case from != top(from) && to == top(from):
+		t.Errorf("%s imports its parent %s", from, to)
+	case !slices.Contains(row, top(to)):
+		t.Errorf("%s imports %s: that arrow is not on the plan", from, to)
+	}
+}
+
+func checkHome(t *testing.T, from, path string) {
+	t.Helper()
+	if domain, _, _ := strings.Cut(path, "/"); !strings.Contains(domain, ".") {
+		return // the standard library
+	}
+	for mod, folders := range homes {
+		if path == mod || strings.HasPrefix(path, mod+"/") {
+			if !slices.Contains(folders, top(from)) {
+				t.Errorf("%s imports %s, whose home is %s", from, path, strings.Join(folders, ", "))
+			}
+			return
+		}
+	}
+	t.Errorf("%s imports %s: that module has no home on the plan", from, path)
+}
+
+func top(path string) string {
+	folder, _, _ := strings.Cut(path, "/")
+	return folder
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %s", exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var all []goPackage
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var pkg goPackage
+		if err := decoder.Decode(&pkg); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, pkg)
+	}
+}
