@@ -38,11 +38,9 @@ func (r *Reader) record(read func() error) {
 
 // Property reads the current member's value into p if its name is one of those
 // that loosely specified formats, ThingsBoard telemetry and GeoJSON properties
-// among them, use for a measurement:
+// among them, use for a time or a measurement:
 //
 //	time          t, ts, time, timestamp, datetime: RFC 3339, or Unix seconds or milliseconds
-//	latitude      latitude, lat: degrees
-//	longitude     longitude, lon, lng: degrees
 //	accuracy      accuracy, acc, horizontal_accuracy: metres
 //	speed         speed, spd: m/s
 //	heading       heading, hdg, bearing, course, direction: degrees
@@ -51,7 +49,7 @@ func (r *Reader) record(read func() error) {
 //	mock          mock
 //
 // Names are matched exactly. Null is as good as absent. Other members are
-// passed over.
+// passed over. A time that is none is an error.
 func (r *Reader) Property(p *fleet.Point) {
 	if r.Next() == Null {
 		r.Skip()
@@ -60,10 +58,6 @@ func (r *Reader) Property(p *fleet.Point) {
 	switch string(r.Name()) {
 	case "t", "ts", "time", "timestamp", "datetime":
 		p.Fix = r.Time(string(r.Name()), report.SecondsOrMillis)
-	case "latitude", "lat":
-		p.Lat = r.Float("latitude")
-	case "longitude", "lon", "lng":
-		p.Lon = r.Float("longitude")
 	case "accuracy", "acc", "horizontal_accuracy":
 		p.Accuracy = report.Accuracy(r.Optional())
 	case "speed", "spd":

@@ -36,8 +36,9 @@ func New(format fleet.Format) fleet.Point {
 	return p
 }
 
-// HasPosition reports whether p has both coordinates.
-func HasPosition(p *fleet.Point) bool { return !math.IsNaN(p.Lat) && !math.IsNaN(p.Lon) }
+// Unlocated reports whether p has neither coordinate: whoever reported it did
+// not mean to tell a position. One without the other is for Check to refuse.
+func Unlocated(p *fleet.Point) bool { return math.IsNaN(p.Lat) && math.IsNaN(p.Lon) }
 
 // HasTime reports whether p has told its fix time.
 func HasTime(p *fleet.Point) bool { return p.Fix != unset }
