@@ -88,4 +88,3 @@ func read(r *jsonread.Reader, add func(*feature) error) error {
 	}
 	return fmt.Errorf("type %q is neither a Feature nor a FeatureCollection with features", top.kind)
 }
-

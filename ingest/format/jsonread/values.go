@@ -102,8 +102,10 @@ func moment(raw jsontext.Value, unit report.Unit) (fleet.Millis, bool) {
 func number(raw jsontext.Value) (float64, bool) {
 	switch raw.Kind() {
 	case Number:
-		v, err := strconv.ParseFloat(string(raw), 64) // the tokenizer has checked its grammar
-		return v, err == nil
+		// The tokenizer has checked its grammar; what is left is its size.
+		if v, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			return v, true
+		}
 	case String:
 		return report.ParseNumber(raw[1 : len(raw)-1])
 	}
