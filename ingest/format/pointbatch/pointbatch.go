@@ -49,9 +49,9 @@ func Parse(dst []fleet.Point, payload []byte) ([]fleet.Point, error) {
 	had := len(dst)
 	var sent fleet.Millis
 	for b := payload; len(b) > 0; {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return dst[:had], malformed(n)
+		num, typ, n, err := tag(b)
+		if err != nil {
+			return dst[:had], err
 		}
 		b = b[n:]
 		switch {
@@ -95,9 +95,9 @@ func Parse(dst []fleet.Point, payload []byte) ([]fleet.Point, error) {
 // field of another wire type is unknown to the schema and passed over.
 func point(p *fleet.Point, b []byte) error {
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return malformed(n)
+		num, typ, n, err := tag(b)
+		if err != nil {
+			return err
 		}
 		b = b[n:]
 		if typ != protowire.VarintType {
@@ -115,6 +115,19 @@ func point(p *fleet.Point, b []byte) error {
 		set(p, num, v)
 	}
 	return report.Check(p, &keys)
+}
+
+// tag reads the tag at the start of b, n bytes long. Like the generated code,
+// and unlike protowire, it refuses the field numbers beyond the valid ones.
+func tag(b []byte) (num protowire.Number, typ protowire.Type, n int, err error) {
+	num, typ, n = protowire.ConsumeTag(b)
+	if n < 0 {
+		return 0, 0, 0, malformed(n)
+	}
+	if num > protowire.MaxValidNumber {
+		return 0, 0, 0, fmt.Errorf("malformed protobuf: field number %d", num)
+	}
+	return num, typ, n, nil
 }
 
 // set scales one field to the units of a point. Like the generated code, it
