@@ -1,0 +1,193 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"armora/fleet"
+)
+
+// Options tune a DB. The zero value is good for production.
+type Options struct {
+	MaxConns int32                 // 0: 10, or pool_max_conns of the DSN
+	Keep     Keep                  // zero: DefaultKeep
+	Log      *slog.Logger          // nil: discarded
+	Metrics  prometheus.Registerer // nil: not registered
+}
+
+// DB is a pool of connections to one PostgreSQL database, with or without
+// TimescaleDB. It is safe for concurrent use.
+type DB struct {
+	pool      *pgxpool.Pool
+	keep      Keep
+	log       *slog.Logger
+	metrics   *metrics
+	timescale bool
+}
+
+// Open connects to the database of dsn (a URL or key=value pairs). It neither
+// migrates nor writes. Every connection has synchronous_commit on, whatever the
+// server's default: an acknowledged point is on disk.
+func Open(ctx context.Context, dsn string, opt Options) (*DB, error) {
+	config, err := poolConfig(dsn, opt)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := &DB{pool: pool, keep: opt.Keep.orDefault(), log: opt.Log, metrics: newMetrics(opt.Metrics, pool)}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	if db.timescale, err = detectTimescale(ctx, pool); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open database %s: %w", describe(config.ConnConfig), translate("database", err))
+	}
+	return db, nil
+}
+
+func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil { // pgx masks the password in this error
+		return nil, &fleet.Error{Code: fleet.CodeInvalid, Message: "the database's address cannot be read; " +
+			"it looks like postgres://user:password@host:5432/name", Err: err}
+	}
+	switch {
+	case opt.MaxConns > 0:
+		config.MaxConns = opt.MaxConns
+	case !strings.Contains(dsn, "pool_max_conns"):
+		config.MaxConns = 10
+	}
+	params := config.ConnConfig.RuntimeParams
+	params["synchronous_commit"] = "on"
+	params["timezone"] = "UTC"
+	if params["application_name"] == "" {
+		params["application_name"] = "armora"
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	return config, nil
+}
+
+// describe names a database for a person, without its password.
+func describe(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("%q at %s as %s", c.Database, c.Host, c.User)
+}
+
+// detectTimescale reports what points is, or is going to be: once it has been
+// migrated as a plain table it stays one, even if the extension comes later.
+func detectTimescale(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
+	var extension, plain bool
+	err := pool.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb'),
+		       coalesce((SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass('points')), false)`).
+		Scan(&extension, &plain)
+	return extension && !plain, err
+}
+
+// Close ends every connection and waits for those in use. It may be called
+// more than once.
+func (db *DB) Close() {
+	db.pool.Close()
+	db.metrics.unregister()
+}
+
+// Pool is the pool of connections, for what needs one itself (River, leader
+// locks). SQL statements stay in this package.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Timescale reports whether points is a TimescaleDB hypertable, or will be
+// once the database is migrated.
+func (db *DB) Timescale() bool { return db.timescale }
+
+// Ready reports why the database cannot be used now; nil if it can. A migration
+// that is missing is a reason.
+func (db *DB) Ready(ctx context.Context) error {
+	current, err := db.version(ctx)
+	if err != nil {
+		return err
+	}
+	return compareVersions(current, latestVersion())
+}
+
+// Durability names each setting that lets a committed transaction be lost, as
+// "name=value"; none on a durable server.
+func (db *DB) Durability(ctx context.Context) ([]string, error) {
+	// synchronous_commit is set to on by Open, so the server's default does not
+	// matter; a role or a proxy that overrides it does.
+	rows, err := db.pool.Query(ctx, `
+		SELECT name || '=' || setting FROM pg_settings
+		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+		ORDER BY name`)
+	if err != nil {
+		return nil, translate("settings", err)
+	}
+	off, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return off, translate("settings", err)
+}
+
+// exec runs a statement that must touch at least one row; none is CodeNotFound.
+func (db *DB) exec(ctx context.Context, noun, sql string, args ...any) error {
+	tag, err := db.pool.Exec(ctx, sql, args...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = pgx.ErrNoRows
+	}
+	return translate(noun, err)
+}
+
+// one reads the one row that sql selects; none is CodeNotFound.
+func one[T any](ctx context.Context, db *DB, noun string, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	rows, err := db.pool.Query(ctx, sql, args...)
+	if err != nil {
+		var zero T
+		return zero, translate(noun, err)
+	}
+	value, err := pgx.CollectExactlyOneRow(rows, scan)
+	return value, translate(noun, err)
+}
+
+// all reads every row that sql selects.
+func all[T any](ctx context.Context, db *DB, noun string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	rows, err := db.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, translate(noun, err)
+	}
+	values, err := pgx.CollectRows(rows, scan)
+	return values, translate(noun, err)
+}
+
+// sqlState returns the SQLSTATE of err, "" if the server did not answer one.
+func sqlState(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// null maps a zero time to NULL.
+func null(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// orZero maps NULL to the zero time, anything else to UTC.
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,145 @@
+package schema
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Devices are the phones and trackers of the fleet.
+type Devices struct{ DB *DB }
+
+// DeviceLogin is what it takes to decide whether a login is a device's.
+type DeviceLogin struct {
+	// Identity of the device, without the credential that proves it: Credential
+	// and Expires are the authenticator's to fill.
+	Identity fleet.Identity
+	// Credentials that were not revoked. Whether one has expired is for the
+	// caller's clock to say.
+	Credentials []StoredCredential
+}
+
+// StoredCredential is a credential with the hash that proves it.
+type StoredCredential struct {
+	fleet.Credential
+	Hash []byte // keyed hash of a secret, or SHA-256 of a certificate
+}
+
+const deviceColumns = `id, kind, name, format, external, gateway, driver, vehicle, created`
+
+func scanDevice(row pgx.CollectableRow) (d fleet.Device, err error) {
+	err = row.Scan(&d.ID, &d.Kind, &d.Name, &d.Format, &d.External, &d.Gateway, &d.Driver, &d.Vehicle, &d.Created)
+	d.Created = d.Created.UTC()
+	return d, err
+}
+
+// Create adds a device. A known id, or an external name that another device of
+// the same format (or gateway) has, is CodeConflict.
+func (t Devices) Create(ctx context.Context, d fleet.Device) error {
+	return t.DB.exec(ctx, "device", `
+		INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		d.ID, d.Kind, d.Name, int16(d.Format), d.External, d.Gateway, d.Driver, d.Vehicle, d.Created)
+}
+
+// Get returns one device.
+func (t Devices) Get(ctx context.Context, id fleet.DeviceID) (fleet.Device, error) {
+	return one(ctx, t.DB, "device", scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE id = $1`, id)
+}
+
+// List returns up to limit devices with ids after the given one, in order of
+// id. The zero id starts at the first.
+func (t Devices) List(ctx context.Context, after fleet.DeviceID, limit int) ([]fleet.Device, error) {
+	return all(ctx, t.DB, "device", scanDevice, `
+		SELECT `+deviceColumns+` FROM devices WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2`, after, limit)
+}
+
+// Login returns what it takes to check a login of the device.
+func (t Devices) Login(ctx context.Context, id fleet.DeviceID) (DeviceLogin, error) {
+	// A car's driver speaks through the tracker that is fixed to the car.
+	scan := func(row pgx.CollectableRow) (i fleet.Identity, err error) {
+		err = row.Scan(&i.Device, &i.Kind, &i.Format, &i.External, &i.Driver, &i.Vehicle)
+		return i, err
+	}
+	identity, err := one(ctx, t.DB, "device", scan, `
+		SELECT d.id, d.kind, d.format, d.external, coalesce(d.driver, v.driver), d.vehicle
+		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle
+		WHERE d.id = $1`, id)
+	if err != nil {
+		return DeviceLogin{}, err
+	}
+	if identity.Children, err = t.children(ctx, id); err != nil {
+		return DeviceLogin{}, err
+	}
+	credentials, err := all(ctx, t.DB, "credential", scanCredential, `
+		SELECT `+credentialColumns+` FROM credentials WHERE device = $1 AND revoked IS NULL ORDER BY created, id`, id)
+	return DeviceLogin{Identity: identity, Credentials: credentials}, err
+}
+
+// LoginByHash is Login for the device that has an unrevoked credential with
+// this hash: for clients that show a token or a certificate and no name.
+func (t Devices) LoginByHash(ctx context.Context, hash []byte) (DeviceLogin, error) {
+	id, err := one(ctx, t.DB, "credential", pgx.RowTo[fleet.DeviceID],
+		`SELECT device FROM credentials WHERE hash = $1 AND revoked IS NULL`, hash)
+	if err != nil {
+		return DeviceLogin{}, err
+	}
+	return t.Login(ctx, id)
+}
+
+// children are the devices that a gateway may speak for; nil if none.
+func (t Devices) children(ctx context.Context, gateway fleet.DeviceID) (map[string]fleet.DeviceID, error) {
+	rows, err := t.DB.pool.Query(ctx, `SELECT external, id FROM devices WHERE gateway = $1 AND external <> ''`, gateway)
+	if err != nil {
+		return nil, translate("device", err)
+	}
+	var children map[string]fleet.DeviceID
+	var name string
+	var id fleet.DeviceID
+	_, err = pgx.ForEachRow(rows, []any{&name, &id}, func() error {
+		if children == nil {
+			children = make(map[string]fleet.DeviceID)
+		}
+		children[name] = id
+		return nil
+	})
+	return children, translate("device", err)
+}
+
+// SetStatus records what a device said about itself, unless something newer is
+// known already.
+func (t Devices) SetStatus(ctx context.Context, s fleet.Status) error {
+	_, err := t.DB.pool.Exec(ctx, `
+		INSERT INTO device_status (device, online, battery, app, received) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (device) DO UPDATE
+		SET online = excluded.online, battery = excluded.battery, app = excluded.app, received = excluded.received
+		WHERE device_status.received <= excluded.received`,
+		s.Device, s.Online, known(s.Battery), text(s.App), s.Received)
+	return translate("device's status", err)
+}
+
+// Status returns the last that a device said about itself.
+func (t Devices) Status(ctx context.Context, id fleet.DeviceID) (fleet.Status, error) {
+	scan := func(row pgx.CollectableRow) (s fleet.Status, err error) {
+		var battery *float32
+		err = row.Scan(&s.Device, &s.Online, &battery, &s.App, &s.Received)
+		s.Battery, s.Received = orUnknown(battery), s.Received.UTC()
+		return s, err
+	}
+	return one(ctx, t.DB, "device's status", scan,
+		`SELECT device, online, battery, app, received FROM device_status WHERE device = $1`, id)
+}
+
+// SetPayloadKey keeps the sealed key with which the device encrypts payloads;
+// nil forgets it.
+func (t Devices) SetPayloadKey(ctx context.Context, id fleet.DeviceID, sealed []byte) error {
+	return t.DB.exec(ctx, "device", `UPDATE devices SET payload_key = $2::bytea WHERE id = $1`, id, sealed)
+}
+
+// PayloadKey returns the sealed key with which the device encrypts payloads;
+// CodeNotFound if it has none.
+func (t Devices) PayloadKey(ctx context.Context, id fleet.DeviceID) ([]byte, error) {
+	return one(ctx, t.DB, "payload key", pgx.RowTo[[]byte],
+		`SELECT payload_key FROM devices WHERE id = $1 AND payload_key IS NOT NULL`, id)
+}

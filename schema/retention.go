@@ -1,0 +1,143 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Retain deletes what has been kept long enough. Points leave by whole days,
+// once the last fix of the day is old enough; those of phones by row. Each rule
+// stands alone: one that fails does not keep the others from running.
+func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
+	keep := m.DB.keep
+	rules := []struct {
+		what string
+		run  func(context.Context) error
+	}{
+		{"points of phones", func(ctx context.Context) error { return m.forgetPhones(ctx, now.Add(-keep.Phone)) }},
+		{"points", func(ctx context.Context) error { return m.forgetPoints(ctx, now.Add(-keep.Points)) }},
+		{"far times", m.forget(`DELETE FROM points_far WHERE fix < $1`, now.Add(-keep.Points))},
+		{"quarantine", func(ctx context.Context) error { return m.dropDays(ctx, quarantineDays, now.Add(-keep.Quarantine)) }},
+		{"rollups", func(ctx context.Context) error { return m.forgetRollups(ctx, now.Add(-keep.Rollups)) }},
+		{"commands", m.forget(`DELETE FROM commands WHERE expires < $1`, now.Add(-keep.Messages))},
+		{"dead letters", m.forget(`DELETE FROM dead_letters WHERE received < $1`, now.Add(-keep.Messages))},
+	}
+	var failed []error
+	for _, rule := range rules {
+		if err := rule.run(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("retention of %s: %w", rule.what, translate("partition", err)))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (m Maintenance) forget(sql string, before time.Time) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := m.DB.pool.Exec(ctx, sql, before)
+		return err
+	}
+}
+
+// phonesAtOnce bounds one statement of forgetPhones, and with it how long its
+// locks are held.
+const phonesAtOnce = 100
+
+// forgetPhones deletes by (device, fix), the unique index: the planner would
+// rather scan every partition, were it told of all devices at once.
+func (m Maintenance) forgetPhones(ctx context.Context, before time.Time) error {
+	rows, err := m.DB.pool.Query(ctx, `SELECT number FROM devices WHERE kind = 'phone' ORDER BY number`)
+	if err != nil {
+		return err
+	}
+	phones, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return err
+	}
+	for len(phones) > 0 {
+		some := phones[:min(len(phones), phonesAtOnce)]
+		phones = phones[len(some):]
+		if _, err := m.DB.pool.Exec(ctx, `DELETE FROM points WHERE device = ANY($1::integer[]) AND fix < $2`, some, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetPoints drops the days that ended before the given time. On TimescaleDB
+// its own retention policy does, which Migrate keeps in step with Keep.Points;
+// it goes by the server's clock.
+func (m Maintenance) forgetPoints(ctx context.Context, before time.Time) error {
+	if !m.DB.timescale {
+		return m.dropDays(ctx, pointDays, before)
+	}
+	var job int32
+	err := m.DB.pool.QueryRow(ctx, `
+		SELECT job_id FROM timescaledb_information.jobs
+		WHERE proc_name = 'policy_retention' AND hypertable_name = 'points'`).Scan(&job)
+	if err != nil {
+		return err
+	}
+	_, err = m.DB.pool.Exec(ctx, `CALL run_job($1)`, job)
+	return err
+}
+
+// dropDays drops the partitions that ended before the given time, and deletes
+// from the default partition what no day was ever made for.
+func (m Maintenance) dropDays(ctx context.Context, p partitioned, before time.Time) error {
+	days, err := m.days(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, day := range days {
+		if day.AddDate(0, 0, 1).After(before) {
+			break
+		}
+		err := pgx.BeginFunc(ctx, m.DB.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `DROP TABLE `+p.name(day))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return m.forget(`DELETE FROM `+p.table+`_default WHERE `+p.column+` < $1`, before)(ctx)
+}
+
+func (m Maintenance) forgetRollups(ctx context.Context, before time.Time) error {
+	if m.DB.timescale {
+		_, err := m.DB.pool.Exec(ctx, `SELECT drop_chunks('points_rollup', $1::timestamptz)`, before)
+		return err
+	}
+	return m.forget(`DELETE FROM points_rollup WHERE hour < $1`, before)(ctx)
+}
+
+// syncPolicies makes TimescaleDB's own retention of points that of keep.
+func (db *DB) syncPolicies(ctx context.Context) error {
+	if !db.timescale {
+		return nil
+	}
+	seconds := db.keep.Points.Seconds()
+	var same bool
+	err := db.pool.QueryRow(ctx, `
+		SELECT coalesce(bool_or((config ->> 'drop_after')::interval = make_interval(secs => $1)), false)
+		FROM timescaledb_information.jobs
+		WHERE proc_name = 'policy_retention' AND hypertable_name = 'points'`, seconds).Scan(&same)
+	if err != nil || same {
+		return translate("retention policy", err)
+	}
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT remove_retention_policy('points', if_exists => true)`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `SELECT add_retention_policy('points', drop_after => make_interval(secs => $1))`, seconds)
+		return err
+	})
+	return translate("retention policy", err)
+}
