@@ -13,6 +13,7 @@
 package geojson
 
 import (
+	"errors"
 	"fmt"
 
 	"armora/fleet"
@@ -60,7 +61,7 @@ func read(r *jsonread.Reader, add func(*feature) error) error {
 			continue
 		}
 		if r.Next() != jsonread.Array {
-			return fmt.Errorf("features is not an array")
+			return errors.New("features is not an array")
 		}
 		collected = true
 		r.Each(func() error {
