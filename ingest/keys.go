@@ -1,0 +1,165 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"armora/fleet"
+)
+
+// PayloadKeys gives the key with which a device seals what it sends.
+type PayloadKeys interface {
+	// PayloadKey returns CodeNotFound for a device that has none.
+	PayloadKey(ctx context.Context, device fleet.DeviceID) ([]byte, error)
+}
+
+// errKeyWanted says that a message can't be opened before its device's key has
+// been asked for.
+var errKeyWanted = errors.New("payload key wanted")
+
+// How long a key is believed, and for how long one that does not fit is. A
+// device that sends what no key opens makes at most one query in a keyRetry.
+const (
+	keyLife  = time.Minute
+	keyRetry = 10 * time.Second
+)
+
+// keyring remembers payload keys, for devices up to the size of the fleet.
+// Asking for a key may block, so messages that need it are parked meanwhile: how
+// many is the broker's to limit, as with the queue.
+type keyring struct {
+	source  PayloadKeys
+	clock   fleet.Clock
+	log     *slog.Logger
+	again   func(*Message, *receipt) // takes a parked message in once more
+	queue   *queue                   // held while messages are parked
+	timeout time.Duration
+
+	mu     sync.Mutex
+	keys   map[fleet.DeviceID]payloadKey
+	parked []parked
+	wake   chan struct{}
+}
+
+type payloadKey struct {
+	key   []byte // nil: the device has none
+	asked time.Time
+}
+
+type parked struct {
+	message Message
+	receipt *receipt
+}
+
+// open calls do with the key of the message's sender. It returns errKeyWanted
+// when the key is not known, or does not fit and may have been changed.
+func (k *keyring) open(m *Message, do func(key []byte) error) error {
+	k.mu.Lock()
+	known, found := k.keys[m.From.Device]
+	k.mu.Unlock()
+	age := k.clock.Now().Sub(known.asked)
+	if !found || age > keyLife {
+		return errKeyWanted
+	}
+	err := errors.New("the message is encrypted, and the device has no payload key")
+	if known.key != nil {
+		err = do(known.key)
+	}
+	if err != nil && age > keyRetry {
+		return errKeyWanted
+	}
+	return err
+}
+
+// park keeps a message until the key of its sender has been asked for.
+func (k *keyring) park(m Message, r *receipt) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.queue.hold() {
+		r.drop()
+		return
+	}
+	k.parked = append(k.parked, parked{m, r})
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run asks for keys until ctx is done.
+func (k *keyring) run(ctx context.Context) {
+	for {
+		for _, waiting := range k.unpark() {
+			if k.ask(ctx, waiting.message.From.Device) == nil {
+				k.again(&waiting.message, waiting.receipt)
+			} else {
+				waiting.receipt.drop()
+			}
+			k.queue.unhold()
+		}
+		select {
+		case <-k.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close drops what is parked, once the queue is closed and run has returned.
+func (k *keyring) close() {
+	for _, waiting := range k.unpark() {
+		waiting.receipt.drop()
+		k.queue.unhold()
+	}
+}
+
+func (k *keyring) unpark() []parked {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	waiting := k.parked
+	k.parked = nil
+	return waiting
+}
+
+// ask asks for a key, unless that was done a moment ago, until there is an
+// answer. It fails only when ctx is done.
+func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
+	k.mu.Lock()
+	known, found := k.keys[device]
+	k.mu.Unlock()
+	if found && k.clock.Now().Sub(known.asked) <= keyRetry {
+		return nil
+	}
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		bounded, cancel := context.WithTimeout(ctx, k.timeout)
+		key, err := k.source.PayloadKey(bounded, device)
+		cancel()
+		if err == nil || fleet.CodeOf(err) == fleet.CodeNotFound {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.keys[device] = payloadKey{key: key, asked: k.clock.Now()}
+			return nil
+		}
+		if ctx.Err() == nil {
+			k.log.Warn("payload key not available, trying again", "device", device, "in", pause, "err", err)
+		}
+		if err := wait(ctx, k.clock, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns nil after d, or ctx's error when that is done before.
+func wait(ctx context.Context, clock fleet.Clock, d time.Duration) error {
+	fired, stop := clock.NewTimer(d)
+	defer stop()
+	select {
+	case <-fired:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
