@@ -22,12 +22,13 @@ const (
 	rfcPoint   = `{"type": "Point", "coordinates": [100.0, 0.0]}`
 	rfcFeature = `{"type": "Feature", "geometry": {"type": "Point", "coordinates": [102.0, 0.5]}, "properties": {"prop0": "value0"}}`
 	rfcMixed   = `{"type": "FeatureCollection", "features": [` + rfcFeature + `, {"type": "Feature", "geometry": {"type": "LineString",
-		"coordinates": [[102.0, 0.0], [103.0, 1.0], [104.0, 0.0], [105.0, 1.0]]}, "properties": {"prop0": "value0", "prop1": 0.0}}]}`
+		"coordinates": [[102.0, 0.0], [103.0, 1.0], [104.0, 0.0], [105.0, 1.0]]}, "properties": {"prop0": "value0", "prop1": 0.0}}, {"type": "Feature", "geometry": {"type": "Polygon", "coordinates":
+		[[[100.0, 0.0], [101.0, 0.0], [101.0, 1.0], [100.0, 1.0], [100.0, 0.0]]]}, "properties": {"prop0": "value0", "prop1": {"this": "that"}}}]}`
 )
 
-// What the Overland app puts in its locations, from
-// https://github.com/aaronpk/Overland-iOS#api.
-const overland = `{"type": "Feature", "geometry": {"type": "Point", "coordinates": [-122.030581, 37.331800]},
+// A Feature with the properties that apps which record locations give it; no
+// standard names them.
+const recorded = `{"type": "Feature", "geometry": {"type": "Point", "coordinates": [-122.030581, 37.331800]},
 	"properties": {"timestamp": "2015-10-01T08:00:00-07:00", "altitude": 0, "speed": 4, "horizontal_accuracy": 30,
 	"vertical_accuracy": -1, "motion": ["driving","stationary"], "pauses": false, "activity": "other_navigation",
 	"battery_state": "charging", "battery_level": 0.89, "wifi": ""}}`
@@ -51,7 +52,7 @@ func TestParse(t *testing.T) {
 	bare := point(received, 51.5, -0.125)
 	formattest.Run(t, parse, []formattest.Case{
 		{Name: "RFC 7946 feature", In: rfcFeature, Want: []fleet.Point{point(received, 0.5, 102)}},
-		{Name: "overland", In: overland, Want: []fleet.Point{full}},
+		{Name: "recorded", In: recorded, Want: []fleet.Point{full}},
 		{Name: "altitude and time", In: feature(`{"coordinates":[-0.125,51.5,18.25,7],"type":"Point","bbox":[1]}`,
 			`{"time":"2024-05-01T09:30:00Z","heading":271,"altitude":5}`), Want: []fleet.Point{high}},
 		{Name: "type last", In: `{"properties":{"t":1714555800},"id":7,"geometry":` + at + `,"bbox":[1,2,3,4],"type":"Feature"}`,
@@ -59,7 +60,7 @@ func TestParse(t *testing.T) {
 		{Name: "milliseconds", In: feature(at, `{"timestamp":1714555800123}`), Want: []fleet.Point{point(1714555800123, 51.5, -0.125)}},
 		{Name: "coordinates are not in the properties", In: feature(at, `{"lat":1,"latitude":"x","lon":2}`), Want: []fleet.Point{bare}},
 		{Name: "no properties", In: feature(at, `null`), Want: []fleet.Point{bare}},
-		{Name: "collection", In: `{"features":[` + overland + `,` + feature(`null`, `{}`) + `,` + rfcFeature + `],"type":"FeatureCollection"}`,
+		{Name: "collection", In: `{"features":[` + recorded + `,` + feature(`null`, `{}`) + `,` + rfcFeature + `],"type":"FeatureCollection"}`,
 			Want: []fleet.Point{full, point(received, 0.5, 102)}},
 		{Name: "bad measurements are unknown", In: feature(at, `{"speed":"x","heading":9999,"battery":101,"acc":[1],"alt":null,"mock":0}`), Want: []fleet.Point{bare}},
 		{Name: "unlocated", In: feature(`null`, `{}`), NoPosition: true},
@@ -77,14 +78,14 @@ func TestParse(t *testing.T) {
 		{Name: "features is an object", In: `{"type":"FeatureCollection","features":{}}`, Err: []string{"features is not an array"}},
 		{Name: "not a feature inside", In: `{"type":"FeatureCollection","features":[` + rfcPoint + `]}`, Err: []string{"record 0", `type "Point" is not Feature`}},
 		{Name: "long type", In: `{"type":"` + strings.Repeat("x", 900) + `"}`, Err: []string{"…"}},
-		{Name: "cut short", In: overland[:90], Err: []string{"invalid JSON"}},
+		{Name: "cut short", In: recorded[:90], Err: []string{"invalid JSON"}},
 		{Name: "too many", In: `{"type":"FeatureCollection","features":[` + strings.Repeat(rfcFeature+",", report.MaxPoints) + rfcFeature + `]}`,
 			Err: []string{"more than 10000"}},
 	})
 }
 
 func FuzzParse(f *testing.F) {
-	formattest.Fuzz(f, parse, rfcPoint, rfcFeature, rfcMixed, overland, `{"type":"FeatureCollection","features":[`+overland+`]}`)
+	formattest.Fuzz(f, parse, rfcPoint, rfcFeature, rfcMixed, recorded, `{"type":"FeatureCollection","features":[`+recorded+`]}`)
 }
 
-func BenchmarkParse(b *testing.B) { formattest.Bench(b, parse, []byte(overland)) }
+func BenchmarkParse(b *testing.B) { formattest.Bench(b, parse, []byte(recorded)) }
