@@ -10,12 +10,13 @@ package schematest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,9 +32,8 @@ const startPatience = 2 * time.Minute
 // server is where this test binary makes its databases.
 type server struct {
 	dsn      func(database string) string
-	template string       // a migrated database to copy
-	made     atomic.Int64 // databases, to name them
-	lifeline *os.File     // its closing, by the end of this process, ends the server
+	template string   // a migrated database to copy; "" on a server that is not ours, to leave nothing there
+	lifeline *os.File // its closing, by the end of this process, ends the server
 }
 
 // plain is started by the first test that needs it.
@@ -58,7 +58,14 @@ func PlainDSN(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("start PostgreSQL for tests: %v", err)
 	}
-	return s.database(t, s.template)
+	if s.template != "" {
+		return s.database(t, s.template)
+	}
+	dsn := s.database(t, "template0")
+	if err := migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
 }
 
 // EmptyDSN is a database on plain PostgreSQL that was not migrated.
@@ -74,7 +81,7 @@ func EmptyDSN(t testing.TB) string {
 // database makes a database for the test from a template.
 func (s *server) database(t testing.TB, template string) string {
 	t.Helper()
-	name := fmt.Sprintf("armora_test_%d_%d", os.Getpid(), s.made.Add(1))
+	name := newName()
 	if err := s.run(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
 		t.Fatalf("make the test's database: %v", err)
 	}
@@ -87,6 +94,9 @@ func (s *server) database(t testing.TB, template string) string {
 	})
 	return s.dsn(name)
 }
+
+// newName is a database's: no other test binary on the server has it.
+func newName() string { return "armora_test_" + strings.ToLower(rand.Text()) }
 
 // run runs one statement on a connection of its own: no pool outlives a test.
 func (s *server) run(ctx context.Context, sql string) error {
@@ -104,31 +114,40 @@ func (s *server) run(ctx context.Context, sql string) error {
 func startPlain() (*server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
-	s := &server{template: fmt.Sprintf("armora_test_%d_template", os.Getpid())}
-	dsn := os.Getenv("ARMORA_TEST_POSTGRES_DSN")
-	if dsn == "" {
-		var err error
-		if dsn, s.lifeline, err = startPrivate(ctx); err != nil {
-			return nil, err
-		}
+	if dsn := os.Getenv("ARMORA_TEST_POSTGRES_DSN"); dsn != "" {
+		return newServer(dsn)
 	}
+	dsn, lifeline, err := startPrivate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newServer(dsn)
+	if err != nil {
+		return nil, err
+	}
+	s.lifeline, s.template = lifeline, newName()
+	if err := s.run(ctx, `CREATE DATABASE `+s.template+` TEMPLATE template0`); err != nil {
+		return nil, err
+	}
+	return s, migrate(ctx, s.dsn(s.template))
+}
+
+// newServer is the server of a database's address.
+func newServer(dsn string) (*server, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
-	s.dsn = func(database string) string { return withDatabase(config, database) }
-	if err := s.run(ctx, `DROP DATABASE IF EXISTS `+s.template+` WITH (FORCE)`); err != nil {
-		return nil, err
-	}
-	if err := s.run(ctx, `CREATE DATABASE `+s.template+` TEMPLATE template0`); err != nil {
-		return nil, err
-	}
-	db, err := schema.Open(ctx, s.dsn(s.template), schema.Options{MaxConns: 2})
+	return &server{dsn: func(database string) string { return withDatabase(config, database) }}, nil
+}
+
+func migrate(ctx context.Context, dsn string) error {
+	db, err := schema.Open(ctx, dsn, schema.Options{MaxConns: 2})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer db.Close()
-	return s, db.Migrate(ctx)
+	return db.Migrate(ctx)
 }
 
 // withDatabase is the address of another database on the same server.
