@@ -44,7 +44,7 @@ func newDevice(t testing.TB, db *schema.DB, kind fleet.DeviceKind) fleet.DeviceI
 
 // newPoint is a point with every measurement known and storable without loss.
 func newPoint(device fleet.DeviceID, fix time.Time, lat, lon float64) fleet.Point {
-	p := fleet.NewPoint(fleet.MillisOf(fix), lat, lon)
+	p := fleet.NewPoint(fleet.MillisOf(fix), float64(fleet.E7(lat))/1e7, float64(fleet.E7(lon))/1e7)
 	p.Device, p.Sent, p.Received = device, p.Fix+500, p.Fix+1500
 	p.Accuracy, p.Speed, p.Heading, p.Altitude, p.Battery = 4.5, 13.25, 271.5, 35.2, 0.875
 	p.Format = fleet.FormatProtobuf

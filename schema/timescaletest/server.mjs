@@ -138,7 +138,8 @@ let snapshot = null;
 
 async function open() {
   const db = await PGlite.create({ extensions, ...(snapshot && { loadDataDir: snapshot }) });
-  if (!snapshot) await db.exec('CREATE EXTENSION timescaledb');
+  // A copy knows its extension, but nothing preloads the library as a server would.
+  await db.exec(snapshot ? "LOAD '$libdir/timescaledb'" : 'CREATE EXTENSION timescaledb');
   await db.exec('SET client_min_messages = warning');
   const backend = new Backend(db), connections = new Set();
   const listener = net.createServer(connection => {
