@@ -38,7 +38,7 @@ type queue struct {
 	open     *batch            // nil, or holds at least one receipt
 	sealed   []*batch          // oldest first
 	inflight map[uint64]*batch // all that are not settled: open, sealed and taken
-	held     int               // messages that have yet to come from elsewhere
+	held     int               // what is to be waited for beside: keys to come, acks to be written
 	hurry    bool              // lingering is over: drain
 	closed   bool              // nothing more is let in
 	idle     *sync.Cond        // on mu: nothing is in flight or held
@@ -147,7 +147,7 @@ func (q *queue) take() (*batch, time.Duration) {
 }
 
 // settle ends a batch. It returns who waits for it; from now on nobody can
-// begin to.
+// begin to. The queue is not idle before recycle, when they have been told.
 func (q *queue) settle(b *batch) []*receipt {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -157,7 +157,7 @@ func (q *queue) settle(b *batch) []*receipt {
 		oldest = min(oldest, id)
 	}
 	q.horizon.Store(oldest)
-	q.tellIdle()
+	q.held++
 	return b.waiting
 }
 
@@ -186,13 +186,15 @@ func (q *queue) unhold() {
 	q.tellIdle()
 }
 
-// recycle gives back a settled batch that nobody uses any more.
+// recycle gives back a settled batch of which everybody has been told.
 func (q *queue) recycle(b *batch) {
 	clear(b.letters)
 	clear(b.waiting)
 	b.points, b.letters, b.waiting = b.points[:0], b.letters[:0], b.waiting[:0]
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.held--
+	q.tellIdle()
 	if len(q.spare) < workers+1 && cap(b.points) <= 2*q.size {
 		q.spare = append(q.spare, b)
 	}

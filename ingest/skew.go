@@ -15,8 +15,9 @@ import (
 // 5905 §10). What was sent from a backlog has waited, and its offset says
 // nothing about the clock; while one drains, each message has waited less than
 // the one before, so the window's offsets are spread out. A window is therefore
-// used only while at least half of its offsets lie close to its minimum although
-// the messages were sent over a longer time than that.
+// used only while half of its offsets lie close to its minimum: within a tenth
+// of the time over which the messages were sent, which no backlog does that is
+// drained by a quarter faster than it grew.
 //
 // A message sent in the hub's future needs no window: nothing on the way makes
 // an offset negative, so a negative one is proof by itself.
@@ -31,7 +32,7 @@ const (
 	skewWindow  = 16    // samples that are remembered
 	skewMinimum = 5     // samples that an estimate takes: two of them may be off
 	skewSpan    = 10000 // ms over which they must have been sent
-	skewSpread  = 2000  // ms that half of them may lie above the minimum: the jitter of a mobile network
+	skewSpread  = 2000  // ms that half of them may lie above the minimum at most: the jitter of a mobile network
 	skewFloor   = 5000  // ms of error from which on a clock is corrected
 	skewStep    = 1000  // ms by which an estimate must move to be taken over: small moves would reorder fixes
 )
@@ -66,13 +67,14 @@ func (s *skew) estimate() (fleet.Millis, bool) {
 		return 0, false
 	}
 	sent := s.sent[:s.n]
-	if slices.Max(sent)-slices.Min(sent) < skewSpan {
+	span := slices.Max(sent) - slices.Min(sent)
+	if span < skewSpan {
 		return 0, false
 	}
 	sorted := s.offset
 	slices.Sort(sorted[:s.n])
 	smallest, median := sorted[0], sorted[(s.n-1)/2]
-	return smallest, median-smallest <= skewSpread
+	return smallest, median-smallest <= min(skewSpread, span/10)
 }
 
 func abs(m fleet.Millis) fleet.Millis {
