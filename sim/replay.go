@@ -106,7 +106,7 @@ func (r *Replay) play(ctx context.Context, c *client, track Track, start time.Ti
 				return i
 			}
 		}
-		if c.outbox.room(ctx) != nil {
+		if c.outbox.room(ctx) != nil || ctx.Err() != nil {
 			return i
 		}
 		c.publishPoints(p)

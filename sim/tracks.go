@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -122,8 +124,8 @@ func (t *Track) shiftTo(end time.Time) time.Duration {
 	if len(t.Points) == 0 {
 		return 0
 	}
-	newest := slices.MaxFunc(t.Points, func(a, b wire.Point) int { return int(a.Fix - b.Fix) }).Fix
-	seconds := (end.UnixMilli() - newest) / 1000
+	newest := slices.MaxFunc(t.Points, func(a, b wire.Point) int { return cmp.Compare(a.Fix, b.Fix) }).Fix
+	seconds := int64(math.Floor(float64(end.UnixMilli()-newest) / 1000))
 	for i := range t.Points {
 		t.Points[i].Fix += seconds * 1000
 	}
