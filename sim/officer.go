@@ -98,9 +98,9 @@ func (o *Officer) step(dt float64) {
 	s, e := o.route[o.leg], o.ends[o.leg]
 	left := max(s.Length-o.along-o.speed*dt, 0)
 	allowed := min(s.Class.Limit()*o.pace, math.Sqrt(e.speed*e.speed+2*braking*left))
-	// The last metre is rolled at walking pace: a square root alone would
+	// The last of the way is rolled at a crawl: a square root alone would
 	// never arrive.
-	o.speed = max(min(o.speed+acceleration*dt, allowed), 0.5)
+	o.speed = max(min(o.speed+acceleration*dt, allowed), 0.4)
 	o.along += o.speed * dt
 	if o.along >= s.Length {
 		o.pass(e)
