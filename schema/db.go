@@ -52,7 +52,7 @@ func Open(ctx context.Context, dsn string, opt Options) (*DB, error) {
 	}
 	if db.timescale, err = detectTimescale(ctx, pool); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("open database %s: %w", describe(config.ConnConfig), translate("database", err))
+		return nil, unreachable(config.ConnConfig, err)
 	}
 	return db, nil
 }
@@ -81,10 +81,30 @@ func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// describe names a database for a person, without its password.
-func describe(c *pgx.ConnConfig) string {
-	return fmt.Sprintf("%q at %s as %s", c.Database, c.Host, c.User)
+// unreachable says in one line what is wrong with the way to the database,
+// without its password.
+func unreachable(c *pgx.ConnConfig, err error) error {
+	server := fmt.Sprintf("%s port %d", c.Host, c.Port)
+	e := &fleet.Error{Code: fleet.CodeInvalid, Err: oneLine{err}}
+	switch state := sqlState(err); {
+	case strings.HasPrefix(state, "28"):
+		e.Message = fmt.Sprintf("the database server at %s does not let %s in: check user and password in DATABASE_URL", server, c.User)
+	case state == "3D000":
+		e.Message = fmt.Sprintf("there is no database %s at %s: make it with createdb, or change DATABASE_URL", c.Database, server)
+	default:
+		e.Code = fleet.CodeUnavailable
+		e.Message = fmt.Sprintf("the database %s at %s cannot be reached: check that it runs, and DATABASE_URL", c.Database, server)
+	}
+	return e
 }
+
+// oneLine is an error whose text is put on one line: pgx lists each address
+// that it tried on its own.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // detectTimescale reports what points is, or is going to be: once it has been
 // migrated as a plain table it stays one, even if the extension comes later.

@@ -21,7 +21,7 @@ import (
 var ErrDatabaseNewer = errors.New("the database is newer than this binary")
 
 // The migrations: each version is one file, either in both/, or once in plain/
-// and once in timescale/ under the same number.
+// and once in timescale/ under the same number. None goes back: a backup does.
 //
 //go:embed migrations/*/*.sql
 var migrationFiles embed.FS

@@ -50,7 +50,8 @@ type PrivateOption func(*privateOptions)
 
 type privateOptions struct {
 	volatile bool
-	bins     []string // folders to look for the server's binaries in; nil: the usual ones
+	bins     []string      // folders to look for the server's binaries in; nil: the usual ones
+	patience time.Duration // for a server that was left running to answer
 }
 
 // WithoutFsync makes the server faster and its data worthless after a crash.
@@ -58,9 +59,10 @@ type privateOptions struct {
 func WithoutFsync() PrivateOption { return func(o *privateOptions) { o.volatile = true } }
 
 const (
-	privateRole     = "armora" // and the database's name
-	adoptPatience   = 15 * time.Second
-	connectPatience = 3 * time.Second // for one try
+	privateRole     = "armora"         // and the database's name
+	adoptPatience   = 15 * time.Second // for a server that was left running to answer
+	startPatience   = 15 * time.Second // for the remains of a killed server to go away
+	connectPatience = 3 * time.Second  // for one try
 	pollInterval    = 25 * time.Millisecond
 )
 
@@ -75,7 +77,7 @@ func StartPrivate(ctx context.Context, dataDir string, log *slog.Logger, opts ..
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	p := &Private{log: log}
+	p := &Private{log: log, options: privateOptions{patience: adoptPatience}}
 	for _, o := range opts {
 		o(&p.options)
 	}
@@ -186,6 +188,9 @@ func (p *Private) Close(ctx context.Context) error {
 	}
 	p.closed = true
 	err := p.stop(ctx)
+	if filepath.Dir(p.socket) != p.dir {
+		_ = os.Remove(p.socket) // in the temporary folder; it fails if the server did
+	}
 	p.unlock()
 	return err
 }

@@ -141,27 +141,50 @@ func serverOwner() (*syscall.Credential, error) {
 }
 
 // makeReachable makes the data folder, and sees to it that owner can pass
-// through it. Folders above it are not ours to open: one that is closed is an
-// error that names it.
+// through it. Folders above it that exist are not ours to open: one that is
+// closed is an error that names it, and then nothing is made.
 func makeReachable(dir string, owner *syscall.Credential) error {
-	mode := os.FileMode(0o700)
-	if owner != nil {
-		mode = 0o711
-	}
-	if err := os.MkdirAll(dir, mode); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
-	}
 	if owner == nil {
-		return nil
+		return made(os.MkdirAll(dir, 0o700))
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	there := dir
+	for !exists(there) {
+		there = filepath.Dir(there)
+	}
+	real, err := filepath.EvalSymlinks(there)
 	if err != nil {
+		return made(err)
+	}
+	if there == dir {
+		real = filepath.Dir(real) // dir itself is ours to open
+	}
+	if err := openAbove(real, dir, owner); err != nil {
 		return err
 	}
-	for parent := filepath.Dir(real); ; parent = filepath.Dir(parent) {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return made(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil || passable(info, owner) {
+		return made(err)
+	}
+	return made(os.Chmod(dir, info.Mode().Perm()|0o011))
+}
+
+func made(err error) error {
+	if err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	return nil
+}
+
+// openAbove reports the first folder from parent upwards that owner cannot
+// walk through on the way to dir.
+func openAbove(parent, dir string, owner *syscall.Credential) error {
+	for {
 		info, err := os.Stat(parent)
 		if err != nil {
-			return err
+			return made(err)
 		}
 		if !passable(info, owner) {
 			return &fleet.Error{Code: fleet.CodeInvalid, Message: fmt.Sprintf(
@@ -170,14 +193,10 @@ func makeReachable(dir string, owner *syscall.Credential) error {
 				dir, parent, info.Mode().Perm())}
 		}
 		if parent == filepath.Dir(parent) {
-			break
+			return nil
 		}
+		parent = filepath.Dir(parent)
 	}
-	info, err := os.Stat(real)
-	if err != nil || passable(info, owner) {
-		return err
-	}
-	return os.Chmod(real, info.Mode().Perm()|0o011)
 }
 
 // passable reports whether the owner may walk through the folder.

@@ -119,7 +119,7 @@ func (p *Private) adopt(ctx context.Context) (bool, error) {
 		return false, os.Remove(filepath.Join(left.data, "postmaster.pid"))
 	}
 	p.server, p.socket = left, socket
-	patience, cancel := context.WithTimeout(ctx, adoptPatience)
+	patience, cancel := context.WithTimeout(ctx, p.options.patience)
 	defer cancel()
 	err := p.answer(patience)
 	if err == nil {
@@ -156,7 +156,7 @@ func (p *Private) start(ctx context.Context) error {
 	if err := p.makeSocketFolder(); err != nil {
 		return err
 	}
-	patience, cancel := context.WithTimeout(ctx, adoptPatience)
+	patience, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for {
 		if err := p.spawn(); err != nil {

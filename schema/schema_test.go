@@ -3,6 +3,7 @@ package schema_test
 import (
 	"context"
 	"math"
+	"os"
 	"testing"
 	"time"
 
@@ -13,7 +14,13 @@ import (
 	"armora/schema/schematest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(hubFolder); dir != "" {
+		beHub(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // noon is when most tests happen. It is of today, because TimescaleDB's own
 // policies go by the server's clock.

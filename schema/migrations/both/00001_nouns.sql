@@ -105,6 +105,3 @@ CREATE TABLE dead_letters (
     received timestamptz NOT NULL
 );
 CREATE INDEX dead_letters_received ON dead_letters (received);
-
--- +goose Down
-DROP TABLE dead_letters, events, commands, sessions, signing_keys, credentials, device_status, devices, vehicles, drivers;

@@ -76,7 +76,3 @@ SELECT d.id AS device, r.hour, r.ok, r.junk, r.first_fix, r.last_fix,
        r.max_speed / 100::real AS max_speed,
        (r.speed_sum / 100::float8 / nullif(r.speed_count, 0))::real AS avg_speed
 FROM points_rollup r JOIN devices d ON d.number = r.device;
-
--- +goose Down
-DROP VIEW points_hourly, telemetry_quarantine, telemetry;
-DROP TABLE points_quarantine, points_far;

@@ -42,6 +42,3 @@ CREATE TABLE points_rollup (
     speed_count bigint      NOT NULL,
     PRIMARY KEY (hour, device)
 );
-
--- +goose Down
-DROP TABLE points_rollup, points_dirty, points;

@@ -43,7 +43,3 @@ SELECT device,
 FROM points
 GROUP BY 1, 2
 WITH NO DATA;
-
--- +goose Down
-DROP MATERIALIZED VIEW points_rollup;
-DROP TABLE points;
