@@ -96,22 +96,21 @@ func (t *track) judge(th *Thresholds, m motion) bool {
 }
 
 // reaches reports whether a device at from could be at to in the time between
-// them, and sets to.speed. Where the device came from a place unknown, flying
-// says that it may already have been in flight.
+// them, giving it the benefit of what the stamps and the positions may be off,
+// and sets to.speed. Where the device came from a place unknown, flying says
+// that it may already have been in flight.
 func (th *Thresholds) reaches(from, to *motion, flying bool) bool {
-	seconds := math.Abs(float64(to.at-from.at)) / 1000
+	seconds, stamp := math.Abs(float64(to.at-from.at))/1000, 0.1
 	if to.at%1000 == 0 && from.at%1000 == 0 {
-		seconds++ // both stamps are cut to whole seconds
-	} else {
-		seconds += 0.1
+		stamp = 1 // both are cut to whole seconds
 	}
-	metres := fleet.Distance(from.lat, from.lon, to.lat, to.lon) - from.slack - to.slack
-	to.speed = max(0, metres/seconds)
+	metres := fleet.Distance(from.lat, from.lon, to.lat, to.lon)
+	to.speed = metres / max(seconds, stamp)
 	limit := th.TopSpeed
 	if !flying {
 		limit = min(limit, max(th.GroundSpeed, from.speed+th.Acceleration*seconds))
 	}
-	return to.speed <= limit
+	return metres-from.slack-to.slack <= limit*(seconds+stamp)
 }
 
 // device is what the pipeline remembers of one device. The lock of its shard

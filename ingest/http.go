@@ -1,13 +1,11 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 
 	"armora/fleet"
@@ -74,41 +72,23 @@ func (h *handler) osmand(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	received := fleet.MillisOf(h.clock.Now())
-	form, err := url.ParseQuery(r.URL.RawQuery)
-	id, payload := form.Get("id"), body
-	parse := func(dst []fleet.Point) ([]fleet.Point, error) { return osmand.ParseJSON(dst, body, received) }
-	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
-		if id == "" {
-			id = deviceID(body)
-		}
-		payload = redacted(body, id)
-	} else {
-		if posted, postErr := url.ParseQuery(string(trimmed)); err == nil && postErr == nil {
-			form = merge(form, posted)
-		} else {
-			err = errors.Join(err, postErr)
-		}
-		id = form.Get("id")
-		if id == "" {
-			id = form.Get("deviceid")
-		}
-		shown := merge(form, nil)
-		shown.Del("id")
-		shown.Del("deviceid")
-		payload = []byte(shown.Encode())
-		parse = func(dst []fleet.Point) ([]fleet.Point, error) { return osmand.ParseForm(dst, form, received) }
-	}
-	from, ok := h.authenticate(w, r, fleet.Login{Username: id})
+	request := readOsmAnd(r.URL.RawQuery, body)
+	from, ok := h.authenticate(w, r, fleet.Login{Username: request.id})
 	if !ok {
 		return
 	}
+	received := fleet.MillisOf(h.clock.Now())
 	reports := reportsPool.Get().(*reports)
 	defer reports.release()
-	if err == nil {
-		reports.points, err = parse(reports.points)
+	err := request.err
+	switch {
+	case err != nil:
+	case request.form != nil:
+		reports.points, err = osmand.ParseForm(reports.points, request.form, received)
+	default:
+		reports.points, err = osmand.ParseJSON(reports.points, body, received)
 	}
-	m := Message{From: &from, Topic: r.URL.Path, Payload: payload, Received: received}
+	m := Message{From: &from, Topic: r.URL.Path, Payload: request.shown, Received: received}
 	h.commit(w, r, fleet.FormatOsmAnd, &m, reports, err, nil)
 }
 
@@ -214,35 +194,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		return nil, false
 	}
 	return body, true
-}
-
-// deviceID reads the id from a body of Traccar Client; "" if there is none.
-func deviceID(body []byte) string {
-	var sender struct {
-		DeviceID string `json:"device_id"`
-	}
-	if json.Unmarshal(body, &sender) != nil {
-		return ""
-	}
-	return sender.DeviceID
-}
-
-func redacted(body []byte, id string) []byte {
-	if id == "" {
-		return body
-	}
-	return bytes.ReplaceAll(body, []byte(id), []byte("[id]"))
-}
-
-// merge returns the values of both, a's first.
-func merge(a, b url.Values) url.Values {
-	all := make(url.Values, len(a)+len(b))
-	for _, values := range []url.Values{a, b} {
-		for name, value := range values {
-			all[name] = append(all[name], value...)
-		}
-	}
-	return all
 }
 
 func unavailable(w http.ResponseWriter, detail string) {

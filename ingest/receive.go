@@ -48,7 +48,7 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 // acceptChild takes what a gateway tells of a device, if it may speak for it.
 func (p *Pipeline) acceptChild(r *receipt, format fleet.Format, m *Message, c *child) {
 	id, known := m.From.Children[c.Name]
-	if !known && c.Name == m.From.External {
+	if !known && c.Name != "" && c.Name == m.From.External {
 		id, known = m.From.Device, true
 	}
 	if !known {

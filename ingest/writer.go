@@ -186,11 +186,11 @@ func (w *writer) finish(b *batch, dropped bool, acks []Ack) []Ack {
 			acks = append(acks, ack)
 		}
 	}
-	for _, ack := range acks {
-		ack.Flush()
-	}
 	if !dropped {
 		w.count.acked.Add(uint64(len(acks)))
+	}
+	for _, ack := range acks {
+		ack.Flush()
 	}
 	clear(acks)
 	w.queue.recycle(b)

@@ -1,0 +1,196 @@
+package ingest
+
+import (
+	"encoding/csv"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"armora/fleet"
+)
+
+// tracks reads phone-tracks.csv: raw fixes of phones, track by track.
+func tracks(t *testing.T) [][]fleet.Point {
+	t.Helper()
+	folder := os.Getenv("ARMORA_TEST_DATA")
+	if folder == "" {
+		folder = filepath.Join("..", "..", "shared", "data")
+	}
+	file, err := os.Open(filepath.Join(folder, "phone-tracks.csv"))
+	if err != nil {
+		t.Skipf("the recorded phone tracks are not here (ARMORA_TEST_DATA says where): %v", err)
+	}
+	defer func() { _ = file.Close() }()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]fleet.Point
+	last := ""
+	for _, row := range rows[1:] {
+		if row[0] != last {
+			all, last = append(all, nil), row[0]
+		}
+		at, err1 := time.Parse(time.RFC3339, row[1])
+		lat, err2 := strconv.ParseFloat(row[2], 64)
+		lon, err3 := strconv.ParseFloat(row[3], 64)
+		if err1 != nil || err2 != nil || err3 != nil {
+			t.Fatalf("row %v", row)
+		}
+		track := &all[len(all)-1]
+		*track = append(*track, fleet.NewPoint(fleet.MillisOf(at), lat, lon))
+	}
+	return all
+}
+
+func length(track []fleet.Point) (metres float64) {
+	for i := 1; i < len(track); i++ {
+		metres += step(track, i)
+	}
+	return metres
+}
+
+func step(track []fleet.Point, i int) float64 {
+	return fleet.Distance(track[i-1].Lat, track[i-1].Lon, track[i].Lat, track[i].Lon)
+}
+
+func speed(track []fleet.Point, i int) float64 {
+	return step(track, i) / max(1, track[i].Fix.Sub(track[i-1].Fix).Seconds())
+}
+
+// clean is a rule for good fixes that shares nothing with the classifier: it
+// looks at both sides of a fix, and leaves out those that are both come to and
+// left at twice the speed that is usual around them (and at 60 m/s or more).
+func clean(track []fleet.Point) (good []fleet.Point) {
+	const around = 10
+	for i := range track {
+		var speeds []float64
+		for j := max(1, i-around); j < min(len(track), i+around); j++ {
+			speeds = append(speeds, speed(track, j))
+		}
+		slices.Sort(speeds)
+		limit := max(60, 2*speeds[len(speeds)/2])
+		if i > 0 && i < len(track)-1 && speed(track, i) > limit && speed(track, i+1) > limit {
+			continue
+		}
+		good = append(good, track[i])
+	}
+	return good
+}
+
+// recording is a track as it is sent: what was recorded, with junk put in whose
+// verdict is known beforehand.
+type recording struct {
+	from   *fleet.Identity
+	sent   []fleet.Point
+	junk   map[fleet.PointKey]fleet.Verdict
+	honest []fleet.Point // what was recorded, without repeats
+}
+
+// record shifts a track by whole seconds so that it ends at the start of the
+// test, and puts in junk every 50 fixes, where the track has no gap.
+func record(track []fleet.Point) *recording {
+	r := &recording{from: phone(), junk: make(map[fleet.PointKey]fleet.Verdict)}
+	shift := at(0) - track[len(track)-1].Fix
+	seen := make(map[fleet.PointKey]bool)
+	for i := range track {
+		p := track[i]
+		p.Fix += shift
+		r.sent = append(r.sent, p)
+		p.Device = r.from.Device
+		if !seen[p.Key()] {
+			seen[p.Key()] = true
+			r.honest = append(r.honest, p)
+		}
+		if i%50 != 49 || i+1 == len(track) || track[i+1].Fix-track[i].Fix > 10_000 {
+			continue
+		}
+		bad, verdict := p, fleet.ImpossibleJump
+		switch i / 50 % 4 {
+		case 0:
+			bad.Lat += 0.2
+		case 1:
+			bad.Lat, bad.Lon, verdict = 0, 0, fleet.NullIsland
+		case 2:
+			bad.Accuracy, verdict = 1500, fleet.Inaccurate
+			bad.Lon += 0.01
+		case 3:
+			bad.Flags, verdict = fleet.FlagMock, fleet.Mock
+			bad.Lon -= 0.01
+		}
+		r.sent = append(r.sent, bad)
+		r.junk[bad.Key()] = verdict
+	}
+	return r
+}
+
+// The way of a point on tracks that real phones recorded.
+func TestRecordedTracks(t *testing.T) {
+	t.Parallel()
+	all := tracks(t)
+	s := newMemory()
+	p := running(t, config(s, eager()))
+	var recordings []*recording
+	sent, distinct := 0, 0
+	for _, track := range all {
+		r := record(track)
+		recordings = append(recordings, r)
+		var tickets []*ticket
+		for i := 0; i < len(r.sent); i += 7 {
+			message := r.sent[i:min(i+7, len(r.sent))]
+			tickets = append(tickets, deliver(p, r.from, points, payload(message...), at(0)))
+			sent += len(message)
+			if i%11 == 0 { // as after a connection that broke
+				tickets = append(tickets, deliver(p, r.from, points, payload(message...), at(0)))
+				sent += len(message)
+			}
+		}
+		mustAck(t, tickets...)
+		distinct += len(r.honest) + len(r.junk)
+	}
+	if got := p.Stats(); got.Points != uint64(sent) || got.Stored != uint64(distinct) ||
+		got.Repeats != uint64(sent-distinct) || got.DeadLetters != 0 || got.Acked != got.Messages {
+		t.Errorf("%d points sent, %d of them distinct; stats %+v", sent, distinct, got)
+	}
+	if s.count() != distinct {
+		t.Errorf("%d points stored, %d distinct ones sent", s.count(), distinct)
+	}
+	for n, r := range recordings {
+		checkRecording(t, n+1, r, s)
+	}
+}
+
+func checkRecording(t *testing.T, n int, r *recording, s *memory) {
+	t.Helper()
+	for k, want := range r.junk {
+		if got := s.points[k]; got.Verdict != want {
+			t.Errorf("track %d: junk %v is called %v, want %v", n, k, got.Verdict, want)
+		}
+	}
+	var ok []fleet.Point
+	for i := range r.honest {
+		stored, found := s.points[r.honest[i].Key()]
+		if !found {
+			t.Fatalf("track %d: fix %d is not stored", n, i)
+		}
+		if stored.Flags != 0 {
+			t.Fatalf("track %d: fix %d came in order, and has flags %b", n, i, stored.Flags)
+		}
+		if stored.Verdict == fleet.OK {
+			ok = append(ok, stored)
+		}
+	}
+	// Recorded fixes stand behind leaps that nothing could make, 74 of 36,000
+	// without the junk put in, most of them on a flight.
+	if called := len(r.honest) - len(ok); float64(called) > 0.02*float64(len(r.honest)) {
+		t.Errorf("track %d: %d of %d recorded fixes are called junk", n, called, len(r.honest))
+	}
+	got, want := length(ok), length(clean(r.honest))
+	if math.Abs(got/want-1) > 0.01 {
+		t.Errorf("track %d: %.0f m by what is stored, %.0f m by the file", n, got, want)
+	}
+}
