@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"strings"
@@ -36,6 +37,12 @@ type broker struct {
 // newBroker starts a broker that closes reached after so many points.
 func newBroker(t *testing.T, enough int) *broker {
 	t.Helper()
+	return newTLSBroker(t, enough, nil)
+}
+
+// newTLSBroker is newBroker behind TLS, unless config is nil.
+func newTLSBroker(t *testing.T, enough int, config *tls.Config) *broker {
+	t.Helper()
 	b := &broker{
 		Server:  mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}),
 		enough:  enough,
@@ -45,7 +52,7 @@ func newBroker(t *testing.T, enough int) *broker {
 	if err := b.AddHook(b, nil); err != nil {
 		t.Fatal(err)
 	}
-	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
+	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0", TLSConfig: config})
 	if err := b.AddListener(listener); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,12 @@ package sim
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"math"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -230,6 +233,38 @@ func TestCommandsAreAcknowledged(t *testing.T) {
 	}
 	if n := fleet.Stats().Commands; n != 2 {
 		t.Errorf("%d commands", n)
+	}
+}
+
+// TestDevicesSpeakTLS borrows the certificate of the standard library's test
+// server.
+func TestDevicesSpeakTLS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	b, log := newTLSBroker(t, 100, &tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}), NewLog()
+	fleet, err := New(Config{
+		Connection: Connection{
+			Brokers: []string{"mqtts://" + b.address},
+			TLS:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		},
+		Devices: sixDevices(), Speed: 100, Start: start, Log: log, Logger: quiet,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- fleet.Run(ctx) }()
+	<-b.reached
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if handed, got := keysOf(log, Handed), keysOf(log, Acknowledged); !equal(handed, got) {
+		t.Errorf("handed %d, acknowledged %d", len(handed), len(got))
 	}
 }
 
