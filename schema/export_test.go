@@ -1,6 +1,11 @@
 package schema
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"armora/fleet"
+)
 
 // WithServersIn looks for the server's binaries in these folders only.
 func WithServersIn(folders ...string) PrivateOption {
@@ -14,3 +19,16 @@ func WithPatience(d time.Duration) PrivateOption {
 
 // LatestVersion is the last migration that this binary knows.
 func LatestVersion() int64 { return latestVersion() }
+
+// Encode is the body of the COPY that stores points of one device.
+func Encode(points []fleet.Point, device func(fleet.DeviceID) int32) []byte {
+	rows := make([]row, len(points))
+	for i := range points {
+		rows[i] = pack(&points[i], device(points[i].Device))
+	}
+	slices.SortFunc(rows, compareRows)
+	return appendCopy(nil, rows)
+}
+
+// CopyStatement is the COPY that takes what Encode gives.
+const CopyStatement = `COPY points (` + copyColumns + `) FROM STDIN (FORMAT binary)`

@@ -64,7 +64,7 @@ func (t *Points) Insert(ctx context.Context, points []fleet.Point) (stored int, 
 	}
 	b := t.batches.Get().(*batch)
 	if err := t.fill(b, points); err != nil {
-		t.batches.Put(b)
+		t.reuse(b)
 		return 0, err
 	}
 	stored, quarantined, err := t.commit(ctx, b, t.copyRows)
@@ -76,11 +76,18 @@ func (t *Points) Insert(ctx context.Context, points []fleet.Point) (stored int, 
 		// A COPY that broke off may still be reading b.encoded: b is not reused.
 		return 0, translate("point", err)
 	}
-	t.batches.Put(b)
+	t.reuse(b)
 	t.db.metrics.stored.Add(float64(stored))
 	t.db.metrics.quarantined.Add(float64(quarantined))
 	t.db.metrics.repeats.Add(float64(len(points) - stored))
 	return stored, nil
+}
+
+// reuse gives b to the next Insert, without the caller's points.
+func (t *Points) reuse(b *batch) {
+	clear(b.far)
+	clear(b.quarantined)
+	t.batches.Put(b)
 }
 
 // learnNumbers asks the database for the numbers of devices not seen before.
@@ -119,7 +126,7 @@ func (t *Points) number(id fleet.DeviceID) int32 {
 }
 
 // fill sorts points into b, dropping repeats within the batch (the first one
-// stays). b refers to points until the next fill.
+// stays). b refers to points until reuse.
 func (t *Points) fill(b *batch, points []fleet.Point) error {
 	b.rows, b.far, b.quarantined, b.dirty = b.rows[:0], b.far[:0], b.quarantined[:0], b.dirty[:0]
 	for i := range points {

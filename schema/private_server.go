@@ -216,11 +216,10 @@ func (p *Private) settings() map[string]string {
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 		"shared_buffers":          "256MB",
-		// Points are written once and in order: fewer checkpoints mean fewer full
-		// pages in the log, and compressing those costs less than writing them.
+		// Each checkpoint writes every page that changes after it to the log whole:
+		// fewer checkpoints are a shorter log.
 		"max_wal_size":       "4GB",
 		"checkpoint_timeout": "15min",
-		"wal_compression":    "on",
 		"jit":                "off", // compiling costs more than the short statements that we run
 	}
 }
