@@ -1,0 +1,170 @@
+package broker
+
+import (
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/fleet"
+)
+
+// Ack is the acknowledgement that a message is owed. It belongs to the
+// connection that carried the message and dies with it: after a reconnect the
+// same packet id means something else.
+//
+// The zero Ack is owed to nobody.
+type Ack struct {
+	c    *conn // nil: nobody waits (a will)
+	next *Ack  // the acknowledgement that is due after this one; guarded by c.mu
+	cost int64 // bytes counted against the caps until the message is resolved
+	id   uint16
+	kind byte // the packet that is owed: PUBACK, PUBREC, or 0 for QoS 0
+	code byte // its reason code
+	done bool // resolved; guarded by c.mu
+}
+
+const (
+	// messageOverhead is what a message in flight costs beyond its payload:
+	// the slot, the Message and what a receiver keeps beside it.
+	messageOverhead = 256
+	// ackSlab is how many Acks are allocated at a time. The garbage collector
+	// frees a slab when nobody holds any of it, so a late Flush can never meet
+	// an Ack that has become another message's.
+	ackSlab = 16
+)
+
+// Resolve records what became of the message. With nil its acknowledgement
+// becomes due as soon as every earlier one of the connection is; it is written
+// by the next Flush. With an error it is never acknowledged and the connection
+// ends, so that the client sends the message again.
+//
+// Resolve is called once for each message. It does not block and may be called
+// from any goroutine.
+func (a *Ack) Resolve(err error) {
+	c := a.c
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	if a.done {
+		c.mu.Unlock()
+		return
+	}
+	a.done = err == nil
+	c.inflightBytes -= a.cost
+	c.b.inflight.Add(-a.cost)
+	a.cost = 0
+	if err == nil && a.kind == packets.Pubrec {
+		c.session.received.add(a.id)
+	}
+	c.collect()
+	c.mu.Unlock()
+	if err != nil && a.kind != 0 {
+		c.end(codeOf(err), "not_stored")
+	}
+}
+
+// Flush writes every acknowledgement of the connection that is due, all in one
+// write. It costs little when none is. It does not block and may be called
+// from any goroutine.
+func (a *Ack) Flush() {
+	if a.c != nil {
+		a.c.flush()
+	}
+}
+
+// codeOf is what an MQTT 5 client is told when its message could not be kept.
+func codeOf(err error) packets.Code {
+	switch fleet.CodeOf(err) {
+	case fleet.CodeUnavailable, fleet.CodeTooMany:
+		return packets.ErrQuotaExceeded
+	default:
+		return packets.ErrImplementationSpecificError
+	}
+}
+
+// owe makes the Ack of a message that is about to be handed over, or says by
+// which code it is over a cap. QoS 0 is counted in bytes only and never waits
+// in the queue of acknowledgements.
+func (c *conn) owe(p *publish) (*Ack, packets.Code) {
+	cost := int64(len(p.payload)) + messageOverhead
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.qos > 0 && c.unacked >= c.maxUnacked || p.qos == 2 && c.session.received.len() >= c.maxUnacked {
+		if c.version == 5 {
+			return nil, packets.ErrReceiveMaximum
+		}
+		return nil, packets.ErrQuotaExceeded
+	}
+	if c.inflightBytes+cost > c.b.limits.InflightBytes {
+		return nil, packets.ErrQuotaExceeded
+	}
+	if c.b.inflight.Add(cost) > c.b.limits.TotalBytes {
+		c.b.inflight.Add(-cost)
+		return nil, packets.ErrQuotaExceeded
+	}
+	c.inflightBytes += cost
+	a := c.newAck(p)
+	a.cost = cost
+	return a, packets.CodeSuccess
+}
+
+// answer acknowledges, in its turn, a message that goes nowhere.
+func (c *conn) answer(p *publish, code packets.Code) {
+	c.mu.Lock()
+	a := c.newAck(p)
+	a.code, a.done = code.Code, true
+	c.collect()
+	c.mu.Unlock()
+	c.flush()
+}
+
+// newAck takes an Ack from the slab and, if a packet is owed, queues it.
+// c.mu is held.
+func (c *conn) newAck(p *publish) *Ack {
+	if len(c.slab) == 0 {
+		c.slab = make([]Ack, ackSlab)
+	}
+	a := &c.slab[0]
+	c.slab = c.slab[1:]
+	a.c, a.id = c, p.id
+	switch p.qos {
+	case 1:
+		a.kind = packets.Puback
+	case 2:
+		a.kind = packets.Pubrec
+	default:
+		return a
+	}
+	c.unacked++
+	if c.firstAck == nil {
+		c.firstAck = a
+	} else {
+		c.lastAck.next = a
+	}
+	c.lastAck = a
+	return a
+}
+
+// collect moves the acknowledgements that are due, in order, to the bytes that
+// go out with the next write. c.mu is held.
+func (c *conn) collect() {
+	if c.ended {
+		return
+	}
+	n := 0
+	for a := c.firstAck; a != nil && a.done; a = c.firstAck {
+		if a.code == 0 {
+			c.out = append(c.out, a.kind<<4, 2, byte(a.id>>8), byte(a.id))
+		} else {
+			c.out = append(c.out, a.kind<<4, 3, byte(a.id>>8), byte(a.id), a.code)
+		}
+		c.firstAck, a.next = a.next, nil
+		n++
+	}
+	if n > 0 {
+		c.unacked -= n
+		c.b.metrics.acks.Add(float64(n))
+	}
+	if len(c.out) > c.b.limits.WriteBuffer { // it publishes, and never reads what it is told
+		c.endLocked(packets.ErrQuotaExceeded, "slow_reader")
+	}
+}
