@@ -27,7 +27,7 @@ type Commands struct {
 
 // NewCommands returns the commands of a hub.
 func NewCommands(db *schema.DB, b *bus.Bus, clock fleet.Clock) *Commands {
-	return &Commands{outbox: schema.Outbox{DB: db}, bus: b, clock: clock}
+	return &Commands{outbox: schema.Outbox{DB: db, Clock: clock}, bus: b, clock: clock}
 }
 
 // commandKind is what a kind looks like: apps switch on it.

@@ -104,7 +104,10 @@ func (d *Devices) Provision(ctx context.Context, device fleet.Device) (fleet.Dev
 		return fleet.Device{}, "", err
 	}
 	_, secret, err := d.Rotate(ctx, device.ID)
-	return device, secret, err
+	if err != nil {
+		return fleet.Device{}, "", fmt.Errorf("device %s was added, but has no secret yet: %w", device.ID, err)
+	}
+	return device, secret, nil
 }
 
 // Rotate gives the device one more secret. Both are good until one is revoked,
@@ -113,8 +116,10 @@ func (d *Devices) Provision(ctx context.Context, device fleet.Device) (fleet.Dev
 func (d *Devices) Rotate(ctx context.Context, device fleet.DeviceID) (fleet.Credential, string, error) {
 	secret := newSecret()
 	credential := d.newCredential(device, fleet.SecretCredential)
-	err := d.addCredential(ctx, credential, d.keyring.Hash(secret))
-	return credential, secret, err
+	if err := d.addCredential(ctx, credential, d.keyring.Hash(secret)); err != nil {
+		return fleet.Credential{}, "", err
+	}
+	return credential, secret, nil
 }
 
 // AddCertificate lets the device prove itself by a client certificate in PEM,
@@ -134,7 +139,10 @@ func (d *Devices) AddCertificate(ctx context.Context, device fleet.DeviceID, cer
 	}
 	credential := d.newCredential(device, fleet.CertificateCredential)
 	credential.Expires = parsed.NotAfter
-	return credential, d.addCredential(ctx, credential, fingerprint(block.Bytes))
+	if err := d.addCredential(ctx, credential, fingerprint(block.Bytes)); err != nil {
+		return fleet.Credential{}, err
+	}
+	return credential, nil
 }
 
 // Revoke ends a credential. Connections made with it end within a second; when

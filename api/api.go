@@ -1,0 +1,186 @@
+// Package api is the hub's HTTP edge: REST with its own OpenAPI document, on
+// Fiber with huma. There is one file for each noun, and its handlers do no more
+// than translate.
+//
+// Nothing is open by default. Every operation says who may call it when it is
+// added (see access), and a request reaches no handler before that was checked.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"armora/account"
+	"armora/fleet"
+	"armora/schema"
+)
+
+// Config is what a Server needs. DB, Devices, Commands, Keys, Clock and
+// Log are required.
+type Config struct {
+	Addr string // host:port to listen on; port 0 is chosen by the system
+
+	// AdminToken is the bearer token of the bootstrap admin, 16 characters at
+	// least. Empty: there is none, and nobody gets in.
+	AdminToken string
+
+	DB       *schema.DB
+	Devices  *account.Devices
+	Commands *account.Commands
+	Keys     *account.Keys
+
+	Checks  []Check      // what must hold for the hub to be ready
+	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
+	Console fs.FS        // serves /console/; nil: nothing there
+
+	ExportLimit time.Duration // how long an export of points may take; 0: DefaultExportLimit
+
+	Clock   fleet.Clock
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// DefaultExportLimit is how long an export of points may take.
+const DefaultExportLimit = 15 * time.Minute
+
+// minAdminToken is the shortest bootstrap token that is accepted, in characters.
+const minAdminToken = 16
+
+// maxBody is the largest request body in bytes.
+const maxBody = 1 << 20
+
+// Limits of time on a connection.
+const (
+	readTimeout = 10 * time.Second // for a whole request to arrive
+	idleTimeout = time.Minute      // between two requests
+)
+
+// Server is the HTTP edge. Open starts it, Close stops it.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	clock   fleet.Clock
+	tables  tables
+	admin   *bearer
+	metrics *metrics
+	app     *fiber.App
+	huma    huma.API
+	serving serving
+}
+
+// tables are what the handlers read from the database.
+type tables struct {
+	devices     schema.Devices
+	drivers     schema.Drivers
+	vehicles    schema.Vehicles
+	points      *schema.Points
+	outbox      schema.Outbox
+	events      schema.Events
+	deadLetters schema.DeadLetters
+}
+
+// New returns a server with all its routes.
+func New(cfg Config) (*Server, error) {
+	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
+		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
+	}
+	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil || cfg.Clock == nil || cfg.Log == nil {
+		return nil, errors.New("api: DB, Devices, Commands, Keys, Clock and Log are required")
+	}
+	if cfg.ExportLimit == 0 {
+		cfg.ExportLimit = DefaultExportLimit
+	}
+	measured, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, admin: newBearer(cfg.AdminToken),
+		tables: tables{
+			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
+			points: schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
+			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
+		},
+	}
+	s.serving.init()
+	s.app = s.newFiber()
+	s.huma = s.newHuma()
+	return s, s.addRoutes()
+}
+
+func (s *Server) newFiber() *fiber.App {
+	app := fiber.New(fiber.Config{
+		AppName:                 "ARMORA hub",
+		DisableStartupMessage:   true,
+		BodyLimit:               maxBody,
+		ReadTimeout:             readTimeout,
+		IdleTimeout:             idleTimeout,
+		Immutable:               true, // a string that outlives its request must not become another's
+		UnescapePath:            true,
+		CaseSensitive:           true,
+		StrictRouting:           true,
+		Network:                 fiber.NetworkTCP, // IPv4 and IPv6
+		EnableTrustedProxyCheck: true,             // with none trusted: X-Forwarded-* are not believed
+		ErrorHandler:            s.writeError,
+	})
+	s.refuseUnknownMethods(app)
+	app.Use(s.observe, refuseEncodings, refuseBadText)
+	return app
+}
+
+// humaSetup sets huma's package-wide switches, once for all servers of the
+// process.
+var humaSetup sync.Once
+
+func (s *Server) newHuma() huma.API {
+	humaSetup.Do(func() {
+		// encoding/json matches names in any case; without this {"TIP":-5}
+		// would pass the limits set on "tip".
+		huma.ValidateStrictCasing = true
+		huma.NewError = newProblem
+	})
+	config := huma.DefaultConfig("ARMORA hub", "1.0.0")
+	config.DocsPath, config.OpenAPIPath, config.SchemasPath = "", "", "" // served by docs.go, offline
+	config.CreateHooks = nil                                             // no $schema links: they believe the Host header
+	config.RejectUnknownQueryParameters = true
+	config.Transformers = []huma.Transformer{s.stampProblem}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearerScheme: {Type: "http", Scheme: "bearer", Description: "The bootstrap admin's token."},
+	}
+	api := humafiber.New(s.app, config)
+	api.UseMiddleware(s.authorize)
+	return api
+}
+
+func (s *Server) addRoutes() error {
+	s.addHealth()
+	s.addKeySet()
+	s.addDevices()
+	s.addCredentials()
+	s.addCommands()
+	s.addReports()
+	s.addPosition()
+	s.addPoints()
+	s.addDrivers()
+	s.addVehicles()
+	s.addDeadLetters()
+	s.mountIngest()
+	s.mountConsole()
+	document, err := json.Marshal(s.huma.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	s.mountDocs(document)
+	return nil
+}
