@@ -46,7 +46,7 @@ func TestErrorsAreTranslatedOnce(t *testing.T) {
 		if fleet.CodeOf(got) != c.code || IsBadRow(got) != c.bad {
 			t.Errorf("%v became %v: code %q, bad row %v; want %q, %v", c.err, got, fleet.CodeOf(got), IsBadRow(got), c.code, c.bad)
 		}
-		if again := translate("other", got); again != got {
+		if again := translate("other", got); !errors.Is(again, got) {
 			t.Errorf("%v was translated twice, to %v", got, again)
 		}
 	}

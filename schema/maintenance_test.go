@@ -40,7 +40,7 @@ func TestPartitionsAreMadeAheadAndNothingIsLostWithoutThem(t *testing.T) {
 	db := schematest.Plain(t)
 	ctx, maintain, points := t.Context(), schema.Maintenance{DB: db}, schema.NewPoints(db)
 	device := newDevice(t, db, fleet.Tracker)
-	var want []fleet.Point
+	want := make([]fleet.Point, 0, 10)
 	for d := range 10 {
 		want = append(want, newPoint(device, noon.Add(time.Duration(d-5)*day), 51, 0))
 	}
@@ -137,7 +137,7 @@ func TestRetention(t *testing.T) {
 // speeds, late ones, and hours without any.
 func fleetDay(devices []fleet.DeviceID, now time.Time, seed uint64) []fleet.Point {
 	r := rand.New(rand.NewPCG(seed, 1))
-	var all []fleet.Point
+	all := make([]fleet.Point, 0, 3000)
 	for i := range 3000 {
 		fix := now.Add(-time.Duration(r.Int64N(int64(70*time.Hour/time.Millisecond))) * time.Millisecond)
 		p := newPoint(devices[r.IntN(len(devices))], fix, 51+r.Float64(), r.Float64())
@@ -247,7 +247,7 @@ func count(into map[hourKey]*hourly, points []fleet.Point, now time.Time) {
 
 func wantHours(t *testing.T, db *schema.DB, counted map[hourKey]*hourly) {
 	t.Helper()
-	var want []string
+	want := make([]string, 0, len(counted))
 	for key, h := range counted {
 		top, average := "-", "-"
 		if len(h.speeds) > 0 {
@@ -297,7 +297,7 @@ func TestLateRowsReachTheColumnstore(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		ctx, points := t.Context(), schema.NewPoints(db)
 		device := newDevice(t, db, fleet.Tracker)
-		var want []fleet.Point
+		want := make([]fleet.Point, 0, 400)
 		for i := range 400 {
 			p := newPoint(device, noon.Add(-5*day+time.Duration(i)*time.Second), 51, 0)
 			want = append(want, p)

@@ -159,7 +159,7 @@ func TestEventsOnceInOrder(t *testing.T) {
 		ctx := t.Context()
 		events := schema.Events{DB: db}
 		device := newDevice(t, db, fleet.Phone)
-		var want []fleet.Event
+		want := make([]fleet.Event, 0, 4)
 		for i := range 4 { // the last two at one moment
 			e := fleet.Event{ID: fleet.NewID[fleet.Event](), Device: device, Kind: "harsh_brake", At: noon.Add(-time.Minute),
 				Received: noon.Add(time.Duration(min(i, 2)) * time.Second), Body: json.RawMessage(`{"g": 0.9}`)}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"armora/fleet"
 	"armora/schema"
 	"armora/schema/schematest"
@@ -28,7 +30,7 @@ func TestInsertAndRangeKeepEverything(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		points := schema.NewPoints(db)
 		device, other := newDevice(t, db, fleet.Phone), newDevice(t, db, fleet.Tracker)
-		var want []fleet.Point
+		want := make([]fleet.Point, 0, 21)
 		for i := range 20 {
 			p := newPoint(device, noon.Add(time.Duration(i/2)*time.Second), 51.5, -0.1234567)
 			p.Lat = float64(fleet.E7(51.5)+int32(i%2)) / 1e7 // same stamp, other position
@@ -66,7 +68,7 @@ func TestFarTimesAreKept(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		points := schema.NewPoints(db)
 		device := newDevice(t, db, fleet.Tracker)
-		var want []fleet.Point
+		want := make([]fleet.Point, 0, 6)
 		for i, clocks := range []struct{ sent, received time.Duration }{
 			{29 * 24 * time.Hour, 29 * 24 * time.Hour},
 			{-56 * 365 * 24 * time.Hour, time.Second},
@@ -100,7 +102,7 @@ func TestRepeatsAreCounted(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		points := schema.NewPoints(db)
 		device := newDevice(t, db, fleet.Phone)
-		var batch []fleet.Point
+		batch := make([]fleet.Point, 0, 100)
 		for i := range 100 {
 			batch = append(batch, newPoint(device, noon.Add(time.Duration(i)*time.Second), 51, float64(i)*1e-5))
 		}
@@ -143,7 +145,7 @@ func TestRangePagesAndFilters(t *testing.T) {
 		wantPoints(t, readAll(ctx, t, points, schema.PointQuery{Device: device, From: all[100].Fix, To: all[102].Fix, After: &key}), all[100:102])
 
 		stop := errors.New("enough")
-		if err := points.Range(ctx, schema.PointQuery{Device: device}, func(fleet.Point) error { return stop }); err != stop {
+		if err := points.Range(ctx, schema.PointQuery{Device: device}, func(fleet.Point) error { return stop }); !errors.Is(err, stop) {
 			t.Fatalf("Range returned %v, want the error of yield", err)
 		}
 		wantCode(t, points.Range(ctx, schema.PointQuery{Device: fleet.NewID[fleet.Device]()}, nil), fleet.CodeNotFound)
@@ -181,7 +183,7 @@ func TestLatestAndLast(t *testing.T) {
 			t.Fatalf("latest since a month: %+v", got)
 		}
 		stop := errors.New("enough")
-		if err := points.Latest(ctx, 0, func(fleet.Point) error { return stop }); err != stop {
+		if err := points.Latest(ctx, 0, func(fleet.Point) error { return stop }); !errors.Is(err, stop) {
 			t.Fatalf("Latest returned %v, want the error of yield", err)
 		}
 		for device, want := range map[fleet.DeviceID]fleet.Point{a: newest, b: old} {
@@ -231,7 +233,7 @@ func TestQuarantineIsKeptOnce(t *testing.T) {
 		ctx, points := t.Context(), schema.NewPoints(db)
 		must(t, schema.Maintenance{DB: db}.EnsurePartitions(ctx, noon))
 		device := newDevice(t, db, fleet.Phone)
-		var odd []fleet.Point
+		odd := make([]fleet.Point, 0, 1000)
 		for i := range 1000 { // a thousand odd dates
 			p := newPoint(device, time.Date(1971+i%280, 1, 1+i/280, 0, 0, 0, 0, time.UTC), 51.1234567, -0.5)
 			p.Sent, p.Received, p.Verdict = 0, fleet.MillisOf(noon), fleet.Stale
@@ -270,7 +272,7 @@ func TestTelemetrySpeaksPlainly(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		ctx, points := t.Context(), schema.NewPoints(db)
 		device := newDevice(t, db, fleet.Phone)
-		var batch []fleet.Point
+		batch := make([]fleet.Point, 0, 100)
 		for _, v := range fleet.Verdicts() {
 			for f := range fleet.FormatOsmAnd + 1 {
 				p := newPoint(device, noon.Add(time.Duration(len(batch))*time.Second), 51.5073509, -0.1277583)
@@ -324,7 +326,7 @@ func TestConcurrentInsertsOfTheSamePoints(t *testing.T) {
 	db := schematest.Plain(t)
 	must(t, schema.Maintenance{DB: db}.EnsurePartitions(t.Context(), noon))
 	points := schema.NewPoints(db)
-	var all []fleet.Point
+	all := make([]fleet.Point, 0, 2000)
 	for range 10 {
 		device := newDevice(t, db, fleet.Phone)
 		for i := range 200 {
@@ -373,5 +375,34 @@ func TestInsertWithoutADatabase(t *testing.T) {
 	wantCode(t, err, fleet.CodeUnavailable)
 	if schema.IsBadRow(err) {
 		t.Fatalf("%v blames the data", err)
+	}
+}
+
+func TestMetricsCountWhatBecameOfPoints(t *testing.T) {
+	t.Parallel()
+	dsn := schematest.PlainDSN(t)
+	registry := prometheus.NewRegistry()
+	for range 2 { // a database that was closed leaves its place in the registry
+		db, err := schema.Open(t.Context(), dsn, schema.Options{Metrics: registry})
+		must(t, err)
+		points := schema.NewPoints(db)
+		p := newPoint(newDevice(t, db, fleet.Phone), noon, 51, 0)
+		odd := p
+		odd.Flags = fleet.FlagQuarantine
+		insert(t, points, []fleet.Point{p, odd}, 2)
+		insert(t, points, []fleet.Point{p, odd, odd}, 0)
+		families, err := registry.Gather()
+		must(t, err)
+		got := make(map[string]float64)
+		for _, f := range families {
+			got[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue()
+		}
+		for name, want := range map[string]float64{"points_stored_total": 2, "points_repeated_total": 3,
+			"points_quarantined_total": 1, "insert_fallbacks_total": 1} {
+			if got["armora_schema_"+name] != want {
+				t.Errorf("%s is %v, want %v", name, got["armora_schema_"+name], want)
+			}
+		}
+		db.Close()
 	}
 }

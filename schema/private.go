@@ -102,7 +102,7 @@ func (p *Private) open(ctx context.Context) (err error) {
 	if err := p.takeLock(); err != nil {
 		return err
 	}
-	if p.bin, err = findServer(p.options.bins, p.path("postgres")); err != nil {
+	if p.bin, err = findServer(ctx, p.options.bins, p.path("postgres")); err != nil {
 		return err
 	}
 	if p.password, err = p.loadPassword(); err != nil {

@@ -31,7 +31,7 @@ var usualServers = []string{
 
 // findServer returns the folder of the server's binaries: of the data's own
 // major version if there is data, else of the newest.
-func findServer(patterns []string, data string) (string, error) {
+func findServer(ctx context.Context, patterns []string, data string) (string, error) {
 	if patterns == nil {
 		patterns = usualServers
 	}
@@ -42,7 +42,7 @@ func findServer(patterns []string, data string) (string, error) {
 			return "", err
 		}
 		for _, folder := range folders {
-			if major := serverVersion(folder); major >= oldestServer && installed[major] == "" {
+			if major := serverVersion(ctx, folder); major >= oldestServer && installed[major] == "" {
 				installed[major] = folder
 			}
 		}
@@ -75,13 +75,13 @@ func findServer(patterns []string, data string) (string, error) {
 
 // serverVersion is the major version of the server in the folder, 0 if there
 // is none that can be run.
-func serverVersion(folder string) int {
+func serverVersion(ctx context.Context, folder string) int {
 	for _, name := range []string{"postgres", "initdb"} {
 		if !exists(filepath.Join(folder, name)) {
 			return 0
 		}
 	}
-	out, err := exec.Command(filepath.Join(folder, "postgres"), "--version").Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(folder, "postgres"), "--version").Output()
 	if err != nil {
 		return 0
 	}

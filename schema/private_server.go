@@ -186,7 +186,8 @@ func (p *Private) spawn() error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the server has its own handle
-	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", data)
+	// It outlives whoever starts it, and so their contexts.
+	cmd := exec.CommandContext(context.Background(), filepath.Join(p.bin, "postgres"), "-D", data)
 	for name, value := range p.settings() {
 		cmd.Args = append(cmd.Args, "-c", name+"="+value)
 	}

@@ -189,7 +189,8 @@ func watch(dir string) (lifeline *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("sh", "-c", endServer, "sh", filepath.Join(dir, "postgres", "postmaster.pid"), dir)
+	cmd := exec.CommandContext(context.Background(), "sh", "-c", endServer, "sh",
+		filepath.Join(dir, "postgres", "postmaster.pid"), dir)
 	cmd.Stdin = input
 	// A session of its own: Ctrl-C must not end it before it has cleaned up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -36,7 +36,8 @@ func Start() (*Process, error) {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
 		return nil, fmt.Errorf("TimescaleDB for tests is not installed: run npm ci in %s (make does)", dir)
 	}
-	cmd := exec.Command("node", "server.mjs")
+	// It serves every test of this process, and ends with it: see server.mjs.
+	cmd := exec.CommandContext(context.Background(), "node", "server.mjs")
 	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	p := &Process{cmd: cmd}
