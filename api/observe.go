@@ -119,7 +119,7 @@ func refuseBadText(c *fiber.Ctx) error {
 	if strings.HasPrefix(c.Path(), ingestPrefix) {
 		return c.Next()
 	}
-	target, err := url.ParseRequestURI(string(c.Request().RequestURI()))
+	target, err := url.ParseRequestURI(c.OriginalURL())
 	if err != nil {
 		return fiber.ErrBadRequest
 	}

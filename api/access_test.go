@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"armora/account"
+	"armora/fleet"
+)
+
+// openPaths are all that may be seen without a token. None shows data.
+var openPaths = []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json"}
+
+// document is what the tests read of the OpenAPI document.
+type document struct {
+	OpenAPI string
+	Paths   map[string]map[string]struct {
+		Security []map[string][]string
+	}
+}
+
+func (h *hub) document() document {
+	h.t.Helper()
+	a := h.send(h.anonymous(http.MethodGet, "/openapi.json"))
+	if a.StatusCode != http.StatusOK {
+		h.t.Fatalf("openapi.json: %s", a.Status)
+	}
+	return as[document](h.t, a)
+}
+
+func (h *hub) anonymous(method, path string) *http.Request {
+	r := h.request(method, path, nil)
+	r.Header.Del("Authorization")
+	return r
+}
+
+// concrete fills the variables of a path.
+func concrete(path string) string {
+	for _, name := range []string{"{id}", "{credential}"} {
+		path = strings.ReplaceAll(path, name, fleet.NewID[fleet.Device]().String())
+	}
+	return path
+}
+
+func TestEveryDocumentedRouteIsClosedButTheListed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	doc := h.document()
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Errorf("the document is OpenAPI %s, want 3.1", doc.OpenAPI)
+	}
+	routes := 0
+	for path, operations := range doc.Paths {
+		for method := range operations {
+			routes++
+			method = strings.ToUpper(method)
+			if slices.Contains(openPaths, path) {
+				if a := h.send(h.anonymous(method, concrete(path))); a.StatusCode != http.StatusOK {
+					t.Errorf("%s %s: %s, want 200 for anyone", method, path, a.Status)
+				}
+				continue
+			}
+			for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + adminToken, adminToken} {
+				r := h.anonymous(method, concrete(path))
+				r.Header.Set("Authorization", header)
+				a := h.send(r)
+				problem(t, a, http.StatusUnauthorized, fleet.CodeUnauthenticated)
+				if a.Header.Get("WWW-Authenticate") != "Bearer" {
+					t.Errorf("%s %s: 401 without WWW-Authenticate", method, path)
+				}
+			}
+		}
+	}
+	if routes < 20 {
+		t.Errorf("the document has only %d operations", routes)
+	}
+}
+
+// A route that Fiber knows and the document does not would be passed over by
+// the test above.
+func TestEveryFiberRouteIsDocumentedOrListed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	doc := h.document()
+	for _, r := range h.app.GetRoutes(true) {
+		path := r.Path
+		for _, name := range []string{"id", "credential"} {
+			path = strings.ReplaceAll(path, ":"+name, "{"+name+"}")
+		}
+		if _, documented := doc.Paths[path]; !documented && !slices.Contains(openPaths, path) && path != "/docs/:file" {
+			t.Errorf("%s %s is neither documented nor listed as open", r.Method, r.Path)
+		}
+	}
+}
+
+func TestWithoutAdminTokenNobodyGetsIn(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *Config) { c.AdminToken = "" })
+	for _, header := range []string{"Bearer ", "Bearer", "", "Bearer x"} {
+		r := h.anonymous(http.MethodGet, "/api/devices")
+		r.Header.Set("Authorization", header)
+		problem(t, h.send(r), http.StatusUnauthorized, fleet.CodeUnauthenticated)
+	}
+}
+
+func TestShortAdminTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{AdminToken: "short"}); err == nil || !strings.Contains(err.Error(), "at least 16") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRolesDecide(t *testing.T) {
+	t.Parallel()
+	dispatcher := &caller{roles: []account.Role{account.Dispatcher}}
+	if !dispatcher.may(ops()) || dispatcher.may(admins()) {
+		t.Error("a dispatcher may what ops may, and no more")
+	}
+	for _, closed := range []access{nil, {}, {{"other": {"admin"}}}} {
+		if (&caller{roles: []account.Role{account.Admin}}).may(closed) {
+			t.Errorf("%v lets an admin in", closed)
+		}
+	}
+}
+
+// An operation that was registered around route, without Security, is closed
+// even to the admin. On bare huma it would be open.
+func TestOperationWithoutSecurityIsClosed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *Config) { c.Checks = nil })
+	s, err := New(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	huma.Get(s.huma, "/forgotten", func(_ context.Context, _ *struct{}) (*healthOutput, error) { return &healthOutput{}, nil })
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	r := h.request(http.MethodGet, "/forgotten", nil)
+	r.URL.Host = s.Addr().String()
+	problem(t, h.send(r), http.StatusForbidden, fleet.CodeForbidden)
+}

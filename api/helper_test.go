@@ -1,0 +1,188 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"armora/account"
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
+)
+
+const adminToken = "a-bootstrap-token-for-tests"
+
+// hub is a running API on a database of its own.
+type hub struct {
+	*Server
+	t       *testing.T
+	url     string
+	db      *schema.DB
+	devices *account.Devices
+	clock   *fleet.ManualClock
+	bus     *bus.Bus
+	log     *bytes.Buffer // only read after Close
+}
+
+// noon is when the tests' clock stands still.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func newHub(t *testing.T, change ...func(*Config)) *hub {
+	t.Helper()
+	return newHubOn(t, schematest.Plain(t), change...)
+}
+
+func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
+	t.Helper()
+	h := &hub{t: t, db: db, clock: fleet.NewManualClock(noon), bus: &bus.Bus{}, log: &bytes.Buffer{}}
+	root := make([]byte, 32)
+	rand.Read(root)
+	keyring, err := account.NewKeyring(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: h.clock, Log: log, Issuer: "test"})
+	if err := keys.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.devices, err = account.NewDevices(account.DevicesConfig{DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.devices.Close)
+	cfg := Config{
+		Addr: "127.0.0.1:0", AdminToken: adminToken, DB: db,
+		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Clock: h.clock, Log: log,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if h.Server, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.url = "http://" + h.Addr().String()
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *hub) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := h.Close(ctx); err != nil {
+		h.t.Errorf("close the API: %v", err)
+	}
+}
+
+// answer is a response, read whole.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// as reads the body as JSON.
+func as[T any](t *testing.T, a answer) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		t.Fatalf("%s %s: %v in %s", a.Request.Method, a.Request.URL, err, a.body)
+	}
+	return v
+}
+
+// do sends a request as the admin. A body that is not a reader is sent as JSON.
+func (h *hub) do(method, path string, body any) answer {
+	h.t.Helper()
+	return h.send(h.request(method, path, body))
+}
+
+// must is do, for what has to succeed.
+func (h *hub) must(status int, method, path string, body any) answer {
+	h.t.Helper()
+	a := h.do(method, path, body)
+	if a.StatusCode != status {
+		h.t.Fatalf("%s %s: %s, want %d: %s", method, path, a.Status, status, a.body)
+	}
+	return a
+}
+
+func (h *hub) request(method, path string, body any) *http.Request {
+	h.t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case io.Reader:
+		reader = b
+	case string:
+		reader = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+adminToken)
+	if reader != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+func (h *hub) send(r *http.Request) answer {
+	h.t.Helper()
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatalf("%s %s: read the body: %v", r.Method, r.URL, err)
+	}
+	return answer{Response: resp, body: body}
+}
+
+// problem asserts that an answer is a problem of the given status and code.
+func problem(t *testing.T, a answer, status int, code fleet.Code) Problem {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %s, want %d: %s", a.Request.Method, a.Request.URL, a.Status, status, a.body)
+	}
+	if kind := a.Header.Get("Content-Type"); kind != problemType {
+		t.Fatalf("%s %s: content type %q: %s", a.Request.Method, a.Request.URL, kind, a.body)
+	}
+	p := as[Problem](t, a)
+	if p.Code != code || p.Status != status {
+		t.Errorf("%s %s: code %q and status %d, want %q: %s", a.Request.Method, a.Request.URL, p.Code, p.Status, code, a.body)
+	}
+	return p
+}
+
+type created struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+}
+
+func (h *hub) device(body map[string]any) created {
+	h.t.Helper()
+	if body == nil {
+		body = map[string]any{"kind": "phone", "name": "Ada's phone"}
+	}
+	return as[created](h.t, h.must(http.StatusCreated, http.MethodPost, "/api/devices", body))
+}
