@@ -113,6 +113,9 @@ func TestRetention(t *testing.T) {
 			must(t, letters.Add(ctx, []fleet.DeadLetter{{ID: fleet.NewID[fleet.DeadLetter](), Received: now.Add(-age)}}))
 		}
 
+		if db.Timescale() {
+			compress(ctx, t, db, 3) // a phone's late points leave the columnstore too
+		}
 		must(t, maintain.Retain(ctx, now))
 		must(t, maintain.Retain(ctx, now))
 		for device, n := range keep {
@@ -305,7 +308,7 @@ func TestLateRowsReachTheColumnstore(t *testing.T) {
 		early, late := want[:300], want[200:]
 		insert(t, points, early, 300)
 		if db.Timescale() {
-			compress(ctx, t, db)
+			compress(ctx, t, db, 1)
 		}
 		insert(t, points, late, 100)
 		wantPoints(t, readAll(ctx, t, points, schema.PointQuery{Device: device}), want)
@@ -317,7 +320,7 @@ func TestLateRowsReachTheColumnstore(t *testing.T) {
 }
 
 // compress runs the columnstore policy, as a background worker would.
-func compress(ctx context.Context, t testing.TB, db *schema.DB) {
+func compress(ctx context.Context, t testing.TB, db *schema.DB, chunks int) {
 	t.Helper()
 	var job int
 	must(t, db.Pool().QueryRow(ctx, `SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'`).Scan(&job))
@@ -325,8 +328,8 @@ func compress(ctx context.Context, t testing.TB, db *schema.DB) {
 	must(t, err)
 	var compressed int
 	must(t, db.Pool().QueryRow(ctx, `SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'points' AND is_compressed`).Scan(&compressed))
-	if compressed != 1 {
-		t.Fatalf("%d chunks are in the columnstore, want 1", compressed)
+	if compressed != chunks {
+		t.Fatalf("%d chunks are in the columnstore, want %d", compressed, chunks)
 	}
 }
 

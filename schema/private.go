@@ -149,6 +149,7 @@ func (p *Private) PID() int {
 
 // Supervise starts the server again whenever it dies, until ctx ends or Close
 // is called. Starting replays the write-ahead log: what was committed is there.
+// End ctx before Close: Close, DSN and PID wait while the server is starting.
 func (p *Private) Supervise(ctx context.Context) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()

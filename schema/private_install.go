@@ -223,16 +223,24 @@ func (p *Private) give(path string) error {
 
 // initialise makes the database's files if they are not there. They are made
 // beside their place and renamed, so that a hub that dies meanwhile leaves
-// nothing that looks finished.
+// nothing that looks finished; the initdb that it leaves running has a folder
+// that nobody else uses.
 func (p *Private) initialise(ctx context.Context) error {
-	data, draft := p.path("postgres"), p.path("postgres.new")
+	data := p.path("postgres")
 	if exists(filepath.Join(data, "PG_VERSION")) {
 		return nil
 	}
-	if err := os.RemoveAll(draft); err != nil {
+	drafts, err := filepath.Glob(p.path("postgres.new-*"))
+	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(draft, 0o700); err != nil {
+	for _, left := range drafts {
+		if err := os.RemoveAll(left); err != nil {
+			return err
+		}
+	}
+	draft, err := os.MkdirTemp(p.dir, "postgres.new-*")
+	if err != nil {
 		return err
 	}
 	if err := p.give(draft); err != nil {

@@ -119,9 +119,10 @@ func (p *Private) adopt(ctx context.Context) (bool, error) {
 		return false, os.Remove(filepath.Join(left.data, "postmaster.pid"))
 	}
 	p.server, p.socket = left, socket
-	patience, cancel := context.WithTimeout(ctx, p.options.patience)
-	defer cancel()
-	err := p.answer(patience)
+	err := p.answerWithin(ctx, p.options.patience)
+	for strings.HasPrefix(sqlState(err), "57P") && ctx.Err() == nil { // it answers that it is recovering
+		err = p.answerWithin(ctx, p.options.patience)
+	}
 	if err == nil {
 		p.log.Info("adopted the private PostgreSQL of a hub that was killed", "pid", pid)
 		return true, nil
@@ -273,6 +274,12 @@ func (p *Private) answer(ctx context.Context) error {
 		last = ctx.Err()
 	}
 	return last
+}
+
+func (p *Private) answerWithin(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return p.answer(ctx)
 }
 
 // knock connects once and makes sure that it is our folder's server.
