@@ -191,7 +191,7 @@ func (b *Broker) Open(ctx context.Context) error {
 	if err := b.sessions.restore(ctx); err != nil {
 		return fmt.Errorf("restore MQTT sessions: %w", err)
 	}
-	if err := b.listen(); err != nil {
+	if err := b.listen(ctx); err != nil {
 		b.closeListeners()
 		return err
 	}

@@ -29,7 +29,7 @@ type listener struct {
 }
 
 // listen opens the configured listeners.
-func (b *Broker) listen() error {
+func (b *Broker) listen(ctx context.Context) error {
 	for _, l := range []struct{ kind, addr string }{
 		{kindTCP, b.cfg.TCPAddr}, {kindTLS, b.cfg.TLSAddr}, {kindWS, b.cfg.WSAddr},
 	} {
@@ -39,7 +39,7 @@ func (b *Broker) listen() error {
 		if err := b.checkPlaintext(l.kind, l.addr); err != nil {
 			return err
 		}
-		ln, err := net.Listen("tcp", l.addr)
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
 		if err != nil {
 			return fmt.Errorf("MQTT %s listener on %s: %w", l.kind, l.addr, err)
 		}

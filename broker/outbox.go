@@ -99,8 +99,11 @@ func (o *outbox) pump(ctx context.Context, c *conn) error {
 	commands, err := o.b.cfg.Outbox.Pending(ctx, c.identity.Device, after, room)
 	if err != nil {
 		o.b.metrics.storeErrors.WithLabelValues("outbox").Inc()
-		o.b.log.Warn("MQTT commands not read, trying again", "device", c.identity.Device, "error", err)
-		return fmt.Errorf("pending commands of %s: %w", c.identity.Device, err)
+		o.b.log.Warn("MQTT commands not read", "device", c.identity.Device, "error", err)
+		if isAway(err) {
+			return fmt.Errorf("pending commands of %s: %w", c.identity.Device, err)
+		}
+		return nil // until the next Wake or connection
 	}
 	for i := range commands {
 		o.send(c, &commands[i], min(qos, 1))
@@ -220,8 +223,12 @@ func (o *outbox) acknowledge(ctx context.Context, a acknowledgment) error {
 		o.b.metrics.outbox.WithLabelValues("unknown").Inc()
 	default:
 		o.b.metrics.storeErrors.WithLabelValues("outbox").Inc()
-		o.b.log.Warn("MQTT command acknowledgement not stored, trying again", "device", a.device, "seq", a.seq, "error", err)
-		return fmt.Errorf("acknowledge command %d of %s: %w", a.seq, a.device, err)
+		o.b.log.Warn("MQTT command acknowledgement not stored", "device", a.device, "seq", a.seq, "error", err)
+		if isAway(err) {
+			return fmt.Errorf("acknowledge command %d of %s: %w", a.seq, a.device, err)
+		}
+		a.ack.Resolve(err)
+		return nil
 	}
 	a.ack.Resolve(nil)
 	a.ack.Flush()

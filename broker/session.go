@@ -1,16 +1,11 @@
 package broker
 
 import (
-	"cmp"
-	"context"
-	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"armora/fleet"
@@ -83,55 +78,6 @@ func (s *sessions) lock(key string) (unlock func()) {
 	mu := &s.locks[maphash.String(s.seed, key)%uint64(len(s.locks))]
 	mu.Lock()
 	return mu.Unlock
-}
-
-// restore loads the stored sessions into mochi. Those that have expired
-// meanwhile are deleted.
-func (s *sessions) restore(ctx context.Context) error {
-	stored, err := s.b.cfg.Sessions.Load(ctx)
-	if err != nil {
-		return err
-	}
-	now := s.b.clock.Now()
-	for _, f := range stored {
-		away := !f.Disconnected.IsZero()
-		if !away {
-			f.Disconnected = now // it was connected when the hub went down
-		}
-		if !now.Before(f.Disconnected.Add(f.Expiry)) || !strings.HasPrefix(f.ClientID, f.Device.String()+"/") {
-			if err := s.b.cfg.Sessions.Delete(ctx, f.ClientID); err != nil {
-				return err
-			}
-			continue
-		}
-		s.add(&session{
-			key: f.ClientID, device: f.Device, version: f.Version, expiry: f.Expiry,
-			disconnected: f.Disconnected, away: away, stored: true, subscriptions: f.Subscriptions,
-		})
-		s.b.restoreClient(f)
-	}
-	return nil
-}
-
-// restoreClient makes mochi's half of a restored session, as its StoredClients
-// would.
-func (b *Broker) restoreClient(f fleet.Session) {
-	cl := b.server.NewClient(nil, "", f.ClientID, false)
-	cl.Properties.ProtocolVersion = f.Version
-	if f.Version == 5 {
-		cl.Properties.Props.SessionExpiryInterval = uint32(f.Expiry.Seconds())
-		cl.Properties.Props.SessionExpiryIntervalFlag = true
-	}
-	cl.Stop(packets.ErrServerShuttingDown)
-	for _, sub := range f.Subscriptions {
-		p := packets.Subscription{
-			Filter: sub.Filter, Qos: sub.QoS, NoLocal: sub.NoLocal,
-			RetainAsPublished: sub.RetainAsPublished, RetainHandling: sub.RetainHandling, Identifier: sub.Identifier,
-		}
-		b.server.Topics.Subscribe(cl.ID, p)
-		cl.State.Subscriptions.Add(p.Filter, p)
-	}
-	b.server.Clients.Add(cl)
 }
 
 // add files a session. s.mu need not be held before Open.
@@ -237,25 +183,6 @@ func (s *sessions) update(c *conn) {
 	}
 }
 
-// store has a session written, and waits for that unless the store is away or
-// takes too long.
-func (s *sessions) store(n *session) {
-	s.mu.Lock()
-	n.stored = true
-	s.mu.Unlock()
-	done := s.saves.add(n.key)
-	if s.saves.failing.Load() {
-		return
-	}
-	timeout := time.NewTimer(s.b.limits.StoreTimeout)
-	defer timeout.Stop()
-	select {
-	case <-done:
-	case <-timeout.C:
-	case <-s.b.reading.Done():
-	}
-}
-
 // leave ends the connection of c to its session; the session ends with it when
 // it has no expiry. The session's lock is held. It reports false when another
 // connection has taken the session over.
@@ -345,47 +272,6 @@ func (s *sessions) expire(n *session, now time.Time) {
 	}
 }
 
-// save writes what the store should have about the session with this key: the
-// newest state, whatever it was when the key was queued.
-func (s *sessions) save(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.b.limits.StoreTimeout)
-	defer cancel()
-	f, keep := s.snapshot(key)
-	var err error
-	if keep {
-		err = s.b.cfg.Sessions.Save(ctx, f)
-	} else {
-		err = s.b.cfg.Sessions.Delete(ctx, key)
-		if fleet.CodeOf(err) == fleet.CodeNotFound {
-			err = nil
-		}
-	}
-	if err != nil {
-		s.b.metrics.storeErrors.WithLabelValues("session").Inc()
-		s.b.log.Warn("MQTT session not stored, trying again", "session", key, "error", err)
-		return fmt.Errorf("store session %s: %w", key, err)
-	}
-	s.b.metrics.saves.Inc()
-	return nil
-}
-
-func (s *sessions) snapshot(key string) (f fleet.Session, keep bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.byKey[key]
-	if n == nil || n.expiry == 0 {
-		return f, false
-	}
-	f = fleet.Session{
-		ClientID: n.key, Device: n.device, Version: n.version, Expiry: n.expiry,
-		Subscriptions: slices.Clone(n.subscriptions),
-	}
-	if n.away {
-		f.Disconnected = n.disconnected
-	}
-	return f, true
-}
-
 func (s *sessions) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -400,20 +286,6 @@ func (s *sessions) connected(key string) *conn {
 		return n.conn
 	}
 	return nil
-}
-
-// subscriptionsOf returns mochi's subscriptions of a client, in order of
-// filter so that they can be compared.
-func subscriptionsOf(cl *mqtt.Client) []fleet.Subscription {
-	var subs []fleet.Subscription
-	for _, sub := range cl.State.Subscriptions.GetAll() {
-		subs = append(subs, fleet.Subscription{
-			Filter: sub.Filter, QoS: sub.Qos, NoLocal: sub.NoLocal,
-			RetainAsPublished: sub.RetainAsPublished, RetainHandling: sub.RetainHandling, Identifier: sub.Identifier,
-		})
-	}
-	slices.SortFunc(subs, func(a, b fleet.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
-	return subs
 }
 
 // idSet is a set of packet ids. The zero value is empty.

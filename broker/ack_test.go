@@ -1,0 +1,236 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/fleet"
+)
+
+// receiveAll waits for n messages.
+func receiveAll(t *testing.T, r *recorder, n int) []Message {
+	t.Helper()
+	got := make([]Message, n)
+	for i := range got {
+		got[i] = r.next(t)
+	}
+	return got
+}
+
+func TestAcknowledgedInOrderAfterResolve(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c, id := h.phone()
+	for i := range 5 {
+		c.publish(pointsTopic(id), 1, uint16(i+1), fmt.Sprint(i))
+	}
+	got := receiveAll(t, h.points, 5)
+	for i, m := range got {
+		if string(m.Payload) != fmt.Sprint(i) || m.From.Device != id || m.Topic != pointsTopic(id) || m.QoS != 1 {
+			t.Fatalf("message %d is %+v", i, m)
+		}
+	}
+	got[4].Ack.Resolve(nil)
+	got[1].Ack.Resolve(nil)
+	got[1].Ack.Flush()
+	c.ping() // nothing is due: the answer to the ping comes first
+	got[0].Ack.Resolve(nil)
+	got[0].Ack.Flush()
+	c.expectAcks(1, 2)
+	got[2].Ack.Resolve(nil)
+	got[3].Ack.Resolve(nil)
+	got[3].Ack.Flush()
+	c.expectAcks(3, 4, 5)
+	if left := h.metric("inflight_bytes"); left != 0 {
+		t.Errorf("%v bytes are still counted", left)
+	}
+}
+
+func TestAcksOfOneCommitLeaveInOneWrite(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c, id := h.phone()
+	const n = 100
+	for i := range n {
+		c.publish(pointsTopic(id), 1, uint16(i+1), "x")
+	}
+	got := receiveAll(t, h.points, n)
+	before := h.metric("writes_total")
+	for _, m := range got {
+		m.Ack.Resolve(nil)
+	}
+	got[0].Ack.Flush()
+	for i := range n {
+		c.expectAcks(uint16(i + 1))
+	}
+	if writes := h.metric("writes_total") - before; writes != 1 {
+		t.Errorf("%v writes, not 1", writes)
+	}
+}
+
+func TestUnresolvedIsNeverAcknowledged(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		code byte
+	}{
+		{errors.New("disk"), packets.ErrImplementationSpecificError.Code},
+		{errAway, packets.ErrQuotaExceeded.Code},
+		{&fleet.Error{Code: fleet.CodeTooMany}, packets.ErrQuotaExceeded.Code},
+	} {
+		h := newHub(t)
+		c, id := h.phone5()
+		c.publish(pointsTopic(id), 1, 1, "kept")
+		c.publish(pointsTopic(id), 1, 2, "lost")
+		c.publish(pointsTopic(id), 1, 3, "behind")
+		got := receiveAll(t, h.points, 3)
+		got[0].Ack.Resolve(nil)
+		got[2].Ack.Resolve(nil)
+		got[1].Ack.Resolve(tc.err)
+		c.expectAcks(1)
+		if pk := c.expect(packets.Disconnect); pk.ReasonCode != tc.code {
+			t.Errorf("%v: DISCONNECT %#x, not %#x", tc.err, pk.ReasonCode, tc.code)
+		}
+		c.expectEnd()
+	}
+}
+
+// An acknowledgement belongs to the connection that carried the message: after
+// a takeover the same packet id means something else.
+func TestTakeoverWhileAcksArePending(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	id := h.device()
+	l := login{id: "phone", name: id.String(), version: 5, expiry: 3600}
+	first, _ := h.connect(l)
+	first.publish(pointsTopic(id), 1, 7, "old")
+	old := h.points.next(t)
+
+	second, present := h.connect(l)
+	if !present {
+		t.Error("the session was not resumed")
+	}
+	if code := first.expectEnd(); code != packets.ErrSessionTakenOver.Code {
+		t.Errorf("DISCONNECT %#x", code)
+	}
+	second.publish(pointsTopic(id), 1, 7, "new")
+	renewed := h.points.next(t)
+	old.Ack.Resolve(nil)
+	old.Ack.Flush()
+	second.ping() // no PUBACK before the answer
+	renewed.Ack.Resolve(nil)
+	renewed.Ack.Flush()
+	second.expectAcks(7)
+	old.Ack.Resolve(nil) // twice changes nothing
+	if left := h.metric("inflight_bytes"); left != 0 {
+		t.Errorf("%v bytes are still counted", left)
+	}
+}
+
+func TestQoS2(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		h := newHub(t)
+		id := h.device()
+		l := login{id: "phone", name: id.String(), version: version, expiry: 3600}
+		c, _ := h.connect(l)
+		c.publish(pointsTopic(id), 2, 1, "once")
+		c.ping() // nothing is answered before the commit, and pings are
+		m := h.points.next(t)
+		m.Ack.Resolve(nil)
+		m.Ack.Flush()
+		if pk := c.expect(packets.Pubrec); pk.PacketID != 1 || pk.ReasonCode != 0 {
+			t.Fatalf("%+v", pk)
+		}
+		// The PUBREC got lost: the client comes back and sends again.
+		c, _ = h.connect(l)
+		again := publishOf(pointsTopic(id), 2, 1, "once")
+		again.FixedHeader.Dup = true
+		c.send(again)
+		c.expect(packets.Pubrec)
+		c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubrel}, PacketID: 1})
+		if pk := c.expect(packets.Pubcomp); pk.PacketID != 1 || pk.ReasonCode != 0 {
+			t.Fatalf("%+v", pk)
+		}
+		c.publish(pointsTopic(id), 2, 1, "another")
+		if m := h.points.next(t); string(m.Payload) != "another" {
+			t.Fatalf("received %q: the repeat was handed on", m.Payload)
+		}
+	}
+}
+
+func TestInflightCaps(t *testing.T) {
+	t.Parallel()
+	payload := string(make([]byte, 1000))
+	const cost = 1000 + messageOverhead
+	for name, tc := range map[string]struct {
+		version byte
+		code    byte
+		limit   func(*Limits)
+	}{
+		"messages, 3.1.1": {4, 0, func(l *Limits) { l.InflightMessages = 4 }},
+		"messages, 5":     {5, packets.ErrReceiveMaximum.Code, func(l *Limits) { l.ReceiveMaximum = 4 }},
+		"bytes":           {5, packets.ErrQuotaExceeded.Code, func(l *Limits) { l.InflightBytes = 4 * cost }},
+		"total bytes":     {5, packets.ErrQuotaExceeded.Code, func(l *Limits) { l.TotalBytes = 4 * cost }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, func(c *Config) { tc.limit(&c.Limits) })
+			id := h.device()
+			c, _ := h.connect(login{id: "phone", name: id.String(), version: tc.version, clean: true})
+			for i := range 5 {
+				c.publish(pointsTopic(id), 1, uint16(i+1), payload)
+			}
+			if code := c.expectEnd(); code != tc.code {
+				t.Errorf("DISCONNECT %#x, not %#x", code, tc.code)
+			}
+			for _, m := range receiveAll(t, h.points, 4) {
+				m.Ack.Resolve(nil)
+			}
+			if left := h.metric("inflight_bytes"); left != 0 {
+				t.Errorf("%v bytes are still counted", left)
+			}
+			if n := len(h.points.got); n != 0 {
+				t.Errorf("%d messages over the cap", n)
+			}
+		})
+	}
+}
+
+func TestQoS0OverTheCapIsDropped(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *Config) { c.Limits.TotalBytes = 2 * (1 + messageOverhead) })
+	c, id := h.phone()
+	for range 5 {
+		c.publish(pointsTopic(id), 0, 0, "x")
+	}
+	c.ping() // it is still there
+	for _, m := range receiveAll(t, h.points, 2) {
+		m.Ack.Resolve(nil)
+	}
+	if dropped := h.metric("dropped_total", "quota"); dropped != 3 {
+		t.Errorf("%v dropped, not 3", dropped)
+	}
+	c.publish(pointsTopic(id), 0, 0, "y")
+	if m := h.points.next(t); string(m.Payload) != "y" {
+		t.Errorf("received %q", m.Payload)
+	}
+}
+
+// While nothing commits, pings are answered and reading goes on.
+func TestPingsAreAnsweredWhileNothingCommits(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c, id := h.phone()
+	for i := range 200 {
+		c.publish(pointsTopic(id), byte(i%3), uint16(i+1)*min(uint16(i%3), 1), "x")
+		if i%50 == 0 {
+			c.ping()
+		}
+	}
+	c.ping()
+	receiveAll(t, h.points, 200)
+}
