@@ -179,7 +179,8 @@ cat
 if [ -f "$1" ]; then
 	pid=$(head -n 1 "$1")
 	kill -QUIT "$pid"
-	while kill -0 "$pid"; do sleep 0.1; done
+	tries=300 # a process that nobody reaps never goes away
+	while [ $tries -gt 0 ] && kill -0 "$pid"; do sleep 0.1; tries=$((tries - 1)); done
 fi
 rm -rf "$2"`
 
