@@ -54,10 +54,10 @@ func (p *Pipeline) accept(r *receipt, format fleet.Format, id fleet.DeviceID, un
 			}
 			continue
 		}
-		s.window.add(k, d, received, horizon)
-		at := d.judge(&p.thresholds, point)
+		s.window.add(k, received, horizon)
+		at := d.judge(&p.config.Thresholds, point)
 		if point.Verdict == fleet.OK {
-			p.move(unit, at, point)
+			p.config.Move(unit, at, point)
 		}
 		fresh = append(fresh, *point)
 	}

@@ -117,7 +117,6 @@ func (th *Thresholds) reaches(from, to *motion, flying bool) bool {
 // guards it.
 type device struct {
 	number  uint64       // names the device in the keys of the shard's window
-	keys    int          // how many keys the window holds of it
 	newest  fleet.Millis // live time of the newest good fix
 	track   track
 	backlog track // what arrives after newer fixes: mostly one older stretch, in order
@@ -145,10 +144,7 @@ func (d *device) judge(th *Thresholds, p *fleet.Point) fleet.Millis {
 	if p.Verdict != fleet.OK {
 		return seen
 	}
-	m := motion{at: at, lat: p.Lat, lon: p.Lon, slack: th.Slack}
-	if fleet.Known(p.Accuracy) && p.Accuracy > 0 {
-		m.slack = float64(p.Accuracy)
-	}
+	m := th.motion(p, at)
 	if late {
 		p.Verdict = d.judgeLate(th, m)
 		return seen
@@ -159,6 +155,15 @@ func (d *device) judge(th *Thresholds, p *fleet.Point) fleet.Millis {
 	}
 	d.newest = seen
 	return seen
+}
+
+// motion returns p as a fix of the given corrected time.
+func (th *Thresholds) motion(p *fleet.Point, at fleet.Millis) motion {
+	m := motion{at: at, lat: p.Lat, lon: p.Lon, slack: th.Slack}
+	if fleet.Known(p.Accuracy) && p.Accuracy > 0 {
+		m.slack = float64(p.Accuracy)
+	}
+	return m
 }
 
 // judgeLate judges a fix that is older than the newest: it must be reachable

@@ -77,7 +77,7 @@ func (h *handler) osmand(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	received := fleet.MillisOf(h.clock.Now())
+	received := fleet.MillisOf(h.config.Clock.Now())
 	reports := reportsPool.Get().(*reports)
 	defer reports.release()
 	err := request.err
@@ -108,12 +108,12 @@ func (h *handler) owntracks(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	m := Message{From: &from, Topic: r.URL.Path, Payload: body, Received: fleet.MillisOf(h.clock.Now())}
+	m := Message{From: &from, Topic: r.URL.Path, Payload: body, Received: fleet.MillisOf(h.config.Clock.Now())}
 	reports := reportsPool.Get().(*reports)
 	defer reports.release()
 	err := h.decode(reports, fleet.FormatOwnTracks, &m)
 	if errors.Is(err, errKeyWanted) {
-		ctx, cancel := context.WithTimeout(r.Context(), h.httpTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), h.config.HTTPTimeout)
 		defer cancel()
 		if h.keys.ask(ctx, from.Device) == nil {
 			err = h.decode(reports, fleet.FormatOwnTracks, &m)
@@ -136,9 +136,9 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 		unavailable(w, "too many points wait to be stored")
 		return
 	}
-	expired, stop := h.clock.NewTimer(h.httpTimeout)
+	expired, stop := h.config.Clock.NewTimer(h.config.HTTPTimeout)
 	defer stop()
-	h.take(newReceipt(ack), format, m, reports, err)
+	h.take(newReceipt(ack, &h.count.acked), format, m, reports, err)
 	select {
 	case outcome := <-ack.outcome:
 		switch {
@@ -161,18 +161,18 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 
 func (h *handler) authenticate(w http.ResponseWriter, r *http.Request, login fleet.Login) (fleet.Identity, bool) {
 	login.Remote = r.RemoteAddr
-	if h.auth == nil {
+	if h.config.Auth == nil {
 		unavailable(w, "this hub takes no points over HTTP")
 		return fleet.Identity{}, false
 	}
-	identity, err := h.auth.Authenticate(r.Context(), login)
+	identity, err := h.config.Auth.Authenticate(r.Context(), login)
 	switch {
 	case err == nil:
 		return identity, true
 	case fleet.CodeOf(err) == fleet.CodeUnauthenticated:
 		refuse(w, http.StatusUnauthorized, fleet.CodeUnauthenticated, "the credentials are not good")
 	default:
-		h.log.Warn("credentials of an HTTP device can't be checked", "remote", r.RemoteAddr, "err", err)
+		h.config.Log.Warn("credentials of an HTTP device can't be checked", "remote", r.RemoteAddr, "err", err)
 		unavailable(w, "credentials can't be checked now")
 	}
 	return fleet.Identity{}, false

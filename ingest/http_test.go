@@ -177,7 +177,7 @@ func TestRequestWaitsForItsCommit(t *testing.T) {
 		answered := make(chan int, 1)
 		go func() { status, _, _ := ask(p, get(target)); answered <- status }()
 		for len(answered) == 0 {
-			clock.Advance(p.httpTimeout / 100)
+			clock.Advance(p.config.HTTPTimeout / 100)
 		}
 		if status := <-answered; status != 503 {
 			t.Errorf("status %d", status)

@@ -11,8 +11,10 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -60,11 +62,20 @@ type Config struct {
 	DeadLetters DeadLetters
 	PayloadKeys PayloadKeys   // nil: encrypted messages become dead letters
 	Auth        Authenticator // of the HTTP devices; nil: they are refused
+	// Move shows a good fix on the live map, which orders the fixes of a unit by
+	// at: the fix time, corrected for the device's clock, and never later than
+	// p.Received. It is called for late fixes too, for one device at a time, from
+	// the goroutine that received the message; it does not block, and does not
+	// keep p. nil: there is no map.
+	Move func(unit fleet.Unit, at fleet.Millis, p *fleet.Point)
 
 	Thresholds Thresholds // zero: DefaultThresholds
 	// BatchSize is the points at which a batch is committed at once; 0: 5000.
 	BatchSize int
-	// Linger is how long a batch waits for more points; 0: 10 ms.
+	// Linger is how long a batch waits for more points; 0: 25 ms. At 10,000
+	// points a second, one a message, a point costs hub and database together
+	// 24 µs of CPU with 5 ms and 16 with 25, and is acknowledged after 4 and 15
+	// ms (BenchmarkLinger, 2 cores; the sender's share is in it).
 	Linger time.Duration
 	// CommitTimeout bounds one try of a commit, against a database that takes
 	// the connection and says nothing; 0: 30 s.
@@ -78,18 +89,30 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: not registered
 }
 
+// withDefaults returns c with what it leaves open, or what it lacks.
+func (c Config) withDefaults() (Config, error) {
+	if c.Store == nil || c.DeadLetters == nil || c.Clock == nil || c.Log == nil {
+		return c, errors.New("ingest: Config needs Store, DeadLetters, Clock and Log")
+	}
+	if c.Move == nil {
+		c.Move = func(fleet.Unit, fleet.Millis, *fleet.Point) {}
+	}
+	c.Thresholds = cmp.Or(c.Thresholds, DefaultThresholds())
+	c.BatchSize = cmp.Or(c.BatchSize, 5000)
+	c.Linger = cmp.Or(c.Linger, 25*time.Millisecond)
+	c.CommitTimeout = cmp.Or(c.CommitTimeout, 30*time.Second)
+	c.HTTPTimeout = cmp.Or(c.HTTPTimeout, 10*time.Second)
+	return c, nil
+}
+
 // Pipeline takes messages in and gives acknowledgements out.
 type Pipeline struct {
-	thresholds  Thresholds
-	clock       fleet.Clock
-	log         *slog.Logger
-	count       *counters
-	shards      [shards]shard
-	queue       *queue
-	writer      *writer
-	auth        Authenticator // nil: HTTP devices are refused
-	httpTimeout time.Duration
-	keys        *keyring // nil: none are kept
+	config Config
+	count  *counters
+	shards [shards]shard
+	queue  *queue
+	writer *writer
+	keys   *keyring // nil: none are kept
 
 	running sync.WaitGroup
 	stop    context.CancelFunc
@@ -99,47 +122,26 @@ type Pipeline struct {
 
 // New returns a pipeline that is not running.
 func New(config Config) (*Pipeline, error) {
-	if config.Store == nil || config.DeadLetters == nil || config.Clock == nil || config.Log == nil {
-		return nil, errors.New("ingest: Config needs Store, DeadLetters, Clock and Log")
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	if config.Thresholds == (Thresholds{}) {
-		config.Thresholds = DefaultThresholds()
-	}
-	config.BatchSize = either(config.BatchSize, 5000)
-	config.Linger = either(config.Linger, 10*time.Millisecond)
-	config.CommitTimeout = either(config.CommitTimeout, 30*time.Second)
 	p := &Pipeline{
-		auth:        config.Auth,
-		httpTimeout: either(config.HTTPTimeout, 10*time.Second),
-		thresholds:  config.Thresholds,
-		clock:       config.Clock,
-		log:         config.Log,
-		count:       newCounters(),
-		queue:       newQueue(config.Clock, config.BatchSize, config.Linger),
+		config: config,
+		count:  newCounters(),
+		queue:  newQueue(config.Clock, config.BatchSize, config.Linger),
 	}
 	for i := range p.shards {
 		p.shards[i].open()
 	}
-	p.writer = &writer{
-		queue: p.queue, store: config.Store, letters: config.DeadLetters,
-		timeout: config.CommitTimeout, clock: config.Clock, log: config.Log, count: p.count,
-		forget: p.forget,
-	}
+	p.writer = &writer{config: &p.config, queue: p.queue, count: p.count, forget: p.forget}
 	if config.PayloadKeys != nil {
-		p.keys = &keyring{
-			source: config.PayloadKeys, clock: config.Clock, log: config.Log, again: p.receive, queue: p.queue,
-			timeout: config.CommitTimeout, keys: make(map[fleet.DeviceID]payloadKey), wake: make(chan struct{}, 1),
-		}
+		p.keys = newKeyring(&p.config, p.queue, p.receive)
 	}
-	return p, p.register(config.Metrics)
-}
-
-func either[T comparable](value, standard T) T {
-	var zero T
-	if value == zero {
-		return standard
+	if err := p.register(config.Metrics); err != nil {
+		return nil, fmt.Errorf("ingest: metrics: %w", err)
 	}
-	return value
+	return p, nil
 }
 
 // Open starts the commits. It is called once; messages may come before it.

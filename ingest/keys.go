@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -31,17 +30,21 @@ const (
 // Asking for a key may block, so messages that need it are parked meanwhile: how
 // many is the broker's to limit, as with the queue.
 type keyring struct {
-	source  PayloadKeys
-	clock   fleet.Clock
-	log     *slog.Logger
-	again   func(*Message, *receipt) // takes a parked message in once more
-	queue   *queue                   // held while messages are parked
-	timeout time.Duration
+	config *Config
+	queue  *queue                   // held while messages are parked
+	again  func(*Message, *receipt) // takes a parked message in once more
 
 	mu     sync.Mutex
 	keys   map[fleet.DeviceID]payloadKey
 	parked []parked
-	wake   chan struct{}
+	wake   chan struct{} // holds a token when something was parked
+}
+
+func newKeyring(config *Config, queue *queue, again func(*Message, *receipt)) *keyring {
+	return &keyring{
+		config: config, queue: queue, again: again,
+		keys: make(map[fleet.DeviceID]payloadKey), wake: make(chan struct{}, 1),
+	}
 }
 
 type payloadKey struct {
@@ -60,7 +63,7 @@ func (k *keyring) open(m *Message, do func(key []byte) error) error {
 	k.mu.Lock()
 	known, found := k.keys[m.From.Device]
 	k.mu.Unlock()
-	age := k.clock.Now().Sub(known.asked)
+	age := k.config.Clock.Now().Sub(known.asked)
 	if !found || age > keyLife {
 		return errKeyWanted
 	}
@@ -130,23 +133,23 @@ func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
 	k.mu.Lock()
 	known, found := k.keys[device]
 	k.mu.Unlock()
-	if found && k.clock.Now().Sub(known.asked) <= keyRetry {
+	if found && k.config.Clock.Now().Sub(known.asked) <= keyRetry {
 		return nil
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		bounded, cancel := context.WithTimeout(ctx, k.timeout)
-		key, err := k.source.PayloadKey(bounded, device)
+		bounded, cancel := context.WithTimeout(ctx, k.config.CommitTimeout)
+		key, err := k.config.PayloadKeys.PayloadKey(bounded, device)
 		cancel()
 		if err == nil || fleet.CodeOf(err) == fleet.CodeNotFound {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			k.keys[device] = payloadKey{key: key, asked: k.clock.Now()}
+			k.keys[device] = payloadKey{key: key, asked: k.config.Clock.Now()}
 			return nil
 		}
 		if ctx.Err() == nil {
-			k.log.Warn("payload key not available, trying again", "device", device, "in", pause, "err", err)
+			k.config.Log.Warn("payload key not available, trying again", "device", device, "in", pause, "err", err)
 		}
-		if err := wait(ctx, k.clock, pause); err != nil {
+		if err := wait(ctx, k.config.Clock, pause); err != nil {
 			return err
 		}
 	}

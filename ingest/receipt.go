@@ -18,17 +18,18 @@ var ErrClosed error = &fleet.Error{
 // batches that hold its points or, of a repeat, the first copies of them.
 type receipt struct {
 	ack     Ack
-	waiting atomic.Int32 // batches to come, and one more while Receive hands the message out
-	dropped atomic.Bool  // one of them was given up
+	acked   *atomic.Uint64 // counts what is acknowledged
+	waiting atomic.Int32   // batches to come, and one more while Receive hands the message out
+	dropped atomic.Bool    // one of them was given up
 }
 
 // receipts are made for every message and live until its ack: worth keeping.
 var receipts = sync.Pool{New: func() any { return new(receipt) }}
 
 // newReceipt returns a receipt that the caller holds; settle lets go of it.
-func newReceipt(ack Ack) *receipt {
+func newReceipt(ack Ack, acked *atomic.Uint64) *receipt {
 	r := receipts.Get().(*receipt)
-	r.ack = ack
+	r.ack, r.acked = ack, acked
 	r.dropped.Store(false)
 	r.waiting.Store(1)
 	return r
@@ -61,6 +62,7 @@ func (r *receipt) settle(dropped bool) Ack {
 	if r.dropped.Load() {
 		ack.Resolve(ErrClosed)
 	} else {
+		r.acked.Add(1)
 		ack.Resolve(nil)
 	}
 	r.ack = nil

@@ -11,7 +11,7 @@ import (
 // Receive takes a message in. It runs in the goroutine of the connection that
 // read it and never blocks: the ack is resolved after the commit.
 func (p *Pipeline) Receive(m Message) {
-	p.receive(&m, newReceipt(m.Ack))
+	p.receive(&m, newReceipt(m.Ack, &p.count.acked))
 }
 
 func (p *Pipeline) receive(m *Message, r *receipt) {

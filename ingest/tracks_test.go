@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"context"
 	"encoding/csv"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
 )
 
 // tracks reads phone-tracks.csv: raw fixes of phones, track by track.
@@ -131,14 +135,102 @@ func record(track []fleet.Point) *recording {
 // The way of a point on tracks that real phones recorded.
 func TestRecordedTracks(t *testing.T) {
 	t.Parallel()
-	all := tracks(t)
-	s := newMemory()
-	p := running(t, config(s, eager()))
 	var recordings []*recording
+	for _, track := range tracks(t) {
+		recordings = append(recordings, record(track))
+	}
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		s, shown := newMemory(), make(liveMap)
+		c := config(s, eager())
+		c.Move = shown.move(t)
+		replay(t, running(t, c), recordings)
+		checkRecordings(t, recordings, s.points)
+		for n, r := range recordings {
+			if last := shown[r.from.Unit()]; last.moves < len(r.honest)*9/10 || last.at != at(0) {
+				t.Errorf("track %d: the live map moved %d times, and stands at %d", n+1, last.moves, last.at)
+			}
+		}
+	})
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		provision(t, db, recordings)
+		c := config(nil, fleet.SystemClock{})
+		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+		c.Store, c.DeadLetters = schema.NewPoints(db), schema.DeadLetters{DB: db}
+		replay(t, running(t, c), recordings)
+		checkRecordings(t, recordings, readBack(t, db, recordings))
+	})
+}
+
+// liveMap is a live map in the plainest form: the newest fix of each unit.
+type liveMap map[fleet.Unit]struct {
+	at    fleet.Millis
+	moves int
+}
+
+// move returns a Config.Move that fails the test when junk moves the map, or a
+// fix that is not called late moves it backwards.
+func (l liveMap) move(t *testing.T) func(fleet.Unit, fleet.Millis, *fleet.Point) {
+	return func(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
+		now := l[unit]
+		switch {
+		case p.Verdict != fleet.OK:
+			t.Errorf("a fix that is %v moves the live map", p.Verdict)
+		case at > p.Received:
+			t.Errorf("a fix received at %d is shown as of %d", p.Received, at)
+		case p.Flags&fleet.FlagLate != 0:
+			if at >= now.at {
+				t.Errorf("a fix is called late at %d, and the newest is of %d", at, now.at)
+			}
+			return
+		case at < now.at:
+			t.Errorf("the live map is moved back from %d to %d", now.at, at)
+		}
+		now.at = at
+		now.moves++
+		l[unit] = now
+	}
+}
+
+// provision makes the devices of the recordings known.
+func provision(t *testing.T, db *schema.DB, recordings []*recording) {
+	t.Helper()
+	ctx := context.Background()
+	if err := (schema.Maintenance{DB: db}).EnsurePartitions(ctx, start); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range recordings {
+		device := fleet.Device{ID: r.from.Device, Kind: fleet.Phone, Name: "phone", Created: start}
+		if err := (schema.Devices{DB: db}).Create(ctx, device); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func readBack(t *testing.T, db *schema.DB, recordings []*recording) map[fleet.PointKey]fleet.Point {
+	t.Helper()
+	stored := make(map[fleet.PointKey]fleet.Point)
+	for _, r := range recordings {
+		err := schema.NewPoints(db).Range(context.Background(), schema.PointQuery{Device: r.from.Device}, func(p fleet.Point) error {
+			if _, twice := stored[p.Key()]; twice {
+				t.Errorf("stored twice: %v", p.Key())
+			}
+			stored[p.Key()] = p
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return stored
+}
+
+// replay sends the recordings, seven points a message and some messages twice,
+// and waits until all is acknowledged.
+func replay(t *testing.T, p *Pipeline, recordings []*recording) {
+	t.Helper()
 	sent, distinct := 0, 0
-	for _, track := range all {
-		r := record(track)
-		recordings = append(recordings, r)
+	for _, r := range recordings {
 		var tickets []*ticket
 		for i := 0; i < len(r.sent); i += 7 {
 			message := r.sent[i:min(i+7, len(r.sent))]
@@ -156,24 +248,30 @@ func TestRecordedTracks(t *testing.T) {
 		got.Repeats != uint64(sent-distinct) || got.DeadLetters != 0 || got.Acked != got.Messages {
 		t.Errorf("%d points sent, %d of them distinct; stats %+v", sent, distinct, got)
 	}
-	if s.count() != distinct {
-		t.Errorf("%d points stored, %d distinct ones sent", s.count(), distinct)
-	}
+}
+
+func checkRecordings(t *testing.T, recordings []*recording, stored map[fleet.PointKey]fleet.Point) {
+	t.Helper()
+	distinct := 0
 	for n, r := range recordings {
-		checkRecording(t, n+1, r, s)
+		distinct += len(r.honest) + len(r.junk)
+		checkRecording(t, n+1, r, stored)
+	}
+	if len(stored) != distinct {
+		t.Errorf("%d points stored, %d distinct ones sent", len(stored), distinct)
 	}
 }
 
-func checkRecording(t *testing.T, n int, r *recording, s *memory) {
+func checkRecording(t *testing.T, n int, r *recording, points map[fleet.PointKey]fleet.Point) {
 	t.Helper()
 	for k, want := range r.junk {
-		if got := s.points[k]; got.Verdict != want {
+		if got := points[k]; got.Verdict != want {
 			t.Errorf("track %d: junk %v is called %v, want %v", n, k, got.Verdict, want)
 		}
 	}
 	var ok []fleet.Point
 	for i := range r.honest {
-		stored, found := s.points[r.honest[i].Key()]
+		stored, found := points[r.honest[i].Key()]
 		if !found {
 			t.Fatalf("track %d: fix %d is not stored", n, i)
 		}

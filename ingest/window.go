@@ -9,12 +9,12 @@ import (
 // The bounds of the memory of recent points. What is no longer in it, or never
 // got in, is caught by the database, which stores a point once in any case; the
 // window only saves the database that work, and the hub a second copy of what
-// waits for a commit.
+// waits for a commit. A device that floods pushes out what the others of its
+// shard have committed, and costs them no more than that.
 const (
-	shards          = 64               // locks that the devices share
-	windowKeys      = 1 << 13          // keys a shard, 524,288 in all: at most 50 MB
-	windowPerDevice = 1 << 12          // keys of one device: 10 minutes at 5 Hz, and more
-	windowAge       = 10 * time.Minute // for which a committed point is remembered
+	shards     = 64               // locks that the devices share
+	windowKeys = 1 << 13          // keys a shard, and so of one device; 524,288 in all, 50 MB
+	windowAge  = 10 * time.Minute // for which a committed point is remembered
 )
 
 // key is a fleet.PointKey in the terms of one shard: smaller, and quicker to hash.
@@ -41,7 +41,6 @@ type entry struct {
 	key      key // zero once taken out
 	received fleet.Millis
 	batch    uint64
-	device   *device
 }
 
 // unassigned is the batch of a point that has yet to be given to one: it came
@@ -65,15 +64,14 @@ func (w *window) find(k key) (batch uint64, found bool) {
 
 // add remembers a point that is not in the window, if there is room for it.
 // Batches before horizon are committed or given up: their points may be dropped.
-func (w *window) add(k key, d *device, received fleet.Millis, horizon uint64) {
+func (w *window) add(k key, received fleet.Millis, horizon uint64) {
 	w.expire(received, horizon)
-	if d.keys >= windowPerDevice || !w.room() {
+	if !w.room() {
 		return
 	}
-	*w.at(w.tail) = entry{key: k, received: received, batch: unassigned, device: d}
+	*w.at(w.tail) = entry{key: k, received: received, batch: unassigned}
 	w.index[k] = w.tail
 	w.tail++
-	d.keys++
 }
 
 // expire drops what is too old, and the oldest of a full window.
@@ -134,6 +132,5 @@ func (w *window) drop(e *entry) {
 		return
 	}
 	delete(w.index, e.key)
-	e.device.keys--
 	*e = entry{}
 }

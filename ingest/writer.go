@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -26,14 +25,10 @@ const (
 // for ever if need be: nothing of it is acknowledged before, and giving it up
 // would only make the devices send it again.
 type writer struct {
-	queue   *queue
-	store   Store
-	letters DeadLetters
-	timeout time.Duration // for one try
-	clock   fleet.Clock
-	log     *slog.Logger
-	count   *counters
-	forget  func(points []fleet.Point, batch uint64) // takes points out of the window
+	config *Config
+	queue  *queue
+	count  *counters
+	forget func(points []fleet.Point, batch uint64) // takes points out of the window
 
 	turn sync.Mutex // held by the worker that waits for the next batch
 }
@@ -61,7 +56,7 @@ func (w *writer) next(ctx context.Context) *batch {
 		var fired <-chan time.Time
 		stop := func() bool { return false }
 		if due > 0 {
-			fired, stop = w.clock.NewTimer(due)
+			fired, stop = w.config.Clock.NewTimer(due)
 		}
 		select {
 		case <-fired:
@@ -76,11 +71,11 @@ func (w *writer) next(ctx context.Context) *batch {
 // commit stores the batch. It fails only when ctx is done.
 func (w *writer) commit(ctx context.Context, b *batch) error {
 	if len(b.points) > 0 {
-		start := w.clock.Now()
+		start := w.config.Clock.Now()
 		if err := w.insert(ctx, b, b.points); err != nil {
 			return err
 		}
-		w.count.commitSeconds.Observe(w.clock.Now().Sub(start).Seconds())
+		w.count.commitSeconds.Observe(w.config.Clock.Now().Sub(start).Seconds())
 		w.count.batchPoints.Observe(float64(len(b.points)))
 	}
 	if len(b.letters) > 0 {
@@ -94,7 +89,7 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 func (w *writer) insert(ctx context.Context, b *batch, points []fleet.Point) error {
 	var stored int
 	err := w.try(ctx, func(ctx context.Context) (err error) {
-		stored, err = w.store.Insert(ctx, points)
+		stored, err = w.config.Store.Insert(ctx, points)
 		return err
 	})
 	switch {
@@ -111,7 +106,7 @@ func (w *writer) insert(ctx context.Context, b *batch, points []fleet.Point) err
 		}
 		return w.insert(ctx, b, points[half:])
 	}
-	w.log.Warn("the database refuses a point", "device", points[0].Device, "err", err)
+	w.config.Log.Warn("the database refuses a point", "device", points[0].Device, "err", err)
 	w.forget(points, b.id)
 	b.letters = append(b.letters, refusedRow(&points[0], err))
 	w.count.refused.Add(1)
@@ -134,7 +129,7 @@ func refusedRow(p *fleet.Point, cause error) fleet.DeadLetter {
 // bury stores dead letters. One that the database refuses for what it holds is
 // dropped with an error in the log: sending it again would not help either.
 func (w *writer) bury(ctx context.Context, letters []fleet.DeadLetter) error {
-	err := w.try(ctx, func(ctx context.Context) error { return w.letters.Add(ctx, letters) })
+	err := w.try(ctx, func(ctx context.Context) error { return w.config.DeadLetters.Add(ctx, letters) })
 	switch {
 	case err == nil:
 		return nil
@@ -147,7 +142,7 @@ func (w *writer) bury(ctx context.Context, letters []fleet.DeadLetter) error {
 		}
 		return w.bury(ctx, letters[half:])
 	}
-	w.log.Error("a dead letter could not be stored and is lost", "device", letters[0].Device,
+	w.config.Log.Error("a dead letter could not be stored and is lost", "device", letters[0].Device,
 		"topic", letters[0].Topic, "reason", letters[0].Reason, "err", err)
 	w.count.lost.Add(1)
 	return nil
@@ -158,15 +153,15 @@ func (w *writer) bury(ctx context.Context, letters []fleet.DeadLetter) error {
 // the store takes for repeats.
 func (w *writer) try(ctx context.Context, do func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		bounded, cancel := context.WithTimeout(ctx, w.timeout)
+		bounded, cancel := context.WithTimeout(ctx, w.config.CommitTimeout)
 		err := do(bounded)
 		cancel()
 		if err == nil || schema.IsBadRow(err) || ctx.Err() != nil {
 			return err
 		}
 		w.count.retries.Add(1)
-		w.log.Warn("commit failed, trying again", "in", pause, "err", err)
-		if err := wait(ctx, w.clock, pause); err != nil {
+		w.config.Log.Warn("commit failed, trying again", "in", pause, "err", err)
+		if err := wait(ctx, w.config.Clock, pause); err != nil {
 			return err
 		}
 	}
@@ -185,9 +180,6 @@ func (w *writer) finish(b *batch, dropped bool, acks []Ack) []Ack {
 		if ack := r.settle(dropped); ack != nil {
 			acks = append(acks, ack)
 		}
-	}
-	if !dropped {
-		w.count.acked.Add(uint64(len(acks)))
 	}
 	for _, ack := range acks {
 		ack.Flush()
