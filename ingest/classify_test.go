@@ -121,7 +121,7 @@ func TestVerdictsOfAMovingDevice(t *testing.T) {
 // A device at 5 Hz that stamps whole seconds has five positions for each.
 func TestFiveHertzWithWholeSeconds(t *testing.T) {
 	t.Parallel()
-	var points []fleet.Point
+	points := make([]fleet.Point, 0, 200)
 	for i := range 200 {
 		points = append(points, fix(float64(i/5), float64(i)*6)) // 30 m/s
 	}

@@ -196,7 +196,7 @@ func TestOneBadRowInABatch(t *testing.T) {
 	}
 	p := running(t, config(s, eager()))
 	from := phone()
-	var points []fleet.Point
+	points := make([]fleet.Point, 0, 200)
 	for i := range 200 {
 		points = append(points, fix(float64(i), 0))
 	}
@@ -315,7 +315,7 @@ func TestAThousandOddDates(t *testing.T) {
 	s := newMemory()
 	p := running(t, config(s, eager()))
 	from := phone()
-	var tickets []*ticket
+	tickets := make([]*ticket, 0, 1001)
 	for i := range 1000 {
 		odd := fix(0, 0)
 		odd.Fix = fleet.Millis(i+1) * 9_000_000_000 // 104 days apart, from 1970 to 2255

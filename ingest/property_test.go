@@ -151,9 +151,9 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 			}
 			for range rapid.IntRange(1, 15).Draw(rt, "messages") {
 				d := s.senders[rapid.IntRange(0, 2).Draw(rt, "sender")]
-				var points []fleet.Point
-				for range rapid.IntRange(1, 4).Draw(rt, "points") {
-					points = append(points, anyPoint(rt))
+				points := make([]fleet.Point, rapid.IntRange(1, 4).Draw(rt, "points"))
+				for i := range points {
+					points[i] = anyPoint(rt)
 				}
 				d.messages = append(d.messages, points)
 				s.send(p, d, len(d.messages)-1)

@@ -33,8 +33,8 @@ func (r *remembered) find(k key) (uint64, bool) {
 func (r *remembered) add(k key, now fleet.Millis, batch, horizon uint64) {
 	for len(r.entries) > 0 {
 		e := r.entries[0]
-		settled := e.batch < horizon
-		if !e.gone && !(settled && (len(r.entries) == r.limit || e.received < now.Add(-windowAge))) {
+		full, old := len(r.entries) == r.limit, e.received < now.Add(-windowAge)
+		if goes := e.gone || e.batch < horizon && (full || old); !goes {
 			break
 		}
 		r.entries = r.entries[1:]
