@@ -220,7 +220,7 @@ func walk[T any](h *hub, path string, name func(T) string) (names []string) {
 	h.t.Helper()
 	cursor := ""
 	for range 20 {
-		p := as[page[T]](h.t, h.must(200, "GET", path+"?limit=2&cursor="+cursor, nil))
+		p := as[page[T]](h.t, h.must(200, "GET", withPage(path, cursor), nil))
 		for _, item := range p.Items {
 			names = append(names, name(item))
 		}
@@ -249,4 +249,12 @@ func TestPayloadKeyIsSet(t *testing.T) {
 	if strings.Contains(string(a.body), "s3cr3t") {
 		t.Errorf("the answer repeats the key: %s", a.body)
 	}
+}
+
+func withPage(path, cursor string) string {
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + "limit=2&cursor=" + cursor
 }
