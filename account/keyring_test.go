@@ -158,7 +158,7 @@ func TestKeyringNeverPrintsItsKeys(t *testing.T) {
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "keyring", k)
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "keyring", k)
 	for _, key := range [][]byte{k.hashKey[:8], bytes.Repeat([]byte{1}, 8)} {
-		for _, form := range []string{string(key), fmt.Sprintf("%x", key), strings.Trim(fmt.Sprint(key), "[]")} {
+		for _, form := range []string{string(key), fmt.Sprintf("%x", key), strings.Trim(fmt.Sprintf("%d", key), "[]")} {
 			if strings.Contains(out.String(), form) {
 				t.Fatalf("a key was printed: %s", out.String())
 			}

@@ -68,7 +68,7 @@ func TestDevicesThatMakeNoSenseAreRefused(t *testing.T) {
 func TestListsPageByCursor(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	var want []string
+	want := make([]string, 0, 7)
 	for i := range 7 {
 		want = append(want, h.device(map[string]any{"kind": "phone", "name": fmt.Sprint(i)}).ID)
 	}

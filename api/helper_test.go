@@ -150,7 +150,7 @@ func (h *hub) send(r *http.Request) answer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		h.t.Fatalf("%s %s: read the body: %v", r.Method, r.URL, err)

@@ -34,7 +34,7 @@ func TestIngestIsHandedItsRequestsWhole(t *testing.T) {
 		}
 	})
 	h := newHub(t, func(c *Config) { c.Ingest = handler })
-	var want []string
+	want := make([]string, 0, 140)
 	for i := range 20 {
 		n := fmt.Sprint(i)
 		r := h.request("POST", "/api/ingest/osmand?id=s3cr3t"+n+"&lat=1", "body\x00\xff"+n)
@@ -85,7 +85,7 @@ func TestConsoleIsServed(t *testing.T) {
 		c.Console = fstest.MapFS{"index.html": {Data: []byte("the page")}, "app.js": {Data: []byte("the code")}}
 	})
 	for path, want := range map[string]string{"/console": "the page", "/console/app.js": "the code", "/console/trips/7": "the page"} {
-		if a := h.send(h.anonymous("GET", path)); a.StatusCode != 200 || string(a.body) != want {
+		if a := h.send(h.anonymous("GET", path)); a.StatusCode != http.StatusOK || string(a.body) != want {
 			t.Errorf("%s: %s %s", path, a.Status, a.body)
 		}
 	}

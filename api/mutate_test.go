@@ -86,7 +86,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 func mutate(t *testing.T, r *rand.Rand, body map[string]any) string {
 	t.Helper()
 	changed := map[string]any{}
-	var names []string
+	names := make([]string, 0, len(body))
 	for name, value := range body {
 		if value != "" { // an id that is not set in a good request
 			changed[name] = value

@@ -89,7 +89,7 @@ func TestReadinessSaysWhatIsMissing(t *testing.T) {
 		}
 	})
 	ask := func() answer { return h.send(h.anonymous("GET", "/readyz")) }
-	if a := ask(); a.StatusCode != 200 || as[readiness](t, a).Checks["database"] != "ok" {
+	if a := ask(); a.StatusCode != http.StatusOK || as[readiness](t, a).Checks["database"] != "ok" {
 		t.Errorf("%s %s", a.Status, a.body)
 	}
 	secret := errors.New("password=s3cr3t")
@@ -100,14 +100,14 @@ func TestReadinessSaysWhatIsMissing(t *testing.T) {
 		broken = err
 		a := ask()
 		got := as[readiness](t, a)
-		if a.StatusCode != 503 || got.Status != "unready" || got.Checks["database"] != want || got.Checks["broker"] != "ok" {
+		if a.StatusCode != http.StatusServiceUnavailable || got.Status != "unready" || got.Checks["database"] != want || got.Checks["broker"] != "ok" {
 			t.Errorf("%s %s", a.Status, a.body)
 		}
 		if strings.Contains(string(a.body), "s3cr3t") {
 			t.Errorf("got %s", a.body)
 		}
 	}
-	if a := h.send(h.anonymous("GET", "/healthz")); a.StatusCode != 200 {
+	if a := h.send(h.anonymous("GET", "/healthz")); a.StatusCode != http.StatusOK {
 		t.Errorf("healthz: %s", a.Status)
 	}
 }
@@ -117,7 +117,7 @@ func TestDocsAreServedFromTheBinary(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	page := h.send(h.anonymous("GET", "/docs"))
-	if page.StatusCode != 200 || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
+	if page.StatusCode != http.StatusOK || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
 		t.Fatalf("%s %v", page.Status, page.Header)
 	}
 	links := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(string(page.body), -1)
@@ -126,7 +126,7 @@ func TestDocsAreServedFromTheBinary(t *testing.T) {
 	}
 	for _, link := range links {
 		a := h.send(h.anonymous("GET", link[1]))
-		if a.StatusCode != 200 || len(a.body) == 0 {
+		if a.StatusCode != http.StatusOK || len(a.body) == 0 {
 			t.Errorf("%s: %s", link[1], a.Status)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -182,7 +183,7 @@ func readGPX(t *testing.T, a answer) (points []Point) {
 	if err := decoder.Decode(&gpx); err != nil {
 		t.Fatalf("%v: %s", err, a.body)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		t.Errorf("something follows the document: %v", err)
 	}
 	if gpx.Version != "1.1" || gpx.Creator == "" || len(gpx.Tracks) != 1 || gpx.Tracks[0].Name != `Ada & "Bob" <x>` {

@@ -25,7 +25,7 @@ func (h *hub) raw(request string) answer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, request); err != nil {
 		h.t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func (h *hub) raw(request string) answer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		h.t.Fatal(err)

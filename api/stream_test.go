@@ -80,7 +80,7 @@ func TestStreamThatFailsMidwayIsCutOff(t *testing.T) {
 			})
 			resp := get(t, url)
 			body, err := io.ReadAll(resp.Body)
-			if resp.StatusCode != 200 || !errors.Is(err, io.ErrUnexpectedEOF) {
+			if resp.StatusCode != http.StatusOK || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("status %d, %d bytes, %v; want an aborted body", resp.StatusCode, len(body), err)
 			}
 			if strings.Contains(string(body), "s3cr3t") {
