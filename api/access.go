@@ -45,6 +45,9 @@ func admins() access { return only(account.Admin) }
 func route[I, O any](s *Server, who access, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Security = who
 	op.MaxBodyBytes = maxBody
+	// The body is in memory before huma sees it. The read deadline that huma
+	// would set all the same would stay on the connection.
+	op.BodyReadTimeout = -1
 	huma.Register(s.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		output, err := handle(ctx, input)
 		return output, s.asProblem(ctx, err)

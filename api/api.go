@@ -64,6 +64,9 @@ const maxBody = 1 << 20
 const (
 	readTimeout = 10 * time.Second // for a whole request to arrive
 	idleTimeout = time.Minute      // between two requests
+	// stallTimeout is how long a client may leave an answer, or one piece of a
+	// stream, unread before its connection is given up.
+	stallTimeout = 30 * time.Second
 )
 
 // Server is the HTTP edge. Open starts it, Close stops it.
@@ -77,6 +80,7 @@ type Server struct {
 	app     *fiber.App
 	huma    huma.API
 	serving serving
+	stall   time.Duration // stallTimeout, for a piece of a stream
 }
 
 // tables are what the handlers read from the database.
@@ -106,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, admin: newBearer(cfg.AdminToken),
+		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, admin: newBearer(cfg.AdminToken), stall: stallTimeout,
 		tables: tables{
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
 			points: schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
@@ -126,6 +130,7 @@ func (s *Server) newFiber() *fiber.App {
 		BodyLimit:               maxBody,
 		ReadTimeout:             readTimeout,
 		IdleTimeout:             idleTimeout,
+		WriteTimeout:            stallTimeout,
 		Immutable:               true, // a string that outlives its request must not become another's
 		UnescapePath:            true,
 		CaseSensitive:           true,

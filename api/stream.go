@@ -18,13 +18,9 @@ import (
 	"armora/fleet"
 )
 
-const (
-	// exportBuffer is how much is gathered before it is written: what fails
-	// within that is still answered with a status of its own.
-	exportBuffer = 64 << 10
-	// exportStall is how long a client may leave one piece unread.
-	exportStall = 30 * time.Second
-)
+// exportBuffer is how much is gathered before it is written, in bytes: what
+// fails within that is still answered with a status of its own.
+const exportBuffer = 64 << 10
 
 // stream answers with what produce writes, as it writes it, within the time
 // limit of an export. When produce fails before much was written, its error is
@@ -66,9 +62,7 @@ func (s *Server) stream(mediaType, filename string, produce func(context.Context
 		ctx.SetStatus(http.StatusOK)
 		ctx.SetHeader("Content-Type", mediaType)
 		ctx.SetHeader("Content-Disposition", fmt.Sprintf("attachment; filename=%q", filename))
-		// The write deadline outlives the answer, so the connection must not.
-		c.Context().SetConnectionClose()
-		c.Context().SetBodyStream(&patience{PipeReader: reader, conn: c.Context().Conn()}, -1)
+		c.Context().SetBodyStream(&patience{PipeReader: reader, conn: c.Context().Conn(), stall: s.stall}, -1)
 	}}, nil
 }
 
@@ -113,17 +107,19 @@ func (f *firstWrite) Write(b []byte) (int, error) {
 	return f.to.Write(b)
 }
 
-// patience is a body that gives its client exportStall to take each piece: it
-// moves the connection's write deadline whenever there is a piece to write.
+// patience is a body that gives its client some time to take each piece, in
+// place of the whole answer: it moves the connection's write deadline whenever
+// there is a piece to write.
 type patience struct {
 	*io.PipeReader
-	conn net.Conn
+	conn  net.Conn
+	stall time.Duration
 }
 
 func (p *patience) Read(b []byte) (int, error) {
 	n, err := p.PipeReader.Read(b)
 	// The operating system's clock is what deadlines of a socket are set by.
-	if failed := p.conn.SetWriteDeadline(time.Now().Add(exportStall)); failed != nil && err == nil {
+	if failed := p.conn.SetWriteDeadline(time.Now().Add(p.stall)); failed != nil && err == nil {
 		err = failed
 	}
 	return n, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,6 +31,7 @@ func streaming(t *testing.T, limit time.Duration, produce func(context.Context, 
 		func(context.Context, *struct{}) (*huma.StreamResponse, error) {
 			return s.stream("text/plain", "x.txt", produce)
 		})
+	s.stall = time.Second
 	if err := s.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -155,37 +155,66 @@ func TestStreamFlowsWhileItIsMade(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(rest), "end") || len(rest) != 2*exportBuffer+3 {
 		t.Errorf("%d bytes more, %v", len(rest), err)
 	}
-	if resp.Header.Get("Content-Disposition") != `attachment; filename="x.txt"` || !resp.Close {
+	if resp.Header.Get("Content-Disposition") != `attachment; filename="x.txt"` {
 		t.Errorf("headers %v", resp.Header)
 	}
 }
 
-// A client that leaves ends the producer.
-func TestStreamEndsWhenItsClientLeaves(t *testing.T) {
+// A client that leaves, and one that stays and reads nothing, end the producer.
+func TestStreamEndsWhenNobodyReadsIt(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 1)
-	h, _ := streaming(t, time.Minute, func(_ context.Context, w io.Writer) (err error) {
-		defer func() { ended <- err }()
-		for err == nil {
-			err = fill(w)
+	for name, leaves := range map[string]bool{"leaves": true, "stalls": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			h, _ := streaming(t, time.Hour, func(_ context.Context, w io.Writer) (err error) {
+				defer func() { ended <- err }()
+				for err == nil {
+					err = fill(w)
+				}
+				return err
+			})
+			conn := dial(t, h.Server)
+			if _, err := fmt.Fprint(conn, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			if leaves {
+				if err := conn.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := <-ended; !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("the producer ended with %v", err)
+			}
+		})
+	}
+}
+
+// A stream leaves its connection as good as any other answer.
+func TestConnectionIsGoodAfterAStream(t *testing.T) {
+	t.Parallel()
+	h, url := streaming(t, time.Minute, func(_ context.Context, w io.Writer) error { return fill(w) })
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	for range 3 {
+		for _, target := range []string{url, h.url + "/healthz"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Close {
+				t.Errorf("%s: %v, closed %v", target, err, resp.Close)
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Error(err)
+			}
 		}
-		return err
-	})
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), "tcp", h.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprint(conn, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("the producer ended with %v", err)
 	}
 }
