@@ -167,15 +167,14 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
 		h.b.wills.takenOver(replaced, pk.Connect.Clean)
 	}
 	h.b.wills.returned(cl.ID, pk.Connect.Clean)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.window.init(h.b.limits.OutboxWindow, cl.Properties.Props.ReceiveMaximum)
 }
 
 // OnSessionEstablished runs when CONNACK is out.
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c := cl.Net.Conn.(*conn)
-	c.mu.Lock()
-	c.window.init(h.b.limits.OutboxWindow, cl.Properties.Props.ReceiveMaximum)
-	c.established = true
-	c.mu.Unlock()
 	c.unlockSession()
 	h.b.sessions.update(c)
 	h.b.outbox.deliver(c)

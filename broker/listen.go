@@ -173,9 +173,9 @@ func (b *Broker) serveConn(kind string, raw net.Conn, cert []byte) {
 	}
 	err := b.establish(c)
 	b.leave(c, err)
-	b.registry.remove(c)
 	c.end(packets.CodeDisconnect, "")
 	c.writers.Wait()
+	b.registry.remove(c) // last: until here Close may have to end it by force
 }
 
 // errPanic is how a connection ends that made mochi panic.

@@ -21,10 +21,16 @@ const (
 // blocks: a client that does not read must not hold up whoever has something
 // to tell it, least of all its own reconnect.
 func (c *conn) Write(p []byte) (int, error) {
-	if len(p) > 0 && p[0]>>4 == packets.Disconnect && c.version < 5 {
+	kind := p[0] >> 4
+	if kind == packets.Disconnect && c.version < 5 {
 		return len(p), nil // mochi sends it to MQTT 3 clients too, which have no such packet from a server
 	}
-	if !c.send(p) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kind == packets.Connack && c.session != nil {
+		c.established = true
+	}
+	if !c.sendLocked(p) {
 		return 0, net.ErrClosed
 	}
 	return len(p), nil
@@ -35,6 +41,11 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) send(p []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.sendLocked(p)
+}
+
+// sendLocked is send with c.mu held.
+func (c *conn) sendLocked(p []byte) bool {
 	if c.ended {
 		return false
 	}
