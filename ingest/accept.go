@@ -68,8 +68,7 @@ func (p *Pipeline) accept(r *receipt, format fleet.Format, id fleet.DeviceID, un
 	}
 	batch, ok := p.queue.add(fresh, nil, r)
 	if !ok {
-		s.window.rollback(mark)
-		r.dropped.Store(true)
+		r.dropped.Store(true) // closed for good: what the window says no longer matters
 		return
 	}
 	s.window.assign(mark, batch)

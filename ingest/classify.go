@@ -170,9 +170,6 @@ func (th *Thresholds) motion(p *fleet.Point, at fleet.Millis) motion {
 // from where the device is known to have been later, and from what came before
 // it in the backlog.
 func (d *device) judgeLate(th *Thresholds, m motion) fleet.Verdict {
-	if m.at < d.backlog.anchor.at {
-		d.backlog = track{} // another stretch, further back
-	}
 	probe := m
 	if !th.reaches(&d.track.anchor, &probe, false) || !d.backlog.judge(th, m) {
 		return fleet.ImpossibleJump

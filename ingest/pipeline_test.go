@@ -54,29 +54,38 @@ func TestAckFollowsTheCommit(t *testing.T) {
 
 func TestRepeatMeetsItsUncommittedCopy(t *testing.T) {
 	t.Parallel()
-	s, g := newMemory(), newGate()
-	s.before = g.pass
+	s, g, from := newMemory(), newGate(), phone()
+	s.before = func(points []fleet.Point) error {
+		if points[0].Device == from.Device {
+			return g.pass(points)
+		}
+		return nil
+	}
 	p := running(t, config(s, eager()))
-	from := phone()
+	// Whatever was let into the queue before another's message is settled, bar
+	// the commit at the gate, when that message is acknowledged.
+	othersPass := func() { mustAck(t, send(p, phone(), fix(0, 0))) }
 	first := send(p, from, fix(0, 0))
 	<-g.reached
 	again := send(p, from, fix(0, 0))
+	othersPass()
 	if !again.pending() {
 		t.Fatal("the repeat was acknowledged before its first copy was committed")
 	}
 	g.outcome <- errAway // tried again, with the same result for both
 	<-g.reached
+	othersPass()
 	if !first.pending() || !again.pending() {
 		t.Fatal("acknowledged by a commit that failed")
 	}
 	g.outcome <- nil
 	mustAck(t, first, again)
-	if s.count() != 1 || s.inserts != 1 || p.Stats().Repeats != 1 {
+	if s.count() != 3 || s.inserts != 3 || p.Stats().Repeats != 1 {
 		t.Errorf("%d points stored in %d commits, stats %+v", s.count(), s.inserts, p.Stats())
 	}
 	// Committed now: the repeat waits for nothing but its turn.
 	mustAck(t, send(p, from, fix(0, 0), fix(0, 0)))
-	if s.inserts != 1 {
+	if s.inserts != 3 {
 		t.Error("a repeat of what is stored made a commit")
 	}
 }
@@ -176,6 +185,50 @@ func TestOneWriteForACommit(t *testing.T) {
 	if early.Load() != 0 {
 		t.Errorf("%d acks were flushed before all were resolved", early.Load())
 	}
+}
+
+// A backlog that is told again is acknowledged in few writes as well.
+func TestStoredRepeatsShareAWrite(t *testing.T) {
+	t.Parallel()
+	s, clock := newMemory(), fleet.NewManualClock(start) // lingers for ever
+	p := running(t, config(s, clock))
+	from := phone()
+	var backlog []*ticket
+	for i := range 20 {
+		backlog = append(backlog, send(p, from, fix(float64(i), 0)))
+	}
+	mustDrain(t, p)
+	mustAck(t, backlog...)
+	for i := range backlog {
+		backlog[i] = send(p, from, fix(float64(i), 0))
+	}
+	for i, k := range backlog {
+		if !k.pending() {
+			t.Fatalf("repeat %d was acknowledged in a write of its own", i)
+		}
+	}
+	mustDrain(t, p)
+	mustAck(t, backlog...)
+	if s.inserts != 1 {
+		t.Errorf("%d commits, the repeats took some", s.inserts)
+	}
+}
+
+// A message waits once for a batch, however many of its points are in it.
+func TestManyRepeatsOfOneBatchWaitOnce(t *testing.T) {
+	t.Parallel()
+	p := running(t, config(newMemory(), fleet.NewManualClock(start)))
+	from := phone()
+	message := make([]fleet.Point, 100)
+	for i := range message {
+		message[i] = fix(float64(i), 0)
+	}
+	first, again := send(p, from, message...), send(p, from, message...)
+	if n := len(p.queue.open.waiting); n != 2 {
+		t.Errorf("two messages wait %d times", n)
+	}
+	mustDrain(t, p)
+	mustAck(t, first, again)
 }
 
 type counted struct{ resolve, flush func() }

@@ -36,7 +36,7 @@ func TestRestoreTakesUpWhereTheHubLeftOff(t *testing.T) {
 	c.Move = func(unit fleet.Unit, at fleet.Millis, _ *fleet.Point) { moves = append(moves, shown{unit, at}) }
 	p := running(t, c)
 
-	last, skewed, old := fix(100, 1000), fix(9000, 0), fix(-5000, 0)
+	last, skewed, old := fix(100, 1000), fix(5, 0), fix(-5000, 0)
 	last.Device, last.Received = from.Device, at(101)
 	skewed.Device, skewed.Received, skewed.Flags = fleet.NewID[fleet.Device](), at(102), fleet.FlagSkewed
 	old.Device, old.Received = fleet.NewID[fleet.Device](), at(103)

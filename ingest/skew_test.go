@@ -93,3 +93,17 @@ func TestSkewOfAMessageFromTheFuture(t *testing.T) {
 	s.observe(at(600), at(0))
 	near(t, &s, -600_000)
 }
+
+// A correction that followed every jitter would put fixes out of order.
+func TestSkewHoldsStill(t *testing.T) {
+	t.Parallel()
+	var s skew
+	observed(&s, 0, 20, 600_000, 0)
+	held := s.applied
+	for i := range 100 {
+		s.observe(at(20+float64(i))+600_000, at(20+float64(i))+fleet.Millis(40-8*i))
+		if s.applied != held {
+			t.Fatalf("an estimate that moved by %d ms moved the correction from %d to %d", 8*i, held, s.applied)
+		}
+	}
+}

@@ -112,14 +112,6 @@ func (w *window) assign(mark, batch uint64) {
 	}
 }
 
-// rollback takes out everything that was added since mark.
-func (w *window) rollback(mark uint64) {
-	for w.tail > mark {
-		w.tail--
-		w.drop(w.at(w.tail))
-	}
-}
-
 // remove takes out a point, if it is still there on behalf of that batch.
 func (w *window) remove(k key, batch uint64) {
 	if position, found := w.index[k]; found && w.at(position).batch == batch {

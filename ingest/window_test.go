@@ -66,12 +66,7 @@ func TestWindowAgainstAList(t *testing.T) {
 						model.add(k, now, next, horizon)
 					}
 				}
-				if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
-					w.rollback(mark)
-					model.entries = withoutBatch(model.entries, next)
-				} else {
-					w.assign(mark, next)
-				}
+				w.assign(mark, next)
 				next++
 			case 0: // batches are settled
 				horizon = rapid.Uint64Range(horizon, next).Draw(t, "horizon")
@@ -90,13 +85,6 @@ func TestWindowAgainstAList(t *testing.T) {
 			compare(t, &w, &model)
 		}
 	})
-}
-
-func withoutBatch(entries []plain, batch uint64) []plain {
-	for len(entries) > 0 && entries[len(entries)-1].batch == batch {
-		entries = entries[:len(entries)-1]
-	}
-	return entries
 }
 
 func compare(t *rapid.T, w *window, model *remembered) {
