@@ -349,7 +349,7 @@ func TestGatewayKnowsItsChildren(t *testing.T) {
 	d := newTestDevices(t, schematest.Plain(t))
 	gateway, secret := d.provision(fleet.Device{Kind: fleet.Tracker, Format: fleet.FormatThingsBoard})
 	child, _ := d.provision(fleet.Device{Kind: fleet.Tracker, Format: fleet.FormatThingsBoard, Gateway: gateway.ID, External: "Device A"})
-	want := map[string]fleet.DeviceID{"Device A": child.ID}
+	want := map[string]fleet.Child{"Device A": {Device: child.ID, Unit: fleet.Unit(child.ID)}}
 	if got := d.expect("", secret, "").Children; !reflect.DeepEqual(got, want) {
 		t.Errorf("children %v, want %v", got, want)
 	}

@@ -139,7 +139,7 @@ func TestTemplates(t *testing.T) {
 	device, driver := fleet.NewID[fleet.Device](), fleet.NewID[fleet.Driver]()
 	id := &fleet.Identity{
 		Device: device, Driver: driver, External: "350424063817363",
-		Children: map[string]fleet.DeviceID{"van 7": fleet.NewID[fleet.Device]()},
+		Children: map[string]fleet.Child{"van 7": {Device: fleet.NewID[fleet.Device]()}},
 	}
 	nobody := new(fleet.Identity)
 	for _, tc := range []struct {

@@ -85,12 +85,18 @@ type Identity struct {
 	Device     DeviceID
 	Kind       DeviceKind
 	Format     Format
-	External   string              // the device's name in its own protocol
-	Driver     DriverID            // whose phone it is, or who drives the car it is fixed to; zero if nobody
-	Vehicle    VehicleID           // zero if it is fixed to no car
-	Credential CredentialID        // zero for a token
-	Expires    time.Time           // when the login stops being good; zero: never
-	Children   map[string]DeviceID // for a gateway: the devices it may speak for, by their external name
+	External   string           // the device's name in its own protocol
+	Driver     DriverID         // whose phone it is, or who drives the car it is fixed to; zero if nobody
+	Vehicle    VehicleID        // zero if it is fixed to no car
+	Credential CredentialID     // zero for a token
+	Expires    time.Time        // when the login stops being good; zero: never
+	Children   map[string]Child // for a gateway: the devices it may speak for, by their external name
+}
+
+// Child is a device that a gateway speaks for.
+type Child struct {
+	Device DeviceID
+	Unit   Unit // that it reports for
 }
 
 // Unit is the id under which the live map shows a device: the officer it
@@ -101,13 +107,17 @@ type Unit = ID[unit]
 type unit struct{}
 
 // Unit returns the unit that the device reports for.
-func (id *Identity) Unit() Unit {
+func (id *Identity) Unit() Unit { return UnitOf(id.Device, id.Driver, id.Vehicle) }
+
+// UnitOf returns the unit of a device with this driver and this car; either may
+// be zero.
+func UnitOf(device DeviceID, driver DriverID, vehicle VehicleID) Unit {
 	switch {
-	case !id.Driver.IsZero():
-		return Unit(id.Driver)
-	case !id.Vehicle.IsZero():
-		return Unit(id.Vehicle)
+	case !driver.IsZero():
+		return Unit(driver)
+	case !vehicle.IsZero():
+		return Unit(vehicle)
 	default:
-		return Unit(id.Device)
+		return Unit(device)
 	}
 }

@@ -114,7 +114,7 @@ func TestGatewaySpeaksForItsOwnChildrenAlone(t *testing.T) {
 			a, b := fleet.NewID[fleet.Device](), fleet.NewID[fleet.Device]()
 			gateway := phone()
 			gateway.Format = c.format
-			gateway.Children = map[string]fleet.DeviceID{"a": a, "b": b}
+			gateway.Children = map[string]fleet.Child{"a": {Device: a, Unit: fleet.Unit(a)}, "b": {Device: b, Unit: fleet.Unit(b)}}
 			mustAck(t, deliver(p, gateway, c.topic, []byte(c.body), at(0)))
 			want := fix(0, 0)
 			for _, child := range []fleet.DeviceID{a, b} {

@@ -47,19 +47,15 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 
 // acceptChild takes what a gateway tells of a device, if it may speak for it.
 func (p *Pipeline) acceptChild(r *receipt, format fleet.Format, m *Message, c *child) {
-	id, known := m.From.Children[c.Name]
+	to, known := m.From.Children[c.Name]
 	if !known && c.Name != "" && c.Name == m.From.External {
-		id, known = m.From.Device, true
+		to, known = fleet.Child{Device: m.From.Device, Unit: m.From.Unit()}, true
 	}
 	if !known {
 		p.bury(r, format, m, fmt.Errorf("the gateway may not speak for %.100q: no device of that name is registered with it", c.Name))
 		return
 	}
-	unit := fleet.Unit(id)
-	if id == m.From.Device {
-		unit = m.From.Unit()
-	}
-	p.accept(r, format, id, unit, m.Received, c.Points)
+	p.accept(r, format, to.Device, to.Unit, m.Received, c.Points)
 }
 
 // done lets go of a receipt. One that waits for nothing, since all that its

@@ -89,22 +89,41 @@ func (t Devices) LoginByHash(ctx context.Context, hash []byte) (DeviceLogin, err
 }
 
 // children are the devices that a gateway may speak for; nil if none.
-func (t Devices) children(ctx context.Context, gateway fleet.DeviceID) (map[string]fleet.DeviceID, error) {
-	rows, err := t.DB.pool.Query(ctx, `SELECT external, id FROM devices WHERE gateway = $1 AND external <> ''`, gateway)
-	if err != nil {
-		return nil, translate("device", err)
-	}
-	var children map[string]fleet.DeviceID
-	var name string
-	var id fleet.DeviceID
-	_, err = pgx.ForEachRow(rows, []any{&name, &id}, func() error {
+func (t Devices) children(ctx context.Context, gateway fleet.DeviceID) (map[string]fleet.Child, error) {
+	var children map[string]fleet.Child
+	err := t.units(ctx, `d.gateway = $1 AND d.external <> ''`, []any{gateway}, func(name string, c fleet.Child) {
 		if children == nil {
-			children = make(map[string]fleet.DeviceID)
+			children = make(map[string]fleet.Child)
 		}
-		children[name] = id
+		children[name] = c
+	})
+	return children, err
+}
+
+// Units returns the unit that each device of the fleet reports for.
+func (t Devices) Units(ctx context.Context) (map[fleet.DeviceID]fleet.Unit, error) {
+	units := make(map[fleet.DeviceID]fleet.Unit)
+	err := t.units(ctx, `true`, nil, func(_ string, c fleet.Child) { units[c.Device] = c.Unit })
+	return units, err
+}
+
+func (t Devices) units(ctx context.Context, condition string, args []any, yield func(external string, c fleet.Child)) error {
+	rows, err := t.DB.pool.Query(ctx, `
+		SELECT d.external, d.id, coalesce(d.driver, v.driver), d.vehicle
+		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle
+		WHERE `+condition, args...)
+	if err != nil {
+		return translate("device", err)
+	}
+	var external string
+	var device fleet.DeviceID
+	var driver fleet.DriverID
+	var vehicle fleet.VehicleID
+	_, err = pgx.ForEachRow(rows, []any{&external, &device, &driver, &vehicle}, func() error {
+		yield(external, fleet.Child{Device: device, Unit: fleet.UnitOf(device, driver, vehicle)})
 		return nil
 	})
-	return children, translate("device", err)
+	return translate("device", err)
 }
 
 // SetStatus records what a device said about itself, unless something newer is

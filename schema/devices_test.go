@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -114,8 +115,14 @@ func TestLogin(t *testing.T) {
 		must(t, err)
 		i := got.Identity
 		if i.Device != gateway.ID || i.Kind != fleet.Tracker || i.Format != fleet.FormatThingsBoard ||
-			i.Driver != driver.ID || i.Vehicle != car.ID || len(i.Children) != 1 || i.Children["Device A"] != child.ID {
+			i.Driver != driver.ID || i.Vehicle != car.ID ||
+			!maps.Equal(i.Children, map[string]fleet.Child{"Device A": {Device: child.ID, Unit: fleet.Unit(child.ID)}}) {
 			t.Fatalf("identity %+v", i)
+		}
+		units, err := devices.Units(ctx)
+		must(t, err)
+		if want := (map[fleet.DeviceID]fleet.Unit{gateway.ID: fleet.Unit(driver.ID), child.ID: fleet.Unit(child.ID)}); !maps.Equal(units, want) {
+			t.Fatalf("units %v, want %v", units, want)
 		}
 		if len(got.Credentials) != 1 || got.Credentials[0].Credential != secret || string(got.Credentials[0].Hash) != "hash one" {
 			t.Fatalf("credentials %+v", got.Credentials)
