@@ -1,0 +1,5 @@
+package main
+
+// benchCommand groups the benchmarks.
+type benchCommand struct {
+}

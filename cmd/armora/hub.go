@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"armora/account"
+	"armora/api"
+	"armora/broker"
+	"armora/bus"
+	"armora/fleet"
+	"armora/ingest"
+	"armora/schema"
+)
+
+// hub is a running hub: every part with what connects it to the others. Parts
+// are opened from the ground up, and closed the other way round.
+type hub struct {
+	settings settings
+	clock    fleet.Clock
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	private  *schema.Private // nil: the database is somebody else's
+	db       *schema.DB
+	bus      bus.Bus
+	keys     *account.Keys
+	devices  *account.Devices
+	commands *account.Commands
+	pipeline *ingest.Pipeline
+	notices  *ingest.Notices
+	broker   *broker.Broker
+	api      *api.Server
+	metrics  *metricsServer
+
+	stopping atomic.Bool
+	stop     context.CancelFunc // ends what runs in the background
+	running  sync.WaitGroup
+	closers  []closer
+}
+
+// closer stops one part of the hub.
+type closer struct {
+	part  string
+	close func(context.Context) error
+}
+
+// openHub starts a hub; ctx bounds the start only. What was started is stopped
+// again when a later part fails.
+func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	h := &hub{settings: s, clock: fleet.SystemClock{}, log: log, registry: prometheus.NewRegistry()}
+	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	background, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	for _, open := range []func(ctx, background context.Context) error{
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openIngest, h.openBroker, h.openAPI,
+	} {
+		if err := open(ctx, background); err != nil {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
+			defer cancel()
+			return nil, errors.Join(err, h.Close(closing))
+		}
+	}
+	return h, nil
+}
+
+func (h *hub) onClose(part string, fn func(context.Context) error) {
+	h.closers = append(h.closers, closer{part, fn})
+}
+
+// Close stops the hub, the front doors first: what was read from them is
+// committed and acknowledged before the connections end, and the database goes
+// last. When ctx ends, what is left is cut off: it was not acknowledged, and
+// its senders have it still. It may be called more than once.
+func (h *hub) Close(ctx context.Context) error {
+	h.stopping.Store(true)
+	var failed []error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		c := h.closers[i]
+		if err := c.close(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", c.part, err))
+		}
+	}
+	h.closers = nil
+	h.stop()
+	return errors.Join(failed...)
+}
+
+func (h *hub) openMetrics(ctx, _ context.Context) error {
+	addr := listenOn(h.settings.MetricsAddr)
+	if addr == "" {
+		return nil
+	}
+	var err error
+	if h.metrics, err = openMetricsServer(ctx, addr, h.registry); err != nil {
+		return err
+	}
+	h.onClose("metrics", h.metrics.Close)
+	return nil
+}
+
+func (h *hub) openDatabase(ctx, background context.Context) error {
+	dsn := h.settings.DatabaseURL
+	if dsn == "" {
+		private, err := schema.StartPrivate(ctx, h.settings.dataDir(), h.log)
+		if err != nil {
+			return err
+		}
+		h.private, dsn = private, private.DSN()
+		h.onClose("private PostgreSQL", private.Close)
+	}
+	db, err := schema.Open(ctx, dsn, schema.Options{Keep: h.settings.keep(), Log: h.log, Metrics: h.registry})
+	if err != nil {
+		return err
+	}
+	h.db = db
+	h.onClose("database", func(context.Context) error {
+		db.Close()
+		return nil
+	})
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	h.warnOfLoss(ctx)
+	m := maintenance{tables: schema.Maintenance{DB: db}, clock: h.clock, log: h.log}
+	// A point needs its day's partition; nothing else has to be done before it.
+	if err := m.tables.EnsurePartitions(ctx, h.clock.Now()); err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(background)
+	h.running.Go(func() { m.run(background) })
+	if h.private != nil {
+		h.running.Go(func() { h.private.Supervise(background) })
+	}
+	// The private server is closed only when nobody would start it again.
+	h.onClose("maintenance", func(context.Context) error {
+		stop()
+		h.running.Wait()
+		return nil
+	})
+	return nil
+}
+
+// warnOfLoss says which of the database's settings would let it forget what it
+// has confirmed.
+func (h *hub) warnOfLoss(ctx context.Context) {
+	off, err := h.db.Durability(ctx)
+	if err != nil {
+		h.log.Warn("the database's durability settings cannot be read", "error", err)
+	}
+	for _, setting := range off {
+		h.log.Warn("the database may lose acknowledged points when its machine fails", "setting", setting)
+	}
+}
+
+func (h *hub) openAccounts(ctx, background context.Context) error {
+	keyring, err := account.OpenKeyring(h.settings.dataDir(), h.settings.SecretKey)
+	if err != nil {
+		return err
+	}
+	h.keys = account.NewKeys(account.KeysConfig{
+		DB: h.db, Keyring: keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.PublicURL,
+	})
+	if err := h.keys.Open(ctx); err != nil {
+		return err
+	}
+	h.devices, err = account.NewDevices(account.DevicesConfig{
+		DB: h.db, Keyring: keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+	})
+	if err != nil {
+		return err
+	}
+	h.commands = account.NewCommands(h.db, &h.bus, h.clock)
+	background, stop := context.WithCancel(background)
+	var refreshing sync.WaitGroup
+	refreshing.Go(func() { h.keys.Run(background) })
+	h.onClose("accounts", func(context.Context) error {
+		stop()
+		refreshing.Wait()
+		h.devices.Close()
+		return nil
+	})
+	return nil
+}
+
+// checks are what must hold for the hub to be ready.
+func (h *hub) checks() []api.Check {
+	return []api.Check{
+		{Name: "hub", Ready: func(context.Context) error {
+			if h.stopping.Load() {
+				return &fleet.Error{Code: fleet.CodeUnavailable, Message: "the hub is stopping"}
+			}
+			return nil
+		}},
+		{Name: "database", Ready: h.db.Ready},
+		{Name: "mqtt", Ready: func(context.Context) error {
+			if h.broker.TCPAddr() == nil && h.broker.TLSAddr() == nil && h.broker.WSAddr() == nil {
+				return &fleet.Error{Code: fleet.CodeUnavailable, Message: "no MQTT listener is configured"}
+			}
+			return nil
+		}},
+	}
+}
+
+func (h *hub) openAPI(ctx, _ context.Context) error {
+	if h.settings.AdminToken == "" {
+		h.log.Warn("ARMORA_ADMIN_TOKEN is not set: nobody can use the API")
+	}
+	server, err := api.New(api.Config{
+		Addr: h.settings.HTTPAddr, AdminToken: h.settings.AdminToken,
+		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys,
+		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
+		Clock: h.clock, Log: h.log, Metrics: h.registry,
+	})
+	if err != nil {
+		return err
+	}
+	h.api = server
+	h.onClose("API", server.Close)
+	return server.Open(ctx)
+}
+
+// maintenance keeps the tables in shape while the hub runs.
+type maintenance struct {
+	tables schema.Maintenance
+	clock  fleet.Clock
+	log    *slog.Logger
+}
+
+// maintenanceEvery is how often the tables are seen to; a day's partition is
+// made a week ahead, so missing some rounds does no harm.
+const maintenanceEvery = 5 * time.Minute
+
+func (m maintenance) run(ctx context.Context) {
+	for {
+		m.round(ctx, m.clock.Now())
+		fired, stop := m.clock.NewTimer(maintenanceEvery)
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-fired:
+		}
+	}
+}
+
+// round refreshes the rollups before retention takes away what they count.
+func (m maintenance) round(ctx context.Context, now time.Time) {
+	for _, task := range []struct {
+		what string
+		do   func(context.Context, time.Time) error
+	}{
+		{"make partitions", m.tables.EnsurePartitions},
+		{"refresh rollups", m.tables.RefreshRollups},
+		{"apply retention", m.tables.Retain},
+	} {
+		if err := task.do(ctx, now); err != nil && ctx.Err() == nil {
+			m.log.Warn("maintenance of the tables failed, it is tried again in a few minutes", "task", task.what, "error", err)
+		}
+	}
+}
