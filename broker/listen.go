@@ -72,7 +72,7 @@ func (b *Broker) checkPlaintext(kind, addr string) error {
 func (l *listener) serve() {
 	admitted := &admittedListener{Listener: l.ln, b: l.b, kind: l.kind}
 	if l.http != nil {
-		if err := l.http.Serve(admitted); !errors.Is(err, http.ErrServerClosed) {
+		if err := l.http.Serve(admitted); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			l.b.log.Error("MQTT WebSocket listener ended", "error", err)
 		}
 		return
