@@ -51,6 +51,13 @@ type Config struct {
 	// first to be reached counts; one at least must be set.
 	Points   int64
 	Duration time.Duration
+	// Rate holds the run to so many points a second in all; 0 is as fast as it
+	// goes. A connection then sends its messages a window at a time, as it does
+	// when nothing but the broker's answers holds it back.
+	Rate float64
+	// Started is called when every connection is open and publishing begins; it
+	// may be nil.
+	Started func()
 	// Topic is where to publish; {username} and {clientid} stand for the
 	// connection's own. "" is the hub's, v1/devices/{username}/points.
 	Topic string
@@ -98,6 +105,8 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("load: QoS %d: only 0 and 1 are measured", cfg.QoS)
 	case cfg.Window > MaxWindow:
 		return fmt.Errorf("load: window %d is more than the %d packet ids there are", cfg.Window, MaxWindow)
+	case cfg.Rate < 0:
+		return fmt.Errorf("load: rate %v is negative", cfg.Rate)
 	case cfg.Points <= 0 && cfg.Duration <= 0:
 		return errors.New("load: neither points nor a duration is set")
 	}
@@ -147,6 +156,7 @@ type run struct {
 	cfg     *Config
 	workers []*worker
 	left    atomic.Int64 // messages that may still be sent
+	pace    pace
 	latency latency.Histogram
 
 	sent, acknowledged, rejected, unanswered, bytes atomic.Int64 // in messages, but bytes
@@ -160,6 +170,10 @@ func newRun(cfg *Config, conns []*conn) *run {
 	r.left.Store(1 << 62)
 	if cfg.Points > 0 {
 		r.left.Store((cfg.Points + int64(cfg.PerPacket) - 1) / int64(cfg.PerPacket))
+	}
+	if cfg.Rate > 0 {
+		r.pace.each = time.Duration(float64(cfg.PerPacket) / cfg.Rate * float64(time.Second))
+		r.pace.most = int64(cfg.Window)
 	}
 	for i, c := range conns {
 		topic := strings.NewReplacer("{username}", c.username, "{clientid}", c.clientID).Replace(cfg.Topic)
@@ -175,7 +189,11 @@ func (r *run) publish(ctx context.Context) {
 		ctx, cancel = context.WithTimeout(ctx, r.cfg.Duration)
 		defer cancel()
 	}
+	if r.cfg.Started != nil {
+		r.cfg.Started()
+	}
 	cpu, began := cpuTime(), time.Now()
+	r.pace.began = began
 	var working sync.WaitGroup
 	for _, w := range r.workers {
 		working.Go(func() { r.failed(w.work(ctx)) })

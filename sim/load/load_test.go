@@ -280,3 +280,28 @@ func TestIdleConnectionsAreHeld(t *testing.T) {
 		t.Errorf("closed twice: %d alive", alive)
 	}
 }
+
+func TestRateHoldsTheRunBack(t *testing.T) {
+	t.Parallel()
+	for _, qos := range []byte{0, 1} {
+		addr, _, _ := broker(t, nil)
+		started := 0
+		result, err := load.Run(t.Context(), load.Config{
+			Target: load.Target{Broker: addr, Connections: 4},
+			QoS:    qos, PerPacket: 10, Window: 5, Points: 2000, Rate: 4000, Started: func() { started++ },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if started != 1 {
+			t.Errorf("QoS %d: Started was called %d times", qos, started)
+		}
+		if result.Acknowledged != 2000 || result.Errors != 0 {
+			t.Errorf("QoS %d: %+v", qos, result)
+		}
+		// The last place is a window before the end, and no place comes early.
+		if result.Rate > 4200 {
+			t.Errorf("QoS %d: %.0f points/s, and 4,000 were asked for", qos, result.Rate)
+		}
+	}
+}

@@ -106,11 +106,15 @@ func (w *worker) write(ctx context.Context, broken <-chan struct{}) error {
 		} else if ctx.Err() != nil {
 			return nil
 		}
+		if w.run.pace.wait(ctx) != nil {
+			return nil
+		}
 		var n int64
 		buffer, n = w.fill(buffer[:0], id)
 		if n == 0 {
 			return nil
 		}
+		w.run.pace.giveBack(n)
 		w.written += n
 		w.run.sent.Add(n)
 		if w.free != nil {
@@ -135,7 +139,7 @@ func (w *worker) fill(buffer []byte, id uint16) ([]byte, int64) {
 			w.sentAt[id].Store(int64(now.Sub(w.began)))
 		}
 		buffer = w.appendMessage(buffer, id, now.UnixMilli())
-		if len(buffer) >= burst {
+		if len(buffer) >= burst || n == w.run.pace.most {
 			return buffer, n
 		}
 		if w.free == nil {
