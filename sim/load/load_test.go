@@ -299,7 +299,7 @@ func TestRateHoldsTheRunBack(t *testing.T) {
 		if result.Acknowledged != 2000 || result.Errors != 0 {
 			t.Errorf("QoS %d: %+v", qos, result)
 		}
-		// The last place is a window before the end, and no place comes early.
+		// The last place begins a window before the end, and no place comes early.
 		if result.Rate > 4200 {
 			t.Errorf("QoS %d: %.0f points/s, and 4,000 were asked for", qos, result.Rate)
 		}

@@ -14,7 +14,8 @@ import (
 	"armora/sim/wire"
 )
 
-// burst is the most that is written in one system call, in bytes.
+// burst is the most that is written in one system call, in bytes, when nothing
+// but the window holds the run back.
 const burst = 32 << 10
 
 // worker publishes over one connection: one goroutine writes, one reads.
@@ -127,7 +128,8 @@ func (w *worker) write(ctx context.Context, broken <-chan struct{}) error {
 }
 
 // fill appends messages to buffer, the first under id, until the run has no
-// more, the window is full or the buffer has a burst. It returns how many.
+// more, the window is full or the buffer has a burst (a place, if the run is held
+// to a rate). It returns how many.
 func (w *worker) fill(buffer []byte, id uint16) ([]byte, int64) {
 	now := time.Now()
 	for n := int64(0); ; {
@@ -139,7 +141,8 @@ func (w *worker) fill(buffer []byte, id uint16) ([]byte, int64) {
 			w.sentAt[id].Store(int64(now.Sub(w.began)))
 		}
 		buffer = w.appendMessage(buffer, id, now.UnixMilli())
-		if len(buffer) >= burst || n == w.run.pace.most {
+		// A place is used to its end: the next one may be a long way off.
+		if most := w.run.pace.most; n == most || most == 0 && len(buffer) >= burst {
 			return buffer, n
 		}
 		if w.free == nil {
