@@ -170,14 +170,13 @@ func (s *Shape) check() error {
 	return nil
 }
 
-// checkSimple compares every edge with every other.
+// checkSimple compares every edge with every other but its neighbours. Where a
+// ring turns back on itself, the edge after the turn, or the one before, meets
+// the one that is no neighbour of it.
 func (r ring) checkSimple(name string) error {
 	n := len(r)
 	for i := range n {
 		a, b := r[i], r[(i+1)%n]
-		if next := r[(i+2)%n]; cross(a, b, next) == 0 && (between(a, b, next) || between(b, next, a)) {
-			return flawed(Intersects, "%s turns back on itself at %s", name, b)
-		}
 		for j := i + 2; j < n; j++ {
 			if i == 0 && j == n-1 {
 				continue // neighbours
