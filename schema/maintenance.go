@@ -15,7 +15,7 @@ type Keep struct {
 	Phone      time.Duration // points of phones, by fix time; 0: as Points
 	Quarantine time.Duration // by received time
 	Rollups    time.Duration // by hour
-	Messages   time.Duration // commands after they expired, dead letters after they came
+	Messages   time.Duration // commands after they expired, dead letters after they came, fence events after their fix
 }
 
 // DefaultKeep is what the design promises: the positions of a person's phone
