@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -68,10 +69,11 @@ func (b *bench) warmUp(ctx context.Context) error {
 	return err
 }
 
-// usage is the CPU time that the hub and PostgreSQL have used until a moment.
+// usage is the CPU time that was used until a moment: by the hub, by PostgreSQL,
+// and by whoever is no part of the bench.
 type usage struct {
-	at              time.Time
-	hub, postgreSQL time.Duration
+	at                      time.Time
+	hub, postgreSQL, others time.Duration
 }
 
 func (b *bench) usage() (u usage, err error) {
@@ -79,8 +81,26 @@ func (b *bench) usage() (u usage, err error) {
 	if u.hub, err = b.proc.cpu(b.hub.pid()); err != nil {
 		return u, err
 	}
-	u.postgreSQL, err = b.proc.cpuOfFamily(b.private.PID())
+	if u.postgreSQL, err = b.proc.cpuOfFamily(b.private.PID()); err != nil {
+		return u, err
+	}
+	busy, err := b.proc.busy()
+	if err != nil {
+		return u, err
+	}
+	// Every process of the bench is a child of this one, but PostgreSQL's backends.
+	children, err := b.proc.cpuOfFamily(os.Getpid())
+	if err != nil {
+		return u, err
+	}
+	backends, err := b.proc.cpuOfChildren(b.private.PID())
+	u.others = busy - children - backends
 	return u, err
+}
+
+// othersSince is how many processors others kept busy meanwhile, on average.
+func (u usage) othersSince(began usage) float64 {
+	return max(0, ratio((u.others-began.others).Seconds(), u.at.Sub(began.at).Seconds()))
 }
 
 // measureCell loads the hub, and then the bare COPY beside the same load.
@@ -180,7 +200,7 @@ func (b *bench) copy(ctx context.Context) (*copyFigures, error) {
 	}
 	return &copyFigures{
 		Rows: rows, Seconds: took.Seconds(), Rate: ratio(float64(rows), took.Seconds()),
-		PostgreSQL: per100k(ended.postgreSQL-began.postgreSQL, rows),
+		PostgreSQL: per100k(ended.postgreSQL-began.postgreSQL, rows), Others: ended.othersSince(began),
 	}, nil
 }
 

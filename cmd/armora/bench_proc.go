@@ -124,6 +124,34 @@ func (p procfs) resident(pid int) (bytes int64, err error) {
 	return 0, fmt.Errorf("%s does not say how much memory process %d has: %w", p, pid, errors.ErrUnsupported)
 }
 
+// busy is the time that all processors together have worked, whoever for, and
+// that the machine's host has kept from them.
+func (p procfs) busy() (time.Duration, error) {
+	text, err := os.ReadFile(filepath.Join(string(p), "stat"))
+	if err != nil {
+		return 0, err
+	}
+	return parseBusy(string(text))
+}
+
+// parseBusy reads the first line of /proc/stat (proc_stat(5)): user, nice,
+// system, idle, iowait, irq, softirq and steal time of all processors.
+func parseBusy(text string) (sum time.Duration, err error) {
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("%.60q does not say how busy the processors were", line)
+	}
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("field %d of the processors' times: %w", i, err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
 // load is the machine's load average over the last minute; "" if it is not known.
 func (p procfs) load() string {
 	text, err := os.ReadFile(filepath.Join(string(p), "loadavg"))

@@ -47,6 +47,7 @@ type copyFigures struct {
 	Rate       float64 `json:"rows_per_second"`
 	PostgreSQL float64 `json:"postgresql_cpu_seconds_per_100k_rows"`
 	Load       float64 `json:"points_per_second_received_beside"` // and stored by nobody
+	Others     float64 `json:"cpus_used_by_others"`
 }
 
 // cell is one combination of the matrix.
@@ -62,6 +63,7 @@ type cell struct {
 	Hub          float64      `json:"hub_cpu_seconds_per_100k_points"`
 	PostgreSQL   float64      `json:"postgresql_cpu_seconds_per_100k_points"`
 	Generator    float64      `json:"generator_cpu_seconds_per_100k_points"` // sent
+	Others       float64      `json:"cpus_used_by_others"`                   // which are no part of the bench
 	P50          float64      `json:"p50_ms"`
 	P99          float64      `json:"p99_ms"`
 	Beside       *copyFigures `json:"copy_beside,omitempty"`
@@ -80,6 +82,7 @@ func (m *cell) fill(r load.Result, stored int64, began, ended usage) {
 	}
 	m.Hub = per100k(ended.hub-began.hub, stored)
 	m.PostgreSQL = per100k(ended.postgreSQL-began.postgreSQL, stored)
+	m.Others = ended.othersSince(began)
 	m.Generator = per100k(time.Duration(r.CPU*float64(time.Second)), r.Sent)
 }
 
@@ -108,14 +111,15 @@ func (f *idleFigures) print(out io.Writer) {
 }
 
 func (f *copyFigures) print(out io.Writer) {
-	_, _ = fmt.Fprintf(out, "bare COPY alone: %s rows/s, PostgreSQL %.2f CPU s per 100k rows\n", grouped(f.Rate), f.PostgreSQL)
+	_, _ = fmt.Fprintf(out, "bare COPY alone: %s rows/s, PostgreSQL %.3f CPU s per 100k rows; %.1f CPUs were used by others\n",
+		grouped(f.Rate), f.PostgreSQL, f.Others)
 }
 
 // The table: a row is printed when it is measured, so the columns have widths of
 // their own.
 const (
-	headFormat = "%-4s %8s %8s %10s %10s %10s %8s %8s %8s %9s %9s %10s %7s %7s\n"
-	rowFormat  = "%-4d %8d %8d %10s %10s %10s %8.3f %8.3f %8.3f %9s %9s %10s %7s %7s\n"
+	headFormat = "%-4s %8s %8s %10s %10s %10s %8s %8s %8s %6s %8s %8s %9s %7s %7s\n"
+	rowFormat  = "%-4d %8d %8d %10s %10s %10s %8.3f %8.3f %8.3f %6.1f %8s %8s %9s %7s %7s\n"
 )
 
 func printHead(out io.Writer) {
@@ -123,8 +127,8 @@ func printHead(out io.Writer) {
 		_, _ = fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf(headFormat, cells...), " \n"))
 	}
 	_, _ = fmt.Fprintln(out)
-	line("", "points/", "connec-", "", "points", "points", "CPU s", "per 100k", "points", "publish", "to ack", "COPY", "hub to", "COPY")
-	line("QoS", "message", "tions", "points/s", "sent", "stored", "hub", "Postgres", "load", "p50 ms", "p99 ms", "rows/s", "beside", "alone")
+	line("", "points/", "connec-", "", "points", "points", "CPU s", "per 100k", "points", "CPUs", "publish", "to ack", "COPY", "hub to", "COPY")
+	line("QoS", "message", "tions", "points/s", "sent", "stored", "hub", "Postgres", "load", "others", "p50 ms", "p99 ms", "rows/s", "beside", "alone")
 }
 
 func (m *cell) print(out io.Writer) {
@@ -137,14 +141,17 @@ func (m *cell) print(out io.Writer) {
 		beside, alone = fmt.Sprintf("%.1f%%", 100*m.OfCopyBeside), fmt.Sprintf("%.1f%%", 100*m.OfCopyAlone)
 	}
 	_, _ = fmt.Fprintf(out, rowFormat, m.QoS, m.PerPacket, m.Connections, grouped(m.Rate), grouped(float64(m.Sent)), grouped(float64(m.Stored)),
-		m.Hub, m.PostgreSQL, m.Generator, p50, p99, copied, beside, alone)
+		m.Hub, m.PostgreSQL, m.Generator, m.Others, p50, p99, copied, beside, alone)
 }
 
 func (f *figures) printFoot(out io.Writer) {
 	_, _ = fmt.Fprintf(out, `
 points/s   QoS 1: acknowledged, which is committed. QoS 0, at most once: stored, until the last commit; what was sent and
-           is not stored was dropped because too much waited for the database.
+           is not stored was dropped because too much waited for the database. QoS 0 is sent at the points/s of QoS 1, if
+           that was measured and there is no --rate.
 CPU s      of each process: the hub, PostgreSQL with all its backends, and the load generator (per 100k points sent).
+others     processors that programs which are no part of the bench kept busy meanwhile: best 0.
+to ack     from the write of a message until its PUBACK, with the most unacknowledged that are allowed.
 COPY       rows packed, sorted and encoded beforehand, by bare COPY of %d rows over %d connections into a table with the
            columns, partitions and unique index of points, in a database of its own; the table is empty at first.
 beside     measured while the generator sends, in the row's own way and at the row's own points/s, to a front door with

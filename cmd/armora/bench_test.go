@@ -58,6 +58,19 @@ func TestCPUOfFamily(t *testing.T) {
 	}
 }
 
+func TestParseBusy(t *testing.T) {
+	t.Parallel()
+	got, err := parseBusy("cpu  100 20 3 99999 88888 4000 50000 600000 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+	if want := 654123 * tick; err != nil || got != want {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	for _, text := range []string{"", "cpu 1 2 3", "cpu0 1 2 3 4 5 6 7 8 9 0", "cpu 1 2 x 4 5 6 7 8 9 0"} {
+		if got, err := parseBusy(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
 func TestMemoryOfAProcess(t *testing.T) {
 	t.Parallel()
 	proc := procfs(t.TempDir())
@@ -104,13 +117,13 @@ func TestParseMetrics(t *testing.T) {
 
 func TestCellFigures(t *testing.T) {
 	t.Parallel()
-	began := usage{at: time.Unix(100, 0), hub: time.Second, postgreSQL: 10 * time.Second}
-	ended := usage{at: time.Unix(104, 0), hub: 3 * time.Second, postgreSQL: 11 * time.Second}
+	began := usage{at: time.Unix(100, 0), hub: time.Second, postgreSQL: 10 * time.Second, others: time.Second}
+	ended := usage{at: time.Unix(104, 0), hub: 3 * time.Second, postgreSQL: 11 * time.Second, others: 3 * time.Second}
 	report := load.Result{Sent: 400_000, Acknowledged: 400_000, Seconds: 2, Rate: 200_000, CPU: 0.5}
 
 	acknowledged := cell{QoS: 1}
 	acknowledged.fill(report, 400_000, began, ended)
-	if m := acknowledged; m.Rate != 200_000 || m.Seconds != 2 || m.Hub != 0.5 || m.PostgreSQL != 0.25 || m.Generator != 0.125 {
+	if m := acknowledged; m.Rate != 200_000 || m.Seconds != 2 || m.Hub != 0.5 || m.PostgreSQL != 0.25 || m.Generator != 0.125 || m.Others != 0.5 {
 		t.Errorf("QoS 1: %+v", m)
 	}
 	stored := cell{QoS: 0} // half of it, when the last commit was done
