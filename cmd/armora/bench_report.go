@@ -136,12 +136,14 @@ func (m *cell) print(out io.Writer) {
 	if m.QoS == 1 {
 		p50, p99 = fmt.Sprintf("%.1f", m.P50), fmt.Sprintf("%.1f", m.P99)
 	}
+	others := m.Others
 	if m.Beside != nil {
+		others = max(others, m.Beside.Others)
 		copied = grouped(m.Beside.Rate)
 		beside, alone = fmt.Sprintf("%.1f%%", 100*m.OfCopyBeside), fmt.Sprintf("%.1f%%", 100*m.OfCopyAlone)
 	}
 	_, _ = fmt.Fprintf(out, rowFormat, m.QoS, m.PerPacket, m.Connections, grouped(m.Rate), grouped(float64(m.Sent)), grouped(float64(m.Stored)),
-		m.Hub, m.PostgreSQL, m.Generator, m.Others, p50, p99, copied, beside, alone)
+		m.Hub, m.PostgreSQL, m.Generator, others, p50, p99, copied, beside, alone)
 }
 
 func (f *figures) printFoot(out io.Writer) {
@@ -150,7 +152,8 @@ points/s   QoS 1: acknowledged, which is committed. QoS 0, at most once: stored,
            is not stored was dropped because too much waited for the database. QoS 0 is sent at the points/s of QoS 1, if
            that was measured and there is no --rate.
 CPU s      of each process: the hub, PostgreSQL with all its backends, and the load generator (per 100k points sent).
-others     processors that programs which are no part of the bench kept busy meanwhile: best 0.
+others     processors that programs which are no part of the bench kept busy meanwhile, or beside COPY if
+           that was more: the row is as good as this is close to 0.
 to ack     from the write of a message until its PUBACK, with the most unacknowledged that are allowed.
 COPY       rows packed, sorted and encoded beforehand, by bare COPY of %d rows over %d connections into a table with the
            columns, partitions and unique index of points, in a database of its own; the table is empty at first.

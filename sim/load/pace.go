@@ -17,10 +17,10 @@ type pace struct {
 
 // wait takes the next place, for as many messages as a place holds, and waits
 // for it to come. A run that has fallen behind is not held back until it has
-// caught up.
-func (p *pace) wait(ctx context.Context) error {
+// caught up. It reports false when ctx ends first.
+func (p *pace) wait(ctx context.Context) bool {
 	if p.each == 0 {
-		return nil
+		return true
 	}
 	length := p.most * int64(p.each)
 	place := time.Duration(p.given.Add(length) - length)
@@ -28,9 +28,9 @@ func (p *pace) wait(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }
 

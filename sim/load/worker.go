@@ -104,10 +104,13 @@ func (w *worker) write(ctx context.Context, broken <-chan struct{}) error {
 			case <-broken:
 				return errBroken
 			}
-		} else if ctx.Err() != nil {
-			return nil
 		}
-		if w.run.pace.wait(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
+		}
+		if !w.run.pace.wait(ctx) {
 			return nil
 		}
 		var n int64
