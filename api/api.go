@@ -43,6 +43,7 @@ type Config struct {
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
 	Console fs.FS        // serves /console/; nil: nothing there
+	Fences  Fences       // hears of fences that come and go; nil: they are watched from the next start on
 
 	ExportLimit time.Duration // how long an export of points may take; 0: DefaultExportLimit
 
@@ -92,6 +93,7 @@ type tables struct {
 	outbox      schema.Outbox
 	events      schema.Events
 	deadLetters schema.DeadLetters
+	fences      schema.Fences
 }
 
 // New returns a server with all its routes.
@@ -115,6 +117,7 @@ func New(cfg Config) (*Server, error) {
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
 			points: schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
+			fences: schema.Fences{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -179,6 +182,7 @@ func (s *Server) addRoutes() error {
 	s.addPoints()
 	s.addDrivers()
 	s.addVehicles()
+	s.addFences()
 	s.addDeadLetters()
 	s.mountIngest()
 	s.mountConsole()

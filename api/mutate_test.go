@@ -29,6 +29,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, seed))
 	h := newHub(t)
 	device := h.device(nil).ID
+	place := h.fence(`{"name":"x","shape":` + embassy + `}`).ID.String()
 	posts := []struct {
 		method, path string
 		body         map[string]any
@@ -36,6 +37,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		{"POST", "/api/devices", map[string]any{"kind": "phone", "name": "x", "format": "json", "external": "e", "driver_id": "", "vehicle_id": "", "gateway_id": ""}},
 		{"POST", "/api/drivers", map[string]any{"name": "x", "tier": "executive"}},
 		{"POST", "/api/vehicles", map[string]any{"registration": "x", "driver_id": ""}},
+		{"POST", "/api/fences", map[string]any{"name": "x", "shape": json.RawMessage(embassy), "dwell_seconds": 60, "confirm_fixes": 1, "confirm_seconds": 1, "max_accuracy_m": 9}},
 		{"POST", "/api/devices/" + device + "/commands", map[string]any{"kind": "say", "body": map[string]any{"a": 1}, "expires_in": 60}},
 		{"POST", "/api/devices/" + device + "/credentials", map[string]any{"certificate": "x"}},
 		{"POST", "/api/devices/" + device + "/token", map[string]any{"expires_in": 60}},
@@ -45,6 +47,8 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		"/api/devices": {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
 		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "limit", "cursor"},
 		"/api/devices/" + device + "/events":   {"limit", "cursor"},
+		"/api/fences":                          {"limit", "cursor"},
+		"/api/fences/" + place + "/events":     {"limit", "cursor"},
 		"/api/devices/" + device + "/commands": {"limit", "cursor"},
 		"/api/drivers/nearby":                  {"lat", "lon", "radius_m", "limit", "tier"},
 	}
