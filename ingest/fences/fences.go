@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +63,8 @@ type Fences struct {
 
 	mu      sync.Mutex
 	waiting []schema.FenceEvent
-	closed  bool          // fixes are not observed any more
+	closed  bool
+	shut    atomic.Bool   // closed, or Limit events wait: fixes are not observed
 	wake    chan struct{} // holds a token when something waits
 
 	told    *prometheus.CounterVec
@@ -87,7 +89,7 @@ func New(config Config) (*Fences, error) {
 			Name: "armora_fences_events_total", Help: "Events of fences, by kind and what became of them.",
 		}, []string{"kind", "outcome"}),
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "armora_fences_fixes_skipped_total", Help: "Fixes not shown to the fences because too many events wait.",
+			Name: "armora_fences_fixes_skipped_total", Help: "Fixes not shown to the fences, because too many events wait or the hub stops.",
 		}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "armora_fences_store_retries_total", Help: "Stores of events that had to be tried again.",
@@ -173,7 +175,7 @@ func (f *Fences) Remove(id schema.FenceID) { f.config.Set.Remove(fence.ID(id)) }
 // Observe shows the fences a fix that moved a unit on the live map. It neither
 // blocks on I/O nor keeps p.
 func (f *Fences) Observe(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
-	if !f.room() {
+	if f.shut.Load() {
 		f.skipped.Inc()
 		return
 	}
@@ -193,11 +195,8 @@ func (f *Fences) Waiting() int {
 	return len(f.waiting)
 }
 
-func (f *Fences) room() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return !f.closed && len(f.waiting) < f.config.Limit
-}
+// settle decides whether fixes are observed. f.mu is held.
+func (f *Fences) settle() { f.shut.Store(f.closed || len(f.waiting) >= f.config.Limit) }
 
 // queue takes events in. Those of fixes that found room at the same time may
 // exceed the limit, by a few for each goroutine that observes.
@@ -213,6 +212,7 @@ func (f *Fences) queue(events []fence.Event) {
 			At: e.At.Time(), Since: e.Since.Time(), Lat: e.Lat, Lon: e.Lon,
 		})
 	}
+	f.settle()
 	f.signal()
 }
 

@@ -16,6 +16,7 @@ func (f *Fences) Close(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	f.closed = true
+	f.settle()
 	f.mu.Unlock()
 	f.signal()
 	var err error
@@ -66,6 +67,7 @@ func (f *Fences) drop(n int) {
 	if f.waiting = f.waiting[n:]; len(f.waiting) == 0 {
 		f.waiting = nil // the room of a burst is given back
 	}
+	f.settle()
 }
 
 // keep stores events, in order. It returns false when ctx ended first.
