@@ -1,0 +1,249 @@
+package live
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidwall/rtree"
+
+	"armora/fleet"
+)
+
+// Greater London and around: 60 km by 50 km.
+const (
+	benchSouth, benchNorth = 51.28, 51.73
+	benchWest, benchEast   = -0.55, 0.32
+)
+
+// scene is a fleet and the moves that it makes: to and fro by 10 to 20 m, so that
+// the density stays what it was.
+type scene struct {
+	name    string
+	units   []traveller
+	queries [][2]float64
+}
+
+// traveller is a unit and the two places between which it goes.
+type traveller struct {
+	unit fleet.Unit
+	lat  [2]float64
+	lon  [2]float64
+}
+
+// newScene places units: evenly, or half of them within 500 m of ten points.
+// Searches are made where units are.
+func newScene(units int, clustered bool) *scene {
+	random := rand.New(rand.NewPCG(uint64(units), 7))
+	s := &scene{name: fmt.Sprintf("%dk/uniform", units/1000)}
+	var hot [10][2]float64
+	for i := range hot {
+		hot[i] = [2]float64{51.4 + random.Float64()*0.2, -0.3 + random.Float64()*0.4}
+	}
+	if clustered {
+		s.name = fmt.Sprintf("%dk/clustered", units/1000)
+	}
+	for i := range units {
+		lat := benchSouth + random.Float64()*(benchNorth-benchSouth)
+		lon := benchWest + random.Float64()*(benchEast-benchWest)
+		if clustered && i%2 == 0 {
+			centre, radius, angle := hot[i/2%10], 500*math.Sqrt(random.Float64()), random.Float64()*2*math.Pi
+			lat = centre[0] + radius*math.Sin(angle)/111195
+			lon = centre[1] + radius*math.Cos(angle)/(111195*0.622)
+		}
+		metres, angle := 10+10*random.Float64(), random.Float64()*2*math.Pi
+		s.units = append(s.units, traveller{
+			unit: spread(i),
+			lat:  [2]float64{lat, lat + metres*math.Sin(angle)/111195},
+			lon:  [2]float64{lon, lon + metres*math.Cos(angle)/(111195*0.622)},
+		})
+	}
+	for range 4096 {
+		t := &s.units[random.IntN(units)]
+		s.queries = append(s.queries, [2]float64{t.lat[0], t.lon[0]})
+	}
+	return s
+}
+
+// contender is an index under measurement.
+type contender interface {
+	update(u *fleet.Unit, i, round int, lat, lon float64)
+	nearest(lat, lon float64)
+}
+
+type ours struct {
+	x   *Index
+	dst sync.Pool
+}
+
+func (o *ours) update(u *fleet.Unit, i, round int, lat, lon float64) {
+	o.x.Apply(Fix{Unit: spread(i), At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon})
+}
+
+func (o *ours) nearest(lat, lon float64) {
+	dst := o.dst.Get().(*[]Neighbour)
+	*dst = o.x.Nearest((*dst)[:0], lat, lon, 10, Filter{})
+	if len(*dst) != 10 {
+		panic("ours did not find ten")
+	}
+	o.dst.Put(dst)
+}
+
+// spread returns the nth unit of a fleet whose ids look like real ones.
+func spread(n int) fleet.Unit {
+	h := uint64(n+1) * 0x9e3779b97f4a7c15
+	u := unit(n)
+	for i := range 8 {
+		u[i] = byte(h >> (8 * i))
+	}
+	u[15] = byte(h >> 24)
+	return u
+}
+
+// theirs is tidwall/rtree under one RWMutex, with the map that it takes to know
+// where a unit was.
+type theirs struct {
+	mu    sync.RWMutex
+	tree  rtree.RTreeG[int]
+	where map[fleet.Unit][2]float64
+}
+
+func (o *theirs) update(u *fleet.Unit, i, _ int, lat, lon float64) {
+	to := [2]float64{lon, lat}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	from, known := o.where[*u]
+	o.where[*u] = to
+	if known {
+		o.tree.Replace(from, from, i, to, to, i)
+		return
+	}
+	o.tree.Insert(to, to, i)
+}
+
+func (o *theirs) nearest(lat, lon float64) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	cos := math.Cos(lat * radian)
+	n := 0
+	o.tree.Nearby(
+		// Exact enough at this distance, and as cheap as can be.
+		func(low, high [2]float64, _ int, _ bool) float64 {
+			dLon := max(low[0]-lon, lon-high[0], 0) * cos
+			dLat := max(low[1]-lat, lat-high[1], 0)
+			return dLon*dLon + dLat*dLat
+		},
+		func(_, _ [2]float64, _ int, _ float64) bool {
+			n++
+			return n < 10
+		})
+	if n != 10 {
+		panic("theirs did not find ten")
+	}
+}
+
+// BenchmarkRatio measures ours and an R-tree in turn, in slices of the same run,
+// and reports how many times as fast ours is.
+func BenchmarkRatio(b *testing.B) {
+	for _, units := range []int{100_000, 1_000_000} {
+		for _, clustered := range []bool{false, true} {
+			s := newScene(units, clustered)
+			b.Run(s.name, func(b *testing.B) { compare(b, s) })
+		}
+	}
+}
+
+func compare(b *testing.B, s *scene) {
+	us := &ours{x: New(Options{}), dst: sync.Pool{New: func() any { return new([]Neighbour) }}}
+	them := &theirs{where: make(map[fleet.Unit][2]float64, len(s.units))}
+	contenders := [2]contender{us, them}
+	rounds := [2]*round{}
+	for c, contender := range contenders {
+		rounds[c] = &round{n: 1}
+		for i := range s.units {
+			t := &s.units[i]
+			contender.update(&t.unit, i, 1, t.lat[0], t.lon[0])
+		}
+	}
+	for _, work := range []struct {
+		name string
+		do   func(c contender, r *round, n int)
+	}{
+		{"update", func(c contender, r *round, n int) { r.updates(c, s, n) }},
+		{"nearest10", func(c contender, _ *round, n int) {
+			for i := range n {
+				q := s.queries[i%len(s.queries)]
+				c.nearest(q[0], q[1])
+			}
+		}},
+		{"mixed", func(c contender, r *round, n int) { r.mixed(c, s, n) }},
+	} {
+		b.Run(work.name, func(b *testing.B) {
+			var took [2]time.Duration
+			const slice = 50_000
+			for done := 0; done < b.N; done += slice {
+				for c := range contenders {
+					began := time.Now()
+					work.do(contenders[c], rounds[c], min(slice, b.N-done))
+					took[c] += time.Since(began)
+				}
+			}
+			b.ReportMetric(float64(took[0].Nanoseconds())/float64(b.N), "ours-ns/op")
+			b.ReportMetric(float64(took[1].Nanoseconds())/float64(b.N), "rtree-ns/op")
+			b.ReportMetric(float64(took[1])/float64(took[0]), "x-rtree")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	if err := us.x.check(); err != nil {
+		b.Error(err)
+	}
+}
+
+// round is how far a contender's fleet has come: units are moved one after the
+// other, in an order that jumps about in memory.
+type round struct{ i, n int }
+
+func (r *round) updates(c contender, s *scene, n int) {
+	for range n {
+		r.update(c, s, 0, len(s.units))
+	}
+}
+
+const stride = 7919 // prime
+
+// update moves the next of the units from first on.
+func (r *round) update(c contender, s *scene, first, units int) {
+	i := first + r.i*stride%units
+	t := &s.units[i]
+	c.update(&t.unit, i, r.n+1, t.lat[r.n&1], t.lon[r.n&1])
+	if r.i++; r.i == units {
+		r.i, r.n = 0, r.n+1
+	}
+}
+
+// mixed is nine updates to one search, on two goroutines, each with its half of
+// the fleet.
+func (r *round) mixed(c contender, s *scene, n int) {
+	var both sync.WaitGroup
+	half := len(s.units) / 2
+	for side := range 2 {
+		both.Go(func() {
+			mine := *r
+			for i := range n / 2 {
+				if i%10 == 9 {
+					q := s.queries[(i+side*997)%len(s.queries)]
+					c.nearest(q[0], q[1])
+				} else {
+					mine.update(c, s, side*half, half)
+				}
+			}
+			if side == 0 {
+				defer func() { *r = round{mine.i, mine.n} }()
+			}
+		})
+	}
+	both.Wait()
+}
