@@ -79,8 +79,8 @@ type ours struct {
 	dst sync.Pool
 }
 
-func (o *ours) update(u *fleet.Unit, i, round int, lat, lon float64) {
-	o.x.Apply(Fix{Unit: spread(i), At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon})
+func (o *ours) update(u *fleet.Unit, _, round int, lat, lon float64) {
+	o.x.Apply(Fix{Unit: *u, At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon})
 }
 
 func (o *ours) nearest(lat, lon float64) {
@@ -164,6 +164,7 @@ func compare(b *testing.B, s *scene) {
 	for c, contender := range contenders {
 		rounds[c] = &round{n: 1}
 		for i := range s.units {
+			i = i * stride % len(s.units)
 			t := &s.units[i]
 			contender.update(&t.unit, i, 1, t.lat[0], t.lon[0])
 		}
@@ -202,8 +203,9 @@ func compare(b *testing.B, s *scene) {
 	}
 }
 
-// round is how far a contender's fleet has come: units are moved one after the
-// other, in an order that jumps about in memory.
+// round is how far a contender's fleet has come. Units are moved one after the
+// other, which for the contender is an order that jumps about in its memory: it
+// got to know them in another.
 type round struct{ i, n int }
 
 func (r *round) updates(c contender, s *scene, n int) {
@@ -212,11 +214,11 @@ func (r *round) updates(c contender, s *scene, n int) {
 	}
 }
 
-const stride = 7919 // prime
+const stride = 7919 // prime, and so each unit is met once
 
 // update moves the next of the units from first on.
 func (r *round) update(c contender, s *scene, first, units int) {
-	i := first + r.i*stride%units
+	i := first + r.i
 	t := &s.units[i]
 	c.update(&t.unit, i, r.n+1, t.lat[r.n&1], t.lon[r.n&1])
 	if r.i++; r.i == units {
