@@ -26,7 +26,7 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Server needs. DB, Devices, Commands, Keys, Clock and
+// Config is what a Server needs. DB, Devices, Commands, Keys, Map, Clock and
 // Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -39,6 +39,7 @@ type Config struct {
 	Devices  *account.Devices
 	Commands *account.Commands
 	Keys     *account.Keys
+	Map      Map
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -101,8 +102,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
-	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Devices, Commands, Keys, Clock and Log are required")
+	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
+		return nil, errors.New("api: DB, Devices, Commands, Keys, Map, Clock and Log are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -181,6 +182,7 @@ func (s *Server) addRoutes() error {
 	s.addPosition()
 	s.addPoints()
 	s.addDrivers()
+	s.addNearby()
 	s.addVehicles()
 	s.addFences()
 	s.addDeadLetters()

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"armora/fleet"
+	"armora/live"
 )
 
 // Driver is a protection officer as the API shows it.
@@ -43,6 +44,7 @@ func (s *Server) createDriver(ctx context.Context, in *createDriverInput) (*driv
 	if err := s.tables.drivers.Create(ctx, d); err != nil {
 		return nil, err
 	}
+	s.cfg.Map.Describe(fleet.Unit(d.ID), live.ClassOf(d.Tier), 0)
 	return &driverOutput{Body: showDriver(d)}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"armora/account"
 	"armora/bus"
 	"armora/fleet"
+	"armora/live"
 	"armora/schema"
 	"armora/schema/schematest"
 )
@@ -62,7 +63,8 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	t.Cleanup(h.devices.Close)
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, DB: db,
-		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Clock: h.clock, Log: log,
+		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Map: live.New(live.Options{}),
+		Clock: h.clock, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg)

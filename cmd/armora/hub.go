@@ -18,6 +18,8 @@ import (
 	"armora/bus"
 	"armora/fleet"
 	"armora/ingest"
+	"armora/ingest/fences"
+	"armora/live"
 	"armora/schema"
 )
 
@@ -35,6 +37,8 @@ type hub struct {
 	keys     *account.Keys
 	devices  *account.Devices
 	commands *account.Commands
+	index    *live.Index
+	fences   *fences.Fences
 	pipeline *ingest.Pipeline
 	notices  *ingest.Notices
 	broker   *broker.Broker
@@ -64,7 +68,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openIngest, h.openBroker, h.openAPI,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openMap, h.openIngest, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -220,6 +224,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, AdminToken: h.settings.AdminToken,
 		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys,
+		Map: h.index, Fences: h.fences,
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})

@@ -5,12 +5,62 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"armora/broker"
 	"armora/bus"
 	"armora/fleet"
 	"armora/ingest"
+	"armora/ingest/fences"
+	"armora/live"
+	"armora/live/fence"
 	"armora/schema"
 )
+
+// openMap makes the live map, with what is known of each officer, and the fences
+// that watch it.
+func (h *hub) openMap(ctx, _ context.Context) error {
+	h.index = live.New(live.Options{})
+	drivers := schema.Drivers{DB: h.db}
+	for last := (fleet.DriverID{}); ; {
+		page, err := drivers.List(ctx, last, 1000)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, d := range page {
+			h.index.Describe(fleet.Unit(d.ID), live.ClassOf(d.Tier), 0)
+		}
+		last = page[len(page)-1].ID
+	}
+	var err error
+	h.fences, err = fences.New(fences.Config{
+		Set: fence.NewSet(), Store: schema.Fences{DB: h.db}, Clock: h.clock, Log: h.log, Metrics: h.registry,
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.fences.Open(ctx); err != nil {
+		return err
+	}
+	h.onClose("fences", h.fences.Close)
+	return h.registry.Register(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "armora_live_units", Help: "Units on the live map."},
+		func() float64 { return float64(h.index.Len()) }))
+}
+
+// move shows a good fix on the map and, if the unit moved by it, to the fences.
+func (h *hub) move(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
+	moved := h.index.Apply(live.Fix{
+		Unit: unit, Source: p.Device, At: at, Received: p.Received, Lat: p.Lat, Lon: p.Lon,
+		Accuracy: p.Accuracy, Speed: p.Speed, Heading: p.Heading, Battery: p.Battery,
+	})
+	if moved {
+		h.fences.Observe(unit, at, p)
+	}
+}
 
 // openIngest makes the way of a point, from the broker's hand to the database
 // and the live map, and loads the map with where everybody was last.
@@ -20,8 +70,8 @@ func (h *hub) openIngest(ctx, _ context.Context) error {
 	h.pipeline, err = ingest.New(ingest.Config{
 		Store: points, DeadLetters: letters,
 		PayloadKeys: h.devices, Auth: h.devices.HTTP(),
-		Thresholds: h.thresholds(),
-		Clock:      h.clock, Log: h.log, Metrics: h.registry,
+		Move: h.move, Thresholds: h.thresholds(),
+		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
