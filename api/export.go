@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"armora/fleet"
@@ -50,7 +51,7 @@ func (e *csvExport) begin() error {
 	}
 	e.head = true
 	return e.w.Write([]string{"time", "lat", "lon", "accuracy_m", "speed_mps", "heading_deg", "altitude_m", "battery",
-		"format", "verdict", "received_at", "sent_at"})
+		"format", "verdict", "flags", "received_at", "sent_at"})
 }
 
 func (e *csvExport) point(p fleet.Point) error {
@@ -63,7 +64,7 @@ func (e *csvExport) point(p fleet.Point) error {
 	}
 	e.line = append(e.line[:0], stamp(p.Fix), degrees(p.Lat), degrees(p.Lon),
 		measured(p.Accuracy), measured(p.Speed), measured(p.Heading), measured(p.Altitude), measured(p.Battery),
-		p.Format.String(), p.Verdict.String(), stamp(p.Received), sent)
+		p.Format.String(), p.Verdict.String(), strings.Join(p.Flags.Names(), " "), stamp(p.Received), sent)
 	return e.w.Write(e.line)
 }
 

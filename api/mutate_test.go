@@ -45,7 +45,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	}
 	gets := map[string][]string{
 		"/api/devices": {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
-		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "limit", "cursor"},
+		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "store", "limit", "cursor"},
 		"/api/devices/" + device + "/events":   {"limit", "cursor"},
 		"/api/fences":                          {"limit", "cursor"},
 		"/api/fences/" + place + "/events":     {"limit", "cursor"},

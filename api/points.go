@@ -29,6 +29,7 @@ type Point struct {
 	Battery    *float32  `json:"battery,omitempty" doc:"State of charge, 0 to 1"`
 	Format     string    `json:"format" doc:"The wire format that it came in"`
 	Verdict    string    `json:"verdict" enum:"ok,inaccurate,impossible_jump,future,stale,null_island,mock" doc:"What the hub thinks of it"`
+	Flags      []string  `json:"flags,omitempty" enum:"mock,late,skewed,quarantined" doc:"Further facts: the phone made it up, it came after a newer fix, the device's clock was off, its date is outside what is kept"`
 }
 
 func showPoint(p fleet.Point) Point {
@@ -36,7 +37,7 @@ func showPoint(p fleet.Point) Point {
 		Time: p.Fix.Time(), ReceivedAt: p.Received.Time(), Lat: p.Lat, Lon: p.Lon,
 		Accuracy: known(p.Accuracy), Speed: known(p.Speed), Heading: known(p.Heading),
 		Altitude: known(p.Altitude), Battery: known(p.Battery),
-		Format: p.Format.String(), Verdict: p.Verdict.String(),
+		Format: p.Format.String(), Verdict: p.Verdict.String(), Flags: p.Flags.Names(),
 	}
 	if p.Sent != 0 {
 		shown.SentAt = p.Sent.Time()
@@ -56,9 +57,15 @@ type pointsInput struct {
 	To      time.Time `query:"to" doc:"The fix time before which to stop; absent: now"`
 	Format  string    `query:"format" enum:"json,geojson,csv,gpx" default:"json"`
 	Verdict string    `query:"verdict" enum:"all,ok" default:"all" doc:"ok leaves out the points that the hub doubts"`
+	Store   string    `query:"store" enum:"points,quarantine" default:"points" doc:"quarantine: the points dated outside what is kept; without from and to, all of them"`
 	Limit   int       `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"Points a page; json only"`
 	Cursor  string    `query:"cursor" maxLength:"512" doc:"next_cursor of the page before; json only"`
 }
+
+const quarantine = "quarantine"
+
+// lastYear is the end of the times that a point may bear.
+var lastYear = time.Date(2261, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // pointPosition is a point's place among those of its device.
 type pointPosition struct {
@@ -89,18 +96,22 @@ func (s *Server) listPoints(ctx context.Context, in *pointsInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
+	read := s.tables.points.Range
+	if in.Store == quarantine {
+		read = s.tables.points.Quarantined
+	}
 	device, err := s.tables.devices.Get(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if in.Format == "json" {
-		return s.pagePoints(ctx, query, in)
+		return s.pagePoints(ctx, read, query, in)
 	}
 	chosen := exportOf(in.Format)
 	return s.stream(chosen.mediaType, fmt.Sprintf("%s.%s", device.ID, chosen.extension),
 		func(ctx context.Context, w io.Writer) error {
 			e := chosen.open(w, &device)
-			if err := s.tables.points.Range(ctx, query, e.point); err != nil {
+			if err := read(ctx, query, e.point); err != nil {
 				return err
 			}
 			return e.end()
@@ -108,18 +119,23 @@ func (s *Server) listPoints(ctx context.Context, in *pointsInput) (*huma.StreamR
 }
 
 func (s *Server) pointQuery(in *pointsInput) (schema.PointQuery, error) {
-	to := in.To
+	from, to, longest := in.From, in.To, maxRange
 	if to.IsZero() {
 		to = s.clock.Now()
 	}
-	from := in.From
 	if from.IsZero() {
 		from = to.Add(-defaultRange)
+	}
+	if in.Store == quarantine { // the dates are odd, and the points few
+		longest = lastYear.Sub(time.Unix(0, 0))
+		if in.From.IsZero() && in.To.IsZero() {
+			from, to = time.Unix(0, 0), lastYear
+		}
 	}
 	switch {
 	case !from.Before(to):
 		return schema.PointQuery{}, outOfRange("from is not before to")
-	case to.Sub(from) > maxRange:
+	case to.Sub(from) > longest:
 		return schema.PointQuery{}, outOfRange("the range is longer than 366 days")
 	case from.Year() < 1970 || to.Year() > 2261:
 		return schema.PointQuery{}, outOfRange("the range is not within the years 1970 to 2261")
@@ -143,12 +159,15 @@ func outOfRange(message string) error {
 	return &fleet.Error{Code: fleet.CodeInvalid, Message: message}
 }
 
+// readPoints reads points in order; schema.Points has one for each store.
+type readPoints func(ctx context.Context, q schema.PointQuery, yield func(fleet.Point) error) error
+
 // pagePoints answers with one page. It goes past huma's own writing of the
 // body because the same operation streams the other formats.
-func (s *Server) pagePoints(ctx context.Context, query schema.PointQuery, in *pointsInput) (*huma.StreamResponse, error) {
+func (s *Server) pagePoints(ctx context.Context, read readPoints, query schema.PointQuery, in *pointsInput) (*huma.StreamResponse, error) {
 	query.Limit = in.Limit + 1
 	var rows []fleet.Point
-	err := s.tables.points.Range(ctx, query, func(p fleet.Point) error {
+	err := read(ctx, query, func(p fleet.Point) error {
 		rows = append(rows, p)
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,5 +260,37 @@ func TestExportsOfUnknownsAndStrangeNamesAreValid(t *testing.T) {
 				t.Errorf("%v: %s", err, out.Bytes())
 			}
 		}
+	}
+}
+
+func TestQuarantineAndFlagsCanBeRead(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	device := h.device(map[string]any{"kind": "tracker", "name": "van"})
+	id, err := fleet.ParseID[fleet.Device](device.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, odd := fleet.NewPoint(fleet.MillisOf(noon.Add(-time.Hour)), 51.5, -0.12), fleet.NewPoint(1000, 51.5, -0.12)
+	late.Flags, odd.Flags, odd.Verdict = fleet.FlagLate|fleet.FlagSkewed, fleet.FlagQuarantine, fleet.Stale
+	points := []fleet.Point{late, odd}
+	for i := range points {
+		points[i].Device, points[i].Received = id, fleet.MillisOf(noon)
+	}
+	if _, err := schema.NewPoints(h.db).Insert(t.Context(), points); err != nil {
+		t.Fatal(err)
+	}
+	path := "/api/devices/" + device.ID + "/points"
+	kept := as[page[Point]](t, h.must(200, "GET", path, nil)).Items
+	if len(kept) != 1 || strings.Join(kept[0].Flags, " ") != "late skewed" {
+		t.Errorf("kept %+v", kept)
+	}
+	apart := as[page[Point]](t, h.must(200, "GET", path+"?store=quarantine", nil)).Items
+	if len(apart) != 1 || !apart[0].Time.Equal(time.Unix(1, 0)) || apart[0].Verdict != "stale" || strings.Join(apart[0].Flags, " ") != "quarantined" {
+		t.Errorf("in quarantine %+v", apart)
+	}
+	csv := string(h.must(200, "GET", path+"?format=csv&store=quarantine", nil).body)
+	if !strings.Contains(csv, "1970-01-01T00:00:01Z,51.5") || !strings.Contains(csv, ",stale,quarantined,") {
+		t.Errorf("as CSV:\n%s", csv)
 	}
 }

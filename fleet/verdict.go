@@ -84,3 +84,14 @@ func name(names []string, i int) string {
 	}
 	return fmt.Sprintf("unknown(%d)", i)
 }
+
+// Names lists the flags that are set; nil if none is.
+func (f Flags) Names() []string {
+	var names []string
+	for bit, name := range []string{"mock", "late", "skewed", "quarantined"} {
+		if f&(1<<bit) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
