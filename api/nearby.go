@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -94,7 +95,7 @@ func (s *Server) listNearby(ctx context.Context, in *nearbyInput) (*nearbyOutput
 // which may be a newer one.
 func showNearby(d fleet.Driver, n *live.Neighbour, f *live.Fix) NearbyDriver {
 	return NearbyDriver{
-		Driver: showDriver(d), Distance: n.Distance, Lat: n.Lat, Lon: n.Lon,
+		Driver: showDriver(d), Distance: math.Round(n.Distance*10) / 10, Lat: n.Lat, Lon: n.Lon,
 		Accuracy: known(f.Accuracy), Speed: known(f.Speed), Heading: known(f.Heading),
 		DeviceID: f.Source, Time: f.At.Time(), ReceivedAt: f.Received.Time(),
 	}
