@@ -20,11 +20,10 @@ import (
 
 // batcher resolves what it receives in batches, as a committing writer does.
 type batcher struct {
-	mu      sync.Mutex
-	batch   []*Ack
-	size    int
-	full    chan []*Ack
-	dropped int
+	mu    sync.Mutex
+	batch []*Ack
+	size  int
+	full  chan []*Ack
 }
 
 func (r *batcher) Receive(m Message) {

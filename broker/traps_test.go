@@ -521,14 +521,19 @@ func TestTrapCloseHangs(t *testing.T) {
 		if err := b.Serve(); err != nil {
 			t.Fatal(err)
 		}
-		closed := make(chan error, 1)
-		go func() { closed <- b.Close() }()
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 		select {
 		case <-closed:
 			t.Error("it closed")
 		case <-time.After(300 * time.Millisecond):
 		}
-		_ = c.conn.Close()
+		_ = c.conn.Close() // lets Close go on
 		<-ended
 		<-closed
 	})

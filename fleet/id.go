@@ -11,11 +11,14 @@ import (
 // nouns apart at compile time; the value is a UUID, version 7 when made here.
 type ID[K any] uuid.UUID
 
-// The ids of the nouns.
 type (
-	DeviceID     = ID[Device]
-	DriverID     = ID[Driver]
-	VehicleID    = ID[Vehicle]
+	// DeviceID identifies a device.
+	DeviceID = ID[Device]
+	// DriverID identifies a driver.
+	DriverID = ID[Driver]
+	// VehicleID identifies a vehicle.
+	VehicleID = ID[Vehicle]
+	// CredentialID identifies a credential.
 	CredentialID = ID[Credential]
 )
 

@@ -189,45 +189,42 @@ func (n *Notices) run(ctx context.Context, l *lane) {
 // first.
 func (n *Notices) keep(ctx context.Context, w notice) bool {
 	outcome := "stored"
-	refused, ok := n.insist(ctx, w.kind, w.store)
-	if ok && refused != nil {
+	err := n.insist(ctx, w.kind, w.store)
+	if schema.IsBadRow(err) {
 		outcome = "dead_letter"
 		m := &w.message
-		letter := newLetter(m.From.Device, m.Topic, refused.Error(), m.Payload, m.Received)
-		refused, ok = n.insist(ctx, w.kind, func(ctx context.Context) error {
+		letter := newLetter(m.From.Device, m.Topic, err.Error(), m.Payload, m.Received)
+		err = n.insist(ctx, w.kind, func(ctx context.Context) error {
 			return n.config.DeadLetters.Add(ctx, []fleet.DeadLetter{letter})
 		})
 	}
-	if !ok {
-		return false
-	}
-	if refused != nil {
-		n.config.Log.Error("the database refused a dead letter", "device", w.message.From.Device, "error", refused)
+	switch {
+	case schema.IsBadRow(err):
+		n.config.Log.Error("the database refused a dead letter", "device", w.message.From.Device, "error", err)
 		outcome = "lost"
+	case err != nil:
+		return false
 	}
 	n.stored.WithLabelValues(w.kind, outcome).Inc()
 	resolve(w.message.Ack, nil)
 	return true
 }
 
-// insist calls store until it succeeds or is refused for what it holds. ok is
-// false when ctx ended first.
-func (n *Notices) insist(ctx context.Context, kind string, store func(context.Context) error) (refused error, ok bool) {
+// insist calls store until it succeeds, or is refused for what it holds, or ctx
+// ends; it returns which.
+func (n *Notices) insist(ctx context.Context, kind string, store func(context.Context) error) error {
 	for {
 		try, cancel := context.WithTimeout(ctx, noticeTimeout)
 		err := store(try)
 		cancel()
-		switch {
-		case err == nil:
-			return nil, true
-		case ctx.Err() != nil:
-			return nil, false
-		case schema.IsBadRow(err):
-			return err, true
+		if err == nil || schema.IsBadRow(err) {
+			return err
 		}
-		n.config.Log.Warn("a device's message cannot be stored, trying again", "kind", kind, "error", err)
-		if wait(ctx, n.config.Clock, noticeRetry) != nil {
-			return nil, false
+		if ctx.Err() == nil {
+			n.config.Log.Warn("a device's message cannot be stored, trying again", "kind", kind, "error", err)
+		}
+		if err := wait(ctx, n.config.Clock, noticeRetry); err != nil {
+			return err
 		}
 	}
 }

@@ -3,6 +3,7 @@ package live
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -132,7 +133,7 @@ func (x *Index) makePage(i, column int) *page {
 	if p == nil {
 		p = &page{index: x, band: i, column: column}
 		(*pages)[column].Store(p)
-		all := append((*x.pages.Load())[:len(*x.pages.Load()):len(*x.pages.Load())], p)
+		all := slices.Concat(*x.pages.Load(), []*page{p})
 		x.pages.Store(&all)
 	}
 	return p

@@ -76,7 +76,7 @@ func (r *Reader) Fail(err error) {
 // returns the Reader's first error.
 func (r *Reader) End() error {
 	if r.err == nil {
-		if _, err := r.dec.ReadToken(); err != io.EOF {
+		if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 			r.Fail(fmt.Errorf("invalid JSON: more follows at byte %d, after the end of the message", r.dec.InputOffset()))
 		}
 	}

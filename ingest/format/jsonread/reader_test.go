@@ -86,7 +86,7 @@ func TestReaderKeepsItsFirstError(t *testing.T) {
 	if !math.IsNaN(r.Optional()) || r.Time("t", report.Millis) != 0 || r.OptionalTime(report.Millis) != 0 {
 		t.Error("it returns values after an error")
 	}
-	if r.End() != first {
+	if !errors.Is(r.End(), first) {
 		t.Errorf("%v, want the first error", r.End())
 	}
 }
