@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -40,6 +41,9 @@ func (b *Broker) listen(ctx context.Context) error {
 			return err
 		}
 		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("the address %s of the MQTT %s listener is taken: another program listens there; stop it or choose another", l.addr, l.kind)
+		}
 		if err != nil {
 			return fmt.Errorf("MQTT %s listener on %s: %w", l.kind, l.addr, err)
 		}

@@ -56,15 +56,15 @@ func TestMain(m *testing.M) {
 
 // served is `armora serve`, a process of its own.
 type served struct {
-	t             *testing.T
-	dir           string // its data folder
-	env           []string
-	mqtt          string // the same after a restart
-	api, metrics  string
-	cmd           *exec.Cmd
-	exited        chan struct{}
-	stderr        safeBuffer
-	hasOwnPostgre bool
+	t            *testing.T
+	dir          string // its data folder
+	env          []string
+	mqtt         string // the same after a restart
+	api, metrics string
+	cmd          *exec.Cmd
+	exited       chan struct{}
+	stderr       *safeBuffer
+	private      bool
 }
 
 // safeBuffer is a log that is written by one goroutine and read by another.
@@ -88,9 +88,9 @@ func (b *safeBuffer) String() string {
 // serve starts a hub on a private PostgreSQL, or on the one that env names.
 func serve(t *testing.T, env ...string) *served {
 	t.Helper()
-	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), hasOwnPostgre: true}
+	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), private: true, stderr: new(safeBuffer)}
 	for _, e := range env {
-		h.hasOwnPostgre = h.hasOwnPostgre && !strings.HasPrefix(e, "DATABASE_URL=")
+		h.private = h.private && !strings.HasPrefix(e, "DATABASE_URL=")
 	}
 	t.Cleanup(h.cleanUp)
 	h.start()
@@ -125,7 +125,7 @@ func (h *served) start() {
 	h.t.Helper()
 	h.cmd = command(h.t, h.env, "serve", "--data-dir", h.dir, "--mqtt-addr", h.mqtt, "--http-addr", "127.0.0.1:0",
 		"--mqtt-ws-addr", "off", "--metrics-addr", "127.0.0.1:0")
-	h.cmd.Stderr = &h.stderr
+	h.cmd.Stderr = h.stderr
 	out, err := h.cmd.StdoutPipe()
 	if err != nil {
 		h.t.Fatal(err)
@@ -179,7 +179,7 @@ func (h *served) cleanUp() {
 	if h.cmd != nil && h.cmd.Process != nil {
 		h.kill()
 	}
-	if h.hasOwnPostgre {
+	if h.private {
 		if pid := h.postmaster(); pid != 0 {
 			signalFamily(pid, syscall.SIGKILL)
 			waitFor(h.t, "the private PostgreSQL to be gone", func() bool { return syscall.Kill(pid, 0) != nil })
@@ -354,7 +354,7 @@ func (h *served) stored(device string) map[placeOf]int {
 	h.t.Helper()
 	now := time.Now()
 	text := h.ask("GET", fmt.Sprintf("/api/devices/%s/points?format=csv&from=%s&to=%s", device,
-		now.Add(-6*time.Hour).UTC().Format(time.RFC3339), now.Add(time.Hour).UTC().Format(time.RFC3339)), nil, http.StatusOK)
+		now.AddDate(0, 0, -60).UTC().Format(time.RFC3339), now.Add(time.Hour).UTC().Format(time.RFC3339)), nil, http.StatusOK)
 	return h.places(text)
 }
 

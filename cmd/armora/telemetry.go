@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -133,7 +134,10 @@ func (h *hub) openBroker(ctx, _ context.Context) error {
 		wakeDevice()
 		return h.closeBroker(ctx)
 	})
-	return h.broker.Open(ctx)
+	if err := h.broker.Open(ctx); err != nil {
+		return fmt.Errorf("%w (see --mqtt-addr, --mqtt-tls-addr and --mqtt-ws-addr)", err)
+	}
+	return nil
 }
 
 // routes say who takes what devices publish. docs/mqtt.md is their description.
