@@ -23,8 +23,11 @@ func refuses(t *testing.T, env []string, want string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // how it ended is in ProcessState
+	}()
 	select {
 	case <-done:
 	case <-time.After(answerTimeout):
