@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,24 @@ func (SystemClock) NewTimer(d time.Duration) (<-chan time.Time, func() bool) {
 	t := time.NewTimer(d)
 	return t.C, t.Stop
 }
+
+// CorrectedClock is the machine's clock, set right by another's. The zero value
+// is not corrected. It is safe for concurrent use.
+type CorrectedClock struct {
+	SystemClock
+	offset atomic.Int64 // nanoseconds
+}
+
+// Now implements Clock.
+func (c *CorrectedClock) Now() time.Time {
+	return c.SystemClock.Now().Add(time.Duration(c.offset.Load()))
+}
+
+// Correct sets by how much the machine's clock is behind.
+func (c *CorrectedClock) Correct(offset time.Duration) { c.offset.Store(int64(offset)) }
+
+// Offset is by how much the machine's clock is behind, as was last said.
+func (c *CorrectedClock) Offset() time.Duration { return time.Duration(c.offset.Load()) }
 
 // ManualClock stands still until it is stepped. It is safe for concurrent use.
 type ManualClock struct {

@@ -216,3 +216,15 @@ func TestManualClockFiresWhatIsDue(t *testing.T) {
 		t.Error("a timer of no duration waits")
 	}
 }
+
+func TestCorrectedClock(t *testing.T) {
+	t.Parallel()
+	var c fleet.CorrectedClock
+	if behind := time.Since(c.Now()).Abs(); behind > time.Minute || c.Offset() != 0 {
+		t.Errorf("uncorrected, it is off by %v", behind)
+	}
+	c.Correct(-time.Hour)
+	if behind := time.Since(c.Now()); behind < 59*time.Minute || behind > 61*time.Minute || c.Offset() != -time.Hour {
+		t.Errorf("set back by an hour, it is behind by %v", behind)
+	}
+}

@@ -158,6 +158,18 @@ func (db *DB) Durability(ctx context.Context) ([]string, error) {
 	return off, translate("settings", err)
 }
 
+// ClockOffset measures by how much the given clock is behind the database's, to
+// within half of the time that the answer took, which it returns as well.
+func (db *DB) ClockOffset(ctx context.Context, clock fleet.Clock) (offset, answered time.Duration, err error) {
+	var theirs time.Time
+	before := clock.Now()
+	if err := db.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&theirs); err != nil {
+		return 0, 0, translate("clock", err)
+	}
+	answered = clock.Now().Sub(before)
+	return theirs.Sub(before.Add(answered / 2)), answered, nil
+}
+
 // exec runs a statement that must touch at least one row; none is CodeNotFound.
 func (db *DB) exec(ctx context.Context, noun, sql string, args ...any) error {
 	tag, err := db.pool.Exec(ctx, sql, args...)

@@ -100,3 +100,16 @@ func TestReadyAndMigrateAgain(t *testing.T) {
 		must(t, db.Ready(t.Context()))
 	})
 }
+
+func TestClockOffset(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		slow := new(fleet.CorrectedClock)
+		slow.Correct(-time.Hour)
+		behind, answered, err := db.ClockOffset(t.Context(), slow)
+		must(t, err)
+		if (behind - time.Hour).Abs() > answered+time.Second { // one machine: the rest is rounding
+			t.Errorf("an hour behind is measured as %v, answered in %v", behind, answered)
+		}
+	})
+}

@@ -27,7 +27,7 @@ import (
 // are opened from the ground up, and closed the other way round.
 type hub struct {
 	settings settings
-	clock    fleet.Clock
+	clock    *fleet.CorrectedClock
 	log      *slog.Logger
 	registry *prometheus.Registry
 
@@ -63,7 +63,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	h := &hub{settings: s, clock: fleet.SystemClock{}, log: log, registry: prometheus.NewRegistry()}
+	h := &hub{settings: s, clock: new(fleet.CorrectedClock), log: log, registry: prometheus.NewRegistry()}
 	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
@@ -137,7 +137,8 @@ func (h *hub) openDatabase(ctx, background context.Context) error {
 		return err
 	}
 	h.warnOfLoss(ctx)
-	m := maintenance{tables: schema.Maintenance{DB: db}, clock: h.clock, log: h.log}
+	m := maintenance{db: db, tables: schema.Maintenance{DB: db}, clock: h.clock, log: h.log}
+	m.correctClock(ctx)
 	// A point needs its day's partition; nothing else has to be done before it.
 	if err := m.tables.EnsurePartitions(ctx, h.clock.Now()); err != nil {
 		return err
@@ -238,8 +239,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 
 // maintenance keeps the tables in shape while the hub runs.
 type maintenance struct {
+	db     *schema.DB
 	tables schema.Maintenance
-	clock  fleet.Clock
+	clock  *fleet.CorrectedClock
 	log    *slog.Logger
 }
 
@@ -249,6 +251,7 @@ const maintenanceEvery = 5 * time.Minute
 
 func (m maintenance) run(ctx context.Context) {
 	for {
+		m.correctClock(ctx)
 		m.round(ctx, m.clock.Now())
 		fired, stop := m.clock.NewTimer(maintenanceEvery)
 		select {
@@ -258,6 +261,22 @@ func (m maintenance) run(ctx context.Context) {
 		case <-fired:
 		}
 	}
+}
+
+const (
+	clockNoise    = 50 * time.Millisecond  // offsets below it are not worth a jump
+	clockPatience = 200 * time.Millisecond // an answer that takes longer says little of the clock
+)
+
+// correctClock takes the database's time for right: it is the one that several
+// hubs share.
+func (m maintenance) correctClock(ctx context.Context) {
+	behind, answered, err := m.db.ClockOffset(ctx, fleet.SystemClock{})
+	if err != nil || answered > clockPatience || (behind-m.clock.Offset()).Abs() < clockNoise {
+		return // the next round will do
+	}
+	m.log.Warn("this machine's clock is off, the database's is believed", "behind", behind.Round(time.Millisecond))
+	m.clock.Correct(behind)
 }
 
 // round refreshes the rollups before retention takes away what they count.
