@@ -24,7 +24,7 @@ func newStatusLine(to console) *statusLine {
 	if f, ok := to.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		s.width = func() int {
 			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil {
+			if err != nil || width < 1 { // a terminal that does not know
 				return 80
 			}
 			return width
