@@ -163,7 +163,7 @@ func (db *DB) Durability(ctx context.Context) ([]string, error) {
 func (db *DB) ClockOffset(ctx context.Context, clock fleet.Clock) (offset, answered time.Duration, err error) {
 	var theirs time.Time
 	before := clock.Now()
-	if err := db.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&theirs); err != nil {
+	if err := db.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&theirs); err != nil {
 		return 0, 0, translate("clock", err)
 	}
 	answered = clock.Now().Sub(before)
