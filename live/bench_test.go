@@ -70,7 +70,7 @@ func newScene(units int, clustered bool) *scene {
 
 // contender is an index under measurement.
 type contender interface {
-	update(u *fleet.Unit, i, round int, lat, lon float64)
+	update(u *fleet.Unit, round int, lat, lon float64)
 	nearest(lat, lon float64)
 }
 
@@ -79,8 +79,10 @@ type ours struct {
 	dst sync.Pool
 }
 
-func (o *ours) update(u *fleet.Unit, _, round int, lat, lon float64) {
-	o.x.Apply(Fix{Unit: *u, At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon})
+func (o *ours) update(u *fleet.Unit, round int, lat, lon float64) {
+	if !o.x.Apply(Fix{Unit: *u, At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon}) {
+		panic("ours did not take a fix")
+	}
 }
 
 func (o *ours) nearest(lat, lon float64) {
@@ -104,45 +106,71 @@ func spread(n int) fleet.Unit {
 }
 
 // theirs is tidwall/rtree under one RWMutex, with the map that it takes to know
-// where a unit was.
+// where a unit was. It answers with as much as ours does.
 type theirs struct {
 	mu    sync.RWMutex
-	tree  rtree.RTreeG[int]
+	tree  rtree.RTreeG[fleet.Unit]
 	where map[fleet.Unit][2]float64
+	dst   sync.Pool
 }
 
-func (o *theirs) update(u *fleet.Unit, i, _ int, lat, lon float64) {
+func (o *theirs) update(u *fleet.Unit, _ int, lat, lon float64) {
 	to := [2]float64{lon, lat}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	from, known := o.where[*u]
 	o.where[*u] = to
 	if known {
-		o.tree.Replace(from, from, i, to, to, i)
+		o.tree.Replace(from, from, *u, to, to, *u)
 		return
 	}
-	o.tree.Insert(to, to, i)
+	o.tree.Insert(to, to, *u)
 }
 
+// nearest measures distances on the plane that touches the query, which is as
+// cheap as can be, and true nearby and away from the poles and the antimeridian
+// alone.
 func (o *theirs) nearest(lat, lon float64) {
+	cos := math.Cos(lat * radian)
+	o.search(func(low, high [2]float64, _ fleet.Unit, _ bool) float64 {
+		dLon := max(low[0]-lon, lon-high[0], 0) * cos
+		dLat := max(low[1]-lat, lat-high[1], 0)
+		return dLon*dLon + dLat*dLat
+	}, func(d float64) float64 { return math.Sqrt(d) * radian * earthRadius })
+}
+
+// search takes ten in the order of a metric, which another function turns into
+// metres.
+func (o *theirs) search(metric func(low, high [2]float64, _ fleet.Unit, item bool) float64, metres func(float64) float64) {
+	dst := o.dst.Get().(*[]Neighbour)
+	*dst = (*dst)[:0]
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	cos := math.Cos(lat * radian)
-	n := 0
-	o.tree.Nearby(
-		// Exact enough at this distance, and as cheap as can be.
-		func(low, high [2]float64, _ int, _ bool) float64 {
-			dLon := max(low[0]-lon, lon-high[0], 0) * cos
-			dLat := max(low[1]-lat, lat-high[1], 0)
-			return dLon*dLon + dLat*dLat
-		},
-		func(_, _ [2]float64, _ int, _ float64) bool {
-			n++
-			return n < 10
-		})
-	if n != 10 {
+	o.tree.Nearby(metric, func(at, _ [2]float64, u fleet.Unit, d float64) bool {
+		*dst = append(*dst, Neighbour{Unit: u, Distance: metres(d), Lat: at[1], Lon: at[0]})
+		return len(*dst) < 10
+	})
+	if len(*dst) != 10 {
 		panic("theirs did not find ten")
 	}
+	o.dst.Put(dst)
+}
+
+// sphere is theirs, with distances that are true everywhere, as ours are.
+type sphere struct{ *theirs }
+
+func (o sphere) nearest(lat, lon float64) {
+	var v view
+	v.open(lat, lon)
+	o.search(func(low, high [2]float64, _ fleet.Unit, item bool) float64 {
+		if item {
+			return v.haversine(v.offset(packE7(low[1], low[0])))
+		}
+		return v.toBox(&box{
+			south: low[1] * 1e7, height: (high[1] - low[1]) * 1e7, west: low[0] * 1e7, width: (high[0] - low[0]) * 1e7,
+			minCos: min(math.Cos(low[1]*radian), math.Cos(high[1]*radian)),
+		})
+	}, metres)
 }
 
 // BenchmarkRatio measures ours and an R-tree in turn, in slices of the same run,
@@ -157,41 +185,49 @@ func BenchmarkRatio(b *testing.B) {
 }
 
 func compare(b *testing.B, s *scene) {
-	us := &ours{x: New(Options{}), dst: sync.Pool{New: func() any { return new([]Neighbour) }}}
-	them := &theirs{where: make(map[fleet.Unit][2]float64, len(s.units))}
-	contenders := [2]contender{us, them}
-	rounds := [2]*round{}
-	for c, contender := range contenders {
-		rounds[c] = &round{n: 1}
+	pool := func() sync.Pool { return sync.Pool{New: func() any { return new([]Neighbour) }} }
+	us := &ours{x: New(Options{}), dst: pool()}
+	them := &theirs{where: make(map[fleet.Unit][2]float64, len(s.units)), dst: pool()}
+	for _, c := range []contender{us, them} {
 		for i := range s.units {
-			i = i * stride % len(s.units)
-			t := &s.units[i]
-			contender.update(&t.unit, i, 1, t.lat[0], t.lon[0])
+			t := &s.units[i*stride%len(s.units)]
+			c.update(&t.unit, 1, t.lat[0], t.lon[0])
 		}
 	}
+	updates := func(c contender, r *round, n int) {
+		for range n {
+			r.update(c, s, 0, len(s.units))
+		}
+	}
+	searches := func(c contender, _ *round, n int) {
+		for i := range n {
+			q := s.queries[i%len(s.queries)]
+			c.nearest(q[0], q[1])
+		}
+	}
+	last := 1
 	for _, work := range []struct {
 		name string
+		peer contender
 		do   func(c contender, r *round, n int)
 	}{
-		{"update", func(c contender, r *round, n int) { r.updates(c, s, n) }},
-		{"nearest10", func(c contender, _ *round, n int) {
-			for i := range n {
-				q := s.queries[i%len(s.queries)]
-				c.nearest(q[0], q[1])
-			}
-		}},
-		{"mixed", func(c contender, r *round, n int) { r.mixed(c, s, n) }},
+		{"update", them, updates},
+		{"nearest10", sphere{them}, searches},
+		{"nearest10flat", them, searches},
+		{"mixed", them, func(c contender, r *round, n int) { r.mixed(c, s, n) }},
 	} {
 		b.Run(work.name, func(b *testing.B) {
 			var took [2]time.Duration
+			rounds := [2]round{{n: last}, {n: last}}
 			const slice = 50_000
 			for done := 0; done < b.N; done += slice {
-				for c := range contenders {
+				for i, c := range []contender{us, work.peer} {
 					began := time.Now()
-					work.do(contenders[c], rounds[c], min(slice, b.N-done))
-					took[c] += time.Since(began)
+					work.do(c, &rounds[i], min(slice, b.N-done))
+					took[i] += time.Since(began)
 				}
 			}
+			last = rounds[0].n + 1
 			b.ReportMetric(float64(took[0].Nanoseconds())/float64(b.N), "ours-ns/op")
 			b.ReportMetric(float64(took[1].Nanoseconds())/float64(b.N), "rtree-ns/op")
 			b.ReportMetric(float64(took[1])/float64(took[0]), "x-rtree")
@@ -208,19 +244,13 @@ func compare(b *testing.B, s *scene) {
 // got to know them in another.
 type round struct{ i, n int }
 
-func (r *round) updates(c contender, s *scene, n int) {
-	for range n {
-		r.update(c, s, 0, len(s.units))
-	}
-}
-
 const stride = 7919 // prime, and so each unit is met once
 
 // update moves the next of the units from first on.
 func (r *round) update(c contender, s *scene, first, units int) {
 	i := first + r.i
 	t := &s.units[i]
-	c.update(&t.unit, i, r.n+1, t.lat[r.n&1], t.lon[r.n&1])
+	c.update(&t.unit, r.n+1, t.lat[r.n&1], t.lon[r.n&1])
 	if r.i++; r.i == units {
 		r.i, r.n = 0, r.n+1
 	}

@@ -6,55 +6,55 @@ import (
 )
 
 const (
-	leafSize   = 6  // entries; with the head a leaf's positions fill a cache line
-	mergeBelow = 3  // a node with so many entries or fewer is a leaf again
-	gridDepth  = 6  // levels of nodes that divide a cell's ground
-	maxDepth   = 38 // with those that divide units by the 64 bits of their hash
-	subSide    = 1 << gridDepth
+	leafSize   = 29            // entries of a leaf
+	mergeBelow = leafSize / 2  // a node with so many entries or fewer is a leaf again
+	maxDepth   = cellBits + 64 // ground is divided down to 1e-7°, then units by the bits of their ids
+	divided    = 1 << 31       // in place of the entries of a leaf
 )
 
-// head is a leaf, or what holds a node. All is written with the cell locked, and
-// read at any time: what was read counts if the cell's sequence says so.
-type head struct {
-	sequence  atomic.Uint32 // of a cell; odd: locked
-	n         atomic.Uint32 // entries here and below
-	child     atomic.Pointer[node]
-	positions [leafSize]atomic.Uint64 // latitude and longitude, E7; of a leaf
+// cell is the root of a quadtree. All below is written with the cell locked, and
+// read at any time: what was read counts if the sequence says so.
+type cell struct {
+	sequence atomic.Uint32 // odd: locked
+	root     atomic.Pointer[node]
 }
 
-// tail says whose the positions of a leaf are.
-type tail [leafSize]atomic.Pointer[vehicle]
-
-// node is four leaves, or more nodes: south-west, south-east, north-west,
-// north-east. One that was given back may be used again at once, while somebody
-// still reads it: then its first cell's sequence has moved on.
+// node is a leaf, or has kids: south-west, south-east, north-west, north-east;
+// nil is an empty one. A node that was given back may be used again at once,
+// while somebody still reads it: then its first cell's sequence has moved on.
 type node struct {
-	heads [4]head
-	tails [4]tail
+	n       atomic.Uint32 // entries, or divided
+	below   uint32        // entries here and below; guarded by the cell
+	kids    [4]atomic.Pointer[node]
+	entries [leafSize]entry
 }
 
-// path says which way an entry lies below its cell.
-type path struct {
-	row, column uint32 // within the cell, in 64ths from the south-west
-	hash        uint64
+// entry is a position and whose it is.
+type entry struct {
+	position atomic.Uint64 // latitude and longitude, E7
+	ref      atomic.Uint64
 }
 
-// quadrant returns which of four is the way at a depth.
-func (p *path) quadrant(depth int) int {
-	if depth >= gridDepth {
-		return int(p.hash>>(62-2*(depth-gridDepth))) & 3
-	}
-	shift := gridDepth - 1 - depth
-	return int(p.row>>shift&1<<1 | p.column>>shift&1)
+func (e *entry) put(position, ref uint64) {
+	e.position.Store(position)
+	e.ref.Store(ref)
+}
+
+func (e *entry) copy(from *entry) { e.put(from.position.Load(), from.ref.Load()) }
+
+// where is where an entry is, twice.
+type where struct {
+	position uint64
+	spot     spot
 }
 
 // spins is how often a lock is tried before the processor is given away: it is
 // held for less than a microsecond, unless its holder lost the processor.
 const spins = 64
 
-func (h *head) lock() {
+func (c *cell) lock() {
 	for i := 1; ; i++ {
-		if s := h.sequence.Load(); s&1 == 0 && h.sequence.CompareAndSwap(s, s+1) {
+		if s := c.sequence.Load(); s&1 == 0 && c.sequence.CompareAndSwap(s, s+1) {
 			return
 		}
 		if i%spins == 0 {
@@ -63,97 +63,139 @@ func (h *head) lock() {
 	}
 }
 
-func (h *head) unlock() { h.sequence.Add(1) }
-
-// agrees reports whether two ways are the same down to a depth.
-func (p *path) agrees(q *path, depth uint8) bool {
-	shift := max(0, gridDepth-int(depth))
-	return p.row>>shift == q.row>>shift && p.column>>shift == q.column>>shift
+// prefetch begins to load the root.
+func (c *cell) prefetch() {
+	if root := c.root.Load(); root != nil {
+		root.n.Load()
+	}
 }
 
-// put writes an entry of a leaf.
-func put(h *head, t *tail, slot int, v *vehicle, position uint64, depth int) {
-	h.positions[slot].Store(position)
-	t[slot].Store(v)
-	v.leaf, v.slot, v.depth = h, uint8(slot), uint8(depth)
+func (c *cell) unlock() { c.sequence.Add(1) }
+
+// quadrant returns which of four is the way at a depth.
+func (p *page) quadrant(s spot, ref uint32, depth int) int {
+	if depth < cellBits {
+		return s.quadrant(depth)
+	}
+	// Both halves of the id together are different for any two units.
+	unit := &p.index.units.at(ref).unit
+	if depth < cellBits+32 {
+		return int(hash(unit)>>(62-2*(depth-cellBits))) & 3
+	}
+	return int(upper(unit)>>(62-2*(depth-cellBits-32))) & 3
 }
 
-// insert puts an entry below h, whose cell is locked, as are those of all that
-// follow.
-func (p *page) insert(h *head, t *tail, v *vehicle, position uint64, way path, depth int) {
-	for {
-		n := h.n.Load()
-		h.n.Store(n + 1)
-		child := h.child.Load()
-		if child == nil && n < leafSize {
-			put(h, t, int(n), v, position, depth)
+// insert puts an entry below n. The cell is locked, as it is in all that follow.
+func (p *page) insert(n *node, ref uint32, e where, depth int) {
+	for ; ; depth++ {
+		n.below++
+		count := n.n.Load()
+		if count < leafSize {
+			n.entries[count].put(e.position, uint64(ref))
+			n.n.Store(count + 1)
 			return
 		}
-		if child == nil {
-			child = p.split(h, t, depth)
+		if count != divided {
+			p.divide(n, depth)
 		}
-		i := way.quadrant(depth)
-		h, t, depth = &child.heads[i], &child.tails[i], depth+1
+		n = p.kid(n, p.quadrant(e.spot, ref, depth))
 	}
 }
 
-// split makes a full leaf a node.
-func (p *page) split(h *head, t *tail, depth int) *node {
-	child := p.takeNode()
-	for i := range leafSize {
-		v, position := t[i].Load(), h.positions[i].Load()
-		way := p.path(v, position)
-		q := way.quadrant(depth)
-		p.insert(&child.heads[q], &child.tails[q], v, position, way, depth+1)
-		t[i].Store(nil)
+// kid returns one of the kids of n, and makes it if need be.
+func (p *page) kid(n *node, i int) *node {
+	kid := n.kids[i].Load()
+	if kid == nil {
+		kid = p.takeNode()
+		n.kids[i].Store(kid)
 	}
-	h.child.Store(child)
-	return child
+	return kid
 }
 
-// remove takes the entry of v out from below h, and makes leaves again of nodes
-// that then hold little.
-func (p *page) remove(h *head, t *tail, v *vehicle, way path, depth int) {
-	n := h.n.Load() - 1
-	h.n.Store(n)
-	child := h.child.Load()
-	if child == nil {
-		if gap := int(v.slot); gap != int(n) {
-			put(h, t, gap, t[n].Load(), h.positions[n].Load(), depth)
+// divide gives the entries of a full leaf to kids.
+func (p *page) divide(n *node, depth int) {
+	for i := range n.entries {
+		position, ref := n.entries[i].position.Load(), uint32(n.entries[i].ref.Load())
+		e := where{position, p.index.spot(position)}
+		p.insert(p.kid(n, p.quadrant(e.spot, ref, depth)), ref, e, depth+1)
+	}
+	n.n.Store(divided)
+}
+
+// find returns where in a leaf an entry is.
+func (n *node) find(ref uint32, position uint64) int {
+	for i := range n.n.Load() {
+		if e := &n.entries[i]; e.position.Load() == position && e.ref.Load() == uint64(ref) {
+			return int(i)
 		}
-		t[n].Store(nil)
+	}
+	panic("live: an entry is not in its leaf")
+}
+
+// shift brings an entry from one place below n to another.
+func (p *page) shift(n *node, ref uint32, from, to where) {
+	for depth := 0; ; depth++ {
+		if n.n.Load() != divided {
+			n.entries[n.find(ref, from.position)].position.Store(to.position)
+			return
+		}
+		q := p.quadrant(from.spot, ref, depth)
+		if q != p.quadrant(to.spot, ref, depth) {
+			p.remove(n, ref, from, depth)
+			p.insert(n, ref, to, depth)
+			return
+		}
+		n = n.kids[q].Load()
+	}
+}
+
+// remove takes an entry out from below n, and makes leaves again of nodes that
+// then hold little.
+func (p *page) remove(n *node, ref uint32, e where, depth int) {
+	n.below--
+	if count := n.n.Load(); count != divided {
+		if i := n.find(ref, e.position); i != int(count-1) {
+			n.entries[i].copy(&n.entries[count-1])
+		}
+		n.n.Store(count - 1)
 		return
 	}
-	q := way.quadrant(depth)
-	p.remove(&child.heads[q], &child.tails[q], v, way, depth+1)
-	if n <= mergeBelow {
-		h.child.Store(nil)
-		p.gather(child, h, t, 0, depth)
+	way := &n.kids[p.quadrant(e.spot, ref, depth)]
+	kid := way.Load()
+	p.remove(kid, ref, e, depth+1)
+	if n.below <= mergeBelow {
+		n.n.Store(0)
+		p.gather(n, n)
+	} else if kid.below == 0 {
+		way.Store(nil)
+		p.giveNode(kid)
 	}
 }
 
-// gather moves all that is below a node to the leaf (h, t) at a depth, which has
-// filled entries by then, and gives the node back.
-func (p *page) gather(from *node, h *head, t *tail, filled, depth int) int {
-	for q := range from.heads {
-		fh, ft := &from.heads[q], &from.tails[q]
-		if child := fh.child.Load(); child != nil {
-			fh.child.Store(nil)
-			filled = p.gather(child, h, t, filled, depth)
-		} else {
-			for i := range int(fh.n.Load()) {
-				put(h, t, filled, ft[i].Load(), fh.positions[i].Load(), depth)
-				ft[i].Store(nil)
-				filled++
-			}
+// gather moves all that is below from to the leaf into, and gives the nodes back.
+func (p *page) gather(from, into *node) {
+	for i := range from.kids {
+		kid := from.kids[i].Load()
+		if kid == nil {
+			continue
 		}
-		fh.n.Store(0)
+		from.kids[i].Store(nil)
+		if kid.n.Load() == divided {
+			p.gather(kid, into)
+		} else {
+			filled := into.n.Load()
+			for i := range kid.n.Load() {
+				into.entries[filled+i].copy(&kid.entries[i])
+			}
+			into.n.Store(filled + kid.n.Load())
+		}
+		kid.n.Store(0)
+		kid.below = 0
+		p.giveNode(kid)
 	}
-	p.giveNode(from)
-	return filled
 }
 
-// takeNode returns a node that is empty.
+// takeNode returns a leaf that is empty.
 func (p *page) takeNode() *node {
 	p.spareMu.Lock()
 	defer p.spareMu.Unlock()
@@ -161,15 +203,15 @@ func (p *page) takeNode() *node {
 	if n == nil {
 		return new(node)
 	}
-	p.spare = n.heads[0].child.Load()
-	n.heads[0].child.Store(nil)
+	p.spare = n.kids[0].Load()
+	n.kids[0].Store(nil)
 	return n
 }
 
-// giveNode keeps an empty node to be used again.
+// giveNode keeps an empty leaf, to be used again.
 func (p *page) giveNode(n *node) {
 	p.spareMu.Lock()
 	defer p.spareMu.Unlock()
-	n.heads[0].child.Store(p.spare)
+	n.kids[0].Store(p.spare)
 	p.spare = n
 }

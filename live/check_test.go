@@ -10,21 +10,18 @@ import (
 // check returns what is wrong with an index that nobody is writing to.
 func (x *Index) check() error {
 	positioned := 0
-	var wrong error
-	x.units.each(func(v *vehicle) {
-		if x.units.find(v.unit, hash(v.unit)) != v {
-			wrong = fmt.Errorf("unit %v is not found", v.unit)
+	for ref := range x.units.made {
+		v := x.units.at(ref)
+		if x.units.find(&v.unit, hash(&v.unit)) != v || v.ref != ref {
+			return fmt.Errorf("unit %v is not found", v.unit)
 		}
 		if v.at == 0 {
-			return
+			continue
 		}
 		positioned++
 		if err := x.checkPlace(v); err != nil {
-			wrong = err
+			return err
 		}
-	})
-	if wrong != nil {
-		return wrong
 	}
 	if x.Len() != positioned {
 		return fmt.Errorf("Len is %d, and %d units have a position", x.Len(), positioned)
@@ -40,27 +37,22 @@ func (x *Index) check() error {
 	if entries != positioned {
 		return fmt.Errorf("%d entries for %d units with a position", entries, positioned)
 	}
-	return nil
+	return x.checkFeeds()
 }
 
 // checkPlace finds the vehicle's entry where its position belongs.
 func (x *Index) checkPlace(v *vehicle) error {
-	p := x.placeOf(v)
-	h, t := &p.page.heads[p.cell], &p.page.tails[p.cell]
-	depth := 0
-	for ; h.child.Load() != nil; depth++ {
-		q, child := p.way.quadrant(depth), h.child.Load()
-		h, t = &child.heads[q], &child.tails[q]
+	p := x.place(v.position)
+	n := p.cell.root.Load()
+	for depth := 0; n != nil && n.n.Load() == divided; depth++ {
+		n = n.kids[p.page.quadrant(p.spot, v.ref, depth)].Load()
 	}
-	switch {
-	case int(v.depth) != depth:
-		return fmt.Errorf("unit %v believes to be at depth %d of %d", v.unit, v.depth, depth)
-	case v.leaf != h || uint32(v.slot) >= h.n.Load() || t[v.slot].Load() != v:
-		return fmt.Errorf("unit %v has no entry where its position belongs", v.unit)
-	case h.positions[v.slot].Load() != v.position:
-		return fmt.Errorf("the entry of unit %v is not up to date", v.unit)
+	for i := range leafSize {
+		if n != nil && i < int(n.n.Load()) && n.entries[i].ref.Load() == uint64(v.ref) && n.entries[i].position.Load() == v.position {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("unit %v has no entry where its position belongs", v.unit)
 }
 
 func (x *Index) checkPage(p *page) (entries int, err error) {
@@ -70,56 +62,87 @@ func (x *Index) checkPage(p *page) (entries int, err error) {
 	if p.begun.Load() != p.ended.Load() || p.paused.Load() != 0 {
 		return 0, fmt.Errorf("%d moves begun, %d ended, %d searches wait", p.begun.Load(), p.ended.Load(), p.paused.Load())
 	}
-	for i := range p.heads {
-		n, err := checkHead(&p.heads[i], &p.tails[i], 0)
+	for i := range p.cells {
+		c := &p.cells[i]
+		root := c.root.Load()
+		if c.sequence.Load()&1 == 1 {
+			return 0, fmt.Errorf("cell %d is locked", i)
+		}
+		if marked := p.occupied[i/pageSide].Load()>>(i%pageSide)&1 == 1; marked != (root != nil) {
+			return 0, fmt.Errorf("cell %d: root %v, occupied %v", i, root != nil, marked)
+		}
+		if root == nil {
+			continue
+		}
+		n, err := checkNode(root, 0)
 		if err != nil {
 			return 0, fmt.Errorf("cell %d: %w", i, err)
 		}
-		if marked := p.occupied[i/pageSide].Load()>>(i%pageSide)&1 == 1; marked != (n > 0) {
-			return 0, fmt.Errorf("cell %d holds %d, occupied is %v", i, n, marked)
-		}
 		entries += n
 	}
-	for n := p.spare; n != nil; n = n.heads[0].child.Load() {
-		for i := range n.heads {
-			if n.heads[i].n.Load() != 0 || n.tails[i][0].Load() != nil {
-				return 0, fmt.Errorf("a spare node is not empty")
-			}
+	if int(p.count.Load()) != entries {
+		return 0, fmt.Errorf("count is %d, and it holds %d", p.count.Load(), entries)
+	}
+	for n := p.spare; n != nil; n = n.kids[0].Load() {
+		if n.n.Load() != 0 || n.below != 0 || n.kids[1].Load() != nil || n.kids[2].Load() != nil || n.kids[3].Load() != nil {
+			return 0, fmt.Errorf("a spare node is not empty")
 		}
 	}
 	return entries, nil
 }
 
-// checkHead counts what is below a head.
-func checkHead(h *head, t *tail, depth int) (int, error) {
-	n := int(h.n.Load())
-	if h.sequence.Load()&1 == 1 {
-		return 0, fmt.Errorf("it is locked")
+// checkNode counts what is below a node, which is not nothing.
+func checkNode(n *node, depth int) (int, error) {
+	sum := int(n.n.Load())
+	inner := sum == divided
+	if inner {
+		sum = 0
+	} else if sum > leafSize {
+		return 0, fmt.Errorf("depth %d: a leaf of %d", depth, sum)
 	}
-	child := h.child.Load()
-	for i := range t {
-		if held := child == nil && i < n; held != (t[i].Load() != nil) {
-			return 0, fmt.Errorf("depth %d: entry %d of %d is held: %v", depth, i, n, !held)
+	for i := range n.kids {
+		kid := n.kids[i].Load()
+		if kid == nil {
+			continue
 		}
-	}
-	if child == nil {
-		if n > leafSize {
-			return 0, fmt.Errorf("depth %d: a leaf of %d", depth, n)
+		if !inner {
+			return 0, fmt.Errorf("depth %d: a leaf with kids", depth)
 		}
-		return n, nil
-	}
-	sum := 0
-	for i := range child.heads {
-		below, err := checkHead(&child.heads[i], &child.tails[i], depth+1)
+		below, err := checkNode(kid, depth+1)
 		if err != nil {
 			return 0, err
 		}
 		sum += below
 	}
-	if sum != n || n <= mergeBelow {
-		return 0, fmt.Errorf("depth %d: a node of %d has %d below", depth, n, sum)
+	if int(n.below) != sum || sum == 0 || inner && sum <= mergeBelow {
+		return 0, fmt.Errorf("depth %d: a node of %d has %d below, divided: %v", depth, n.below, sum, inner)
 	}
-	return n, nil
+	return sum, nil
+}
+
+// checkFeeds looks whether each note is there once, and its vehicle knows of it.
+func (x *Index) checkFeeds() error {
+	notes := make(map[uint32]uint64)
+	for bit := range x.feeds.slots {
+		f := x.feeds.slots[bit].Load()
+		if f == nil {
+			continue
+		}
+		for i := range f.shards {
+			for _, v := range f.shards[i].changed {
+				if notes[v.ref]>>bit&1 == 1 {
+					return fmt.Errorf("feed %d holds two notes of unit %v", bit, v.unit)
+				}
+				notes[v.ref] |= 1 << bit
+			}
+		}
+	}
+	for ref := range x.units.made {
+		if v := x.units.at(ref); v.pending != notes[ref] {
+			return fmt.Errorf("unit %v believes to be noted by %b, and is by %b", v.unit, v.pending, notes[ref])
+		}
+	}
+	return nil
 }
 
 // newIndex returns an index whose invariants are checked when the test ends.

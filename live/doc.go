@@ -1,17 +1,22 @@
 // Package live is the map of where everybody is now: for each unit its newest
 // fix, found by id or by nearness. It does no I/O and starts no goroutines.
 //
-// The earth is cut into bands of pages of cells:
+// The earth is cut into bands of pages of cells, along the bits of positions in
+// units of 1e-7 degrees:
 //
-//	band   a row of pages around the globe, 4.1 km high; it has as many columns
+//	band   a row of pages around the globe, 5.8 km high; it has as many columns
 //	       as keep its cells about square
-//	page   16 × 16 cells, made when somebody first comes there; it knows which of
-//	       its cells are occupied
-//	cell   255.5 m; the root of a quadtree
-//	leaf   six entries inline: their positions in one cache line, and in another
-//	       whose they are. A leaf that overflows becomes a node of four, down to
-//	       4 m; units that stand closer are told apart by a hash of their ids.
-//	       Four that hold little become one again
+//	page   16 × 16 cells in 4.6 kB, made when somebody first comes there; it
+//	       knows which of its cells are occupied
+//	cell   364 m; the root of a quadtree
+//	leaf   up to 29 entries inline, each a position and whose it is: 512 bytes. A
+//	       leaf that overflows becomes a node of four, down to 11 mm; units that
+//	       stand in one place are told apart by the bits of their ids. Nodes that
+//	       hold little become a leaf again
+//
+// All else that is known of a unit is in its record of 128 bytes, found by a hash
+// table and never moved. An update touches the unit's slot, its record and one
+// leaf or two, which are loaded from memory side by side: that is what it costs.
 //
 // An update locks the unit and then one cell at a time; nothing is global. A
 // search locks nothing. It reads optimistically: a cell has a sequence number
@@ -20,6 +25,8 @@
 // moment in neither, and a search might look into the new one before and the old
 // one after. So a page counts the moves that begin and those that end, and a
 // search counts if none was under way in the pages that it looked at. Otherwise
-// it starts again, and in the end locks each cell that it reads and keeps moves
-// in those pages waiting until it is done.
+// it starts again. In the end, or at once if it looked at much, it insists: it
+// locks each cell while it reads it, looks again at those pages alone in which
+// somebody moved, and keeps moves from cell to cell in those waiting meanwhile.
+// However far a search looks, the rest of the map goes on.
 package live

@@ -21,7 +21,8 @@ type Change struct {
 
 // Feed tells which units have changed since it was last asked. What a unit did
 // in between is not told: a reader that is slow misses steps, and never the
-// last. It holds one note for each unit at most, and keeps nobody waiting.
+// last. It holds one note for each unit at most, whatever the unit does, and
+// keeps nobody waiting.
 type Feed struct {
 	index *Index
 	bit   int
@@ -84,16 +85,10 @@ func (f *Feed) Close() {
 // Ready receives when there may be something to take.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
-// Take appends what has changed to dst, in no order: each unit once, or several
-// times that it is gone.
+// Take appends what has changed to dst, in no order, each unit once. That a unit
+// is gone may be told of one that was never told of: it came and went in between.
 func (f *Feed) Take(dst []Change) []Change {
-	f.drain(func(v *vehicle) {
-		gone := v.removed.Load()
-		if gone && f.index.shows(v.unit) {
-			return // which is told of its new record
-		}
-		dst = append(dst, Change{Fix: v.fix(), Gone: gone})
-	})
+	f.drain(func(v *vehicle) { dst = append(dst, Change{Fix: v.fix(), Gone: v.at == 0}) })
 	return dst
 }
 
@@ -127,7 +122,7 @@ func (s *feeds) tell(v *vehicle) {
 		if f == nil {
 			continue // it is being closed
 		}
-		n := &f.shards[hash(v.unit)>>56]
+		n := &f.shards[v.ref%shards]
 		n.mu.Lock()
 		if !n.closed {
 			n.changed = append(n.changed, v)

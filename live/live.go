@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,39 +48,8 @@ type Index struct {
 	pagesMu  sync.Mutex // serialises the making of pages
 	pages    atomic.Pointer[[]*page]
 	units    units
-	length   atomic.Int64 // units that have a position
+	length   atomic.Int64 // units that are on the map
 	feeds    feeds
-}
-
-// vehicle is all that is known of a unit. Its first 64 bytes are what an update
-// that changes no leaf needs to look at, before it writes the rest.
-type vehicle struct {
-	unit     fleet.Unit
-	mu       sync.Mutex
-	position uint64       // E7; guarded by mu
-	at       fleet.Millis // 0: no fix yet; guarded by mu
-	received atomic.Int64 // written under mu
-	leaf     *head        // that holds its entry; this and the two below are guarded by the cell
-	slot     uint8        // in the leaf
-	depth    uint8        // of the leaf below the cell
-	removed  atomic.Bool  // written under mu
-
-	source   fleet.DeviceID // this and all below, but traits, is guarded by mu
-	traits   atomic.Uint64  // class in the upper half, status in the lower
-	pending  uint64         // feeds that have been told of a change they have not taken
-	accuracy float32
-	speed    float32
-	heading  float32
-	battery  float32
-}
-
-// fix returns what is shown. The vehicle is locked.
-func (v *vehicle) fix() Fix {
-	lat, lon := degrees(v.position)
-	return Fix{
-		Unit: v.unit, Source: v.source, At: v.at, Received: fleet.Millis(v.received.Load()), Lat: lat, Lon: lon,
-		Accuracy: v.accuracy, Speed: v.speed, Heading: v.heading, Battery: v.battery,
-	}
 }
 
 // New returns an empty map.
@@ -89,53 +59,49 @@ func New(o Options) *Index {
 	}
 	x := &Index{handover: fleet.Millis(o.Handover.Milliseconds())}
 	x.pages.Store(new([]*page))
+	x.units.blocks.Store(new([]*block))
 	x.initBands()
 	return x
 }
 
-// Len returns how many units have a position.
+// Len returns how many units are on the map.
 func (x *Index) Len() int { return int(x.length.Load()) }
 
 // Apply shows a fix, unless something better is known: of one device's fixes
 // the newest counts, and of two with the same time the one received later. Of a
 // unit's devices one leads, and keeps the lead while it is heard: a fix of
-// another counts when it is newer than the leader's last by the handover.
-// It reports whether the unit was moved.
+// another counts when it is newer than the leader's last by more than the
+// handover; otherwise the unit would hop between two antennas. What has no time
+// or is nowhere on earth does not count.
+// It reports whether the fix is now what is shown.
 func (x *Index) Apply(f Fix) bool {
+	if f.At <= 0 || !onEarth(f.Lat, f.Lon) {
+		return false
+	}
+	// Nothing of this is in the processor's caches: the vehicle and the leaf are
+	// loaded side by side.
+	hash := hash(&f.Unit)
+	x.units.prefetch(hash)
 	position := packE7(f.Lat, f.Lon)
 	to := x.place(position)
 	to.prefetch()
-	v := x.lock(f.Unit)
+	v := x.units.findOrMake(&f.Unit, hash)
+	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.yields(&f, x.handover) {
 		return false
 	}
-	to.way.hash = hash(v.unit)
 	if v.at == 0 {
-		to.page.count.Add(1)
 		to.insert(v, position)
 		x.length.Add(1)
 	} else {
-		from := x.placeOf(v)
-		move(v, position, &from, &to)
+		x.move(v, position, &to)
 	}
 	v.position, v.at, v.source = position, f.At, f.Source
 	v.received.Store(int64(f.Received))
 	v.accuracy, v.speed, v.heading, v.battery = f.Accuracy, f.Speed, f.Heading, f.Battery
 	x.feeds.tell(v)
 	return true
-}
-
-// lock returns the vehicle of a unit, locked, and makes it if need be.
-func (x *Index) lock(unit fleet.Unit) *vehicle {
-	for {
-		v := x.units.findOrMake(unit)
-		v.mu.Lock()
-		if !v.removed.Load() {
-			return v
-		}
-		v.mu.Unlock() // removed since we found it
-	}
 }
 
 // yields reports whether the vehicle's fix gives way to f.
@@ -152,70 +118,65 @@ func (v *vehicle) yields(f *Fix, handover fleet.Millis) bool {
 	}
 }
 
-// move brings the vehicle's entry from one place to another.
-func move(v *vehicle, position uint64, from, to *place) {
-	if from.page == to.page && from.cell == to.cell {
-		h, t := to.lock()
-		if from.way.agrees(&to.way, v.depth) {
-			v.leaf.positions[v.slot].Store(position)
-		} else {
-			to.page.remove(h, t, v, from.way, 0)
-			to.page.insert(h, t, v, position, to.way, 0)
-		}
-		h.unlock()
+// move brings the entry of a vehicle, which is locked, to another place.
+func (x *Index) move(v *vehicle, position uint64, to *place) {
+	from := x.place(v.position)
+	if from.cell == to.cell {
+		to.cell.lock()
+		to.page.shift(to.cell.root.Load(), v.ref, where{v.position, from.spot}, where{position, to.spot})
+		to.cell.unlock()
 		return
 	}
 	begin(from.page, to.page)
-	from.remove(v)
+	from.remove(v, v.position)
 	to.insert(v, position)
 	end(from.page, to.page)
-	if from.page != to.page {
-		from.page.count.Add(-1)
-		to.page.count.Add(1)
-	}
 }
 
 // Describe says what a unit may be offered for and what it is doing. It may
-// come before the first fix; Remove forgets it.
+// come before the first fix, and stays until Remove. Feeds are not told of it.
 func (x *Index) Describe(unit fleet.Unit, class Class, status Status) {
-	v := x.lock(unit)
+	v := x.units.findOrMake(&unit, hash(&unit))
+	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.traits.Store(uint64(class)<<32 | uint64(status))
 }
 
 // Get returns the fix that is shown of a unit.
 func (x *Index) Get(unit fleet.Unit) (f Fix, ok bool) {
-	v := x.units.find(unit, hash(unit))
+	v := x.units.find(&unit, hash(&unit))
 	if v == nil {
 		return f, false
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.fix(), v.at != 0 && !v.removed.Load()
+	if v.at == 0 {
+		return f, false
+	}
+	return v.fix(), true
 }
 
-func (x *Index) shows(unit fleet.Unit) bool {
-	_, ok := x.Get(unit)
-	return ok
-}
-
-// Remove takes a unit off the map, with what was said of it.
+// Remove takes a unit off the map and forgets what was said of it. Its record of
+// 128 bytes is kept, for when it comes back.
 func (x *Index) Remove(unit fleet.Unit) {
-	v := x.units.find(unit, hash(unit))
+	v := x.units.find(&unit, hash(&unit))
 	if v == nil {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !x.units.remove(v) || v.at == 0 {
+	v.traits.Store(0)
+	if v.at == 0 {
 		return
 	}
-	p := x.placeOf(v)
-	p.remove(v)
-	p.page.count.Add(-1)
+	p := x.place(v.position)
+	p.remove(v, v.position)
+	v.at = 0
 	x.length.Add(-1)
 	x.feeds.tell(v)
 }
+
+func onEarth(lat, lon float64) bool { return math.Abs(lat) <= 90 && math.Abs(lon) <= 180 }
 
 // packE7 and degrees put a position into one word and take it out again.
 func packE7(lat, lon float64) uint64 {

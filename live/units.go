@@ -2,122 +2,164 @@ package live
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
 	"armora/fleet"
 )
 
-// units is the directory of vehicles by unit: a hash table in shards, open
-// addressing with linear probing, that is read without a lock. Nearly every
-// update begins here with memory that is in no cache, so a look-up touches one
-// line of the table and no more. (Go's map takes two or three, and a lock.)
-type units struct{ shards [shards]unitShard }
+// vehicle is all that is known of a unit. An update needs the first 64 bytes to
+// decide whether it counts.
+type vehicle struct {
+	unit     fleet.Unit
+	mu       sync.Mutex
+	position uint64        // E7; guarded by mu
+	at       fleet.Millis  // 0: not on the map; guarded by mu
+	received atomic.Int64  // written under mu
+	traits   atomic.Uint64 // class in the upper half, status in the lower
+	pending  uint64        // feeds with a note of it that nobody has taken; guarded by mu
+
+	source   fleet.DeviceID // this and the following are guarded by mu
+	accuracy float32
+	speed    float32
+	heading  float32
+	battery  float32
+	ref      uint32   // never changes
+	_        [28]byte // two cache lines, of which the processor loads both at once
+}
+
+// fix returns what is shown. The vehicle is locked.
+func (v *vehicle) fix() Fix {
+	lat, lon := degrees(v.position)
+	return Fix{
+		Unit: v.unit, Source: v.source, At: v.at, Received: fleet.Millis(v.received.Load()), Lat: lat, Lon: lon,
+		Accuracy: v.accuracy, Speed: v.speed, Heading: v.heading, Battery: v.battery,
+	}
+}
+
+// units is the directory of vehicles. A record, once made, stays for good and
+// never becomes another unit's: so a search may look at one without a lock, and
+// 32 bits name it. Records hold no pointers, and cost the garbage collector
+// nothing.
+//
+// The way to a record by its unit is a hash table in shards, open addressing
+// with linear probing, that is read without a lock. Nearly every update begins
+// here with memory that is in no cache, so slots are 8 bytes: half of the hash,
+// and which record.
+type units struct {
+	shards [shards]unitShard
+	blocks atomic.Pointer[[]*block]
+	mu     sync.Mutex // serialises the making of records
+	made   uint32
+}
 
 const (
 	shards    = 256
 	firstSize = 16 // slots of a new table, a power of two
+	blockBits = 10
 )
+
+type block [1 << blockBits]vehicle
 
 type unitShard struct {
 	table atomic.Pointer[unitTable]
 	mu    sync.Mutex // serialises changes
-	used  int        // slots that are not free, with those of removed vehicles
-	live  int
-	_     [32]byte
+	used  int
+	_     [40]byte
 }
 
-// unitTable is at most half used.
-type unitTable struct{ slots []unitSlot }
+// unitTable is at most three quarters full. A slot is free while it is 0, and
+// else holds the lower half of the hash and, in the lower half, the record's ref
+// + 1.
+type unitTable struct{ slots []atomic.Uint64 }
 
-// unitSlot is free while vehicle is nil. A slot once used stays used until the
-// table is replaced: the vehicle that was removed says so itself.
-type unitSlot struct {
-	hash    atomic.Uint64
-	vehicle atomic.Pointer[vehicle]
+// hash mixes an id (Fibonacci hashing, Knuth, The Art of Computer Programming,
+// volume 3, §6.4). Units with the same upper half have different hashes.
+func hash(unit *fleet.Unit) uint64 {
+	h := (lower(unit) ^ bits.RotateLeft64(upper(unit), 32)) * 0x9e3779b97f4a7c15
+	return h ^ h>>32
 }
 
-// hash mixes the id's random half, of which no two units have the same
-// (Fibonacci hashing, Knuth, The Art of Computer Programming, volume 3, §6.4).
-func hash(unit fleet.Unit) uint64 {
-	return binary.BigEndian.Uint64(unit[8:]) * 0x9e3779b97f4a7c15
+func upper(unit *fleet.Unit) uint64 { return binary.BigEndian.Uint64(unit[:8]) }
+func lower(unit *fleet.Unit) uint64 { return binary.BigEndian.Uint64(unit[8:]) }
+
+func (u *units) at(ref uint32) *vehicle {
+	return &(*u.blocks.Load())[ref>>blockBits][ref&(1<<blockBits-1)]
 }
 
-func (u *units) shard(hash uint64) *unitShard { return &u.shards[hash>>56] }
+// prefetch begins to load a unit's slot.
+func (u *units) prefetch(hash uint64) {
+	if table := u.shards[hash>>56].table.Load(); table != nil {
+		table.slots[hash>>32&uint64(len(table.slots)-1)].Load()
+	}
+}
 
 // find returns the vehicle of a unit, nil if there is none.
-func (u *units) find(unit fleet.Unit, hash uint64) *vehicle {
-	table := u.shard(hash).table.Load()
+func (u *units) find(unit *fleet.Unit, hash uint64) *vehicle {
+	table := u.shards[hash>>56].table.Load()
 	if table == nil {
 		return nil
 	}
-	return table.find(unit, hash)
-}
-
-func (t *unitTable) find(unit fleet.Unit, hash uint64) *vehicle {
-	for i := hash >> 24; ; i++ {
-		s := &t.slots[i&uint64(len(t.slots)-1)]
-		v := s.vehicle.Load()
-		if v == nil {
+	mask := uint64(len(table.slots) - 1)
+	for i := hash >> 32; ; i++ {
+		slot := table.slots[i&mask].Load()
+		if slot == 0 {
 			return nil
 		}
-		if s.hash.Load() == hash && v.unit == unit && !v.removed.Load() {
-			return v
+		if slot>>32 == hash&(1<<32-1) {
+			if v := u.at(uint32(slot) - 1); v.unit == *unit {
+				return v
+			}
 		}
 	}
 }
 
 // findOrMake returns the vehicle of a unit.
-func (u *units) findOrMake(unit fleet.Unit) *vehicle {
-	hash := hash(unit)
+func (u *units) findOrMake(unit *fleet.Unit, hash uint64) *vehicle {
 	if v := u.find(unit, hash); v != nil {
 		return v
 	}
-	s := u.shard(hash)
+	s := &u.shards[hash>>56]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if v := u.find(unit, hash); v != nil {
+		return v
+	}
 	table := s.table.Load()
-	if table != nil {
-		if v := table.find(unit, hash); v != nil {
-			return v
-		}
+	if table == nil || 4*(s.used+1) > 3*len(table.slots) {
+		table = u.grow(s, table)
 	}
-	if table == nil || 2*(s.used+1) > len(table.slots) {
-		table = s.rebuild(table)
-	}
-	v := &vehicle{unit: unit}
-	table.add(v)
+	v := u.makeRecord(unit)
+	table.add(hash, v.ref)
 	s.used++
-	s.live++
 	return v
 }
 
-// remove takes a vehicle out. It returns false when it was out already.
-func (u *units) remove(v *vehicle) bool {
-	s := u.shard(hash(v.unit))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v.removed.Swap(true) {
-		return false
+func (u *units) makeRecord(unit *fleet.Unit) *vehicle {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.made>>blockBits == uint32(len(*u.blocks.Load())) {
+		// Whoever has the shorter list does not see beyond its end.
+		blocks := *u.blocks.Load()
+		blocks = append(blocks, new(block))
+		u.blocks.Store(&blocks)
 	}
-	s.live--
-	return true
+	v := u.at(u.made)
+	v.unit, v.ref = *unit, u.made
+	u.made++
+	return v
 }
 
-// rebuild makes a table with room for as many vehicles as there are, and without
-// those that were removed.
-func (s *unitShard) rebuild(old *unitTable) *unitTable {
-	size := firstSize
-	for size < 4*(s.live+1) {
-		size *= 2
-	}
-	table := &unitTable{slots: make([]unitSlot, size)}
-	s.used = 0
+// grow gives a shard a table of twice the size.
+func (u *units) grow(s *unitShard, old *unitTable) *unitTable {
+	table := &unitTable{slots: make([]atomic.Uint64, firstSize)}
 	if old != nil {
+		table.slots = make([]atomic.Uint64, 2*len(old.slots))
 		for i := range old.slots {
-			if v := old.slots[i].vehicle.Load(); v != nil && !v.removed.Load() {
-				table.add(v)
-				s.used++
+			if slot := old.slots[i].Load(); slot != 0 {
+				v := u.at(uint32(slot) - 1)
+				table.add(hash(&v.unit), v.ref)
 			}
 		}
 	}
@@ -125,27 +167,11 @@ func (s *unitShard) rebuild(old *unitTable) *unitTable {
 	return table
 }
 
-func (t *unitTable) add(v *vehicle) {
-	hash := hash(v.unit)
-	for i := hash >> 24; ; i++ {
-		s := &t.slots[i&uint64(len(t.slots)-1)]
-		if s.vehicle.Load() == nil {
-			s.hash.Store(hash)
-			s.vehicle.Store(v) // last: a reader that sees it sees the hash
-			return
-		}
+func (t *unitTable) add(hash uint64, ref uint32) {
+	mask := uint64(len(t.slots) - 1)
+	i := hash >> 32
+	for t.slots[i&mask].Load() != 0 {
+		i++
 	}
-}
-
-// each calls yield with every vehicle that was there when it began.
-func (u *units) each(yield func(*vehicle)) {
-	for i := range u.shards {
-		if table := u.shards[i].table.Load(); table != nil {
-			for j := range table.slots {
-				if v := table.slots[j].vehicle.Load(); v != nil && !v.removed.Load() {
-					yield(v)
-				}
-			}
-		}
-	}
+	t.slots[i&mask].Store(hash<<32 | uint64(ref+1))
 }
