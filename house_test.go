@@ -24,11 +24,13 @@ var arrows = map[string][]string{
 	"bus":     {"fleet"},
 	"broker":  {"fleet"},
 	"ingest":  {"fleet", "live", "schema", "bus", "ingest"},
-	"account": {"fleet", "schema", "bus"},
-	"api":     {"fleet", "live", "schema", "bus", "account"},
+	"files":   {"fleet", "schema"},
+	"account": {"fleet", "schema", "bus", "files"},
+	"notify":  {"fleet", "schema"},
+	"api":     {"fleet", "live", "schema", "bus", "account", "files", "notify"},
 	"sim":     {"deploy", "sim"},
 	"deploy":  {},
-	"cmd":     {"fleet", "live", "schema", "bus", "broker", "ingest", "account", "api", "sim", "deploy"},
+	"cmd":     {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "api", "sim", "deploy"},
 }
 
 // inTests may be imported by the test files of any package: the simulated
@@ -46,6 +48,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"schema"},
 	"github.com/jackc/puddle/v2":          {"schema"},
 	"github.com/pressly/goose/v3":         {"schema"},
+	"github.com/riverqueue/river":         {"schema", "notify", "account", "cmd"},
 	"github.com/mochi-mqtt/server/v2":     {"broker"},
 	"github.com/gorilla/websocket":        {"broker"},
 	"github.com/go-json-experiment/json":  {"ingest"},

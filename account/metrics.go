@@ -38,12 +38,27 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) lookups(question string) *lookupMetrics {
+func (m *metrics) lookups(question string) *lookupMetrics { return countLookups(m.answers, question) }
+
+func countLookups(answers *prometheus.CounterVec, question string) *lookupMetrics {
 	return &lookupMetrics{
-		fresh:    m.answers.WithLabelValues(question, "memory"),
-		stale:    m.answers.WithLabelValues(question, "stale_memory"),
-		database: m.answers.WithLabelValues(question, "database"),
+		fresh:    answers.WithLabelValues(question, "memory"),
+		stale:    answers.WithLabelValues(question, "stale_memory"),
+		database: answers.WithLabelValues(question, "database"),
 	}
+}
+
+func newSessionMetrics(registry prometheus.Registerer) (*lookupMetrics, error) {
+	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "armora_account_session_lookups_total",
+		Help: "Questions about people's sessions, by where the answer came from: memory, memory while the database was away, the database.",
+	}, []string{"question", "source"})
+	if registry != nil {
+		if err := registry.Register(answers); err != nil {
+			return nil, fmt.Errorf("register the metrics of sessions: %w", err)
+		}
+	}
+	return countLookups(answers, "session"), nil
 }
 
 func (m *metrics) login(from door, w way, err error) {

@@ -14,20 +14,35 @@ import (
 // taken back one by one, so it is short.
 const MaxTokenLife = time.Hour
 
-// What a device's token says about itself, besides its device and its times:
-// a token made for another purpose opens no MQTT session, nor this one
-// anything else.
-const (
-	deviceTokenType     = "device+jwt"
-	deviceTokenAudience = "armora-device"
+// tokenUse is what a kind of token says about itself, besides its subject and
+// its times: a token made for one use opens nothing else.
+type tokenUse struct {
+	name     string // in errors
+	typ      string // in the header
+	audience string
+}
+
+var (
+	// deviceToken is a device's password over MQTT.
+	deviceToken = tokenUse{name: "device token", typ: "device+jwt", audience: "armora-device"}
+	// accessToken is the bearer token of the API (RFC 9068).
+	accessToken = tokenUse{name: "access token", typ: "at+jwt", audience: "armora-api"}
 )
 
 // maxTokenBytes bounds the work that an unauthenticated token can cause.
 const maxTokenBytes = 4096
 
-// MintDevice returns a token by which the device may log in for ttl, at most
-// MaxTokenLife, and the moment at which it expires.
-func (k *Keys) MintDevice(device fleet.DeviceID, ttl time.Duration) (token string, expires time.Time, err error) {
+// claims are those of every token. A token of a session says which.
+type claims struct {
+	jwt.RegisteredClaims
+	Session string `json:"sid,omitempty"`
+	Client  string `json:"client_id,omitempty"`
+	Scope   string `json:"scope,omitempty"`
+}
+
+// mint signs a token for ttl from now and returns the moment at which it
+// expires. It fills in all claims but the subject and those of its use.
+func (k *Keys) mint(use *tokenUse, c claims, ttl time.Duration) (token string, expires time.Time, err error) {
 	if ttl < time.Second || ttl > MaxTokenLife {
 		return "", time.Time{}, invalid("a token lives between 1 s and %v, not %v", MaxTokenLife, ttl)
 	}
@@ -37,48 +52,40 @@ func (k *Keys) MintDevice(device fleet.DeviceID, ttl time.Duration) (token strin
 	}
 	now := k.clock.Now()
 	expires = now.Add(ttl).Truncate(time.Second) // as the claim has it
-	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.RegisteredClaims{
-		Issuer:    k.issuer,
-		Subject:   device.String(),
-		Audience:  jwt.ClaimStrings{deviceTokenAudience},
-		IssuedAt:  jwt.NewNumericDate(now),
-		ExpiresAt: jwt.NewNumericDate(expires),
-		ID:        newKeyID(),
-	})
+	c.Issuer, c.Audience = k.issuer, jwt.ClaimStrings{use.audience}
+	c.IssuedAt, c.ExpiresAt, c.ID = jwt.NewNumericDate(now), jwt.NewNumericDate(expires), newKeyID()
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	unsigned.Header["kid"] = key.id
-	unsigned.Header["typ"] = deviceTokenType
+	unsigned.Header["typ"] = use.typ
 	token, err = unsigned.SignedString(key.private)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("sign a device token: %w", err)
+		return "", time.Time{}, fmt.Errorf("sign a %s: %w", use.name, err)
 	}
 	return token, expires, nil
 }
 
-// VerifyDevice returns whose token it is and when it expires. Algorithm,
-// issuer, audience, type and both times are pinned. The error is for logs: it
-// never holds the token.
-func (k *Keys) VerifyDevice(token string) (device fleet.DeviceID, expires time.Time, err error) {
+// verify returns what a token says. Algorithm, issuer, audience, type and both
+// times are pinned. The error is for logs: it never holds the token.
+func (k *Keys) verify(use *tokenUse, token string) (c claims, err error) {
 	if len(token) > maxTokenBytes {
-		return device, expires, fmt.Errorf("a token of %d bytes is longer than %d", len(token), maxTokenBytes)
+		return c, fmt.Errorf("a token of %d bytes is longer than %d", len(token), maxTokenBytes)
 	}
-	var claims jwt.RegisteredClaims
 	_, err = jwt.NewParser(
 		jwt.WithValidMethods([]string{algorithm}),
 		jwt.WithIssuer(k.issuer),
-		jwt.WithAudience(deviceTokenAudience),
+		jwt.WithAudience(use.audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithTimeFunc(k.clock.Now),
 		jwt.WithStrictDecoding(),
-	).ParseWithClaims(token, &claims, k.keyFor(deviceTokenType))
+	).ParseWithClaims(token, &c, k.keyFor(use.typ))
 	if err != nil {
-		return device, expires, fmt.Errorf("device token: %w", err)
+		return c, fmt.Errorf("%s: %w", use.name, err)
 	}
-	if claims.IssuedAt == nil || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > MaxTokenLife {
-		return device, expires, errors.New("device token: it does not say when it was issued, or lives too long")
+	if c.IssuedAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) > MaxTokenLife {
+		return c, errors.New(use.name + ": it does not say when it was issued, or lives too long")
 	}
-	device, err = fleet.ParseID[fleet.Device](claims.Subject)
-	return device, claims.ExpiresAt.Time, err
+	return c, nil
 }
 
 // keyFor finds the key of a token of the given type.
@@ -90,4 +97,21 @@ func (k *Keys) keyFor(tokenType string) jwt.Keyfunc {
 		id, _ := t.Header["kid"].(string)
 		return k.verifying(id)
 	}
+}
+
+// MintDevice returns a token by which the device may log in for ttl, at most
+// MaxTokenLife, and the moment at which it expires.
+func (k *Keys) MintDevice(device fleet.DeviceID, ttl time.Duration) (token string, expires time.Time, err error) {
+	return k.mint(&deviceToken, claims{RegisteredClaims: jwt.RegisteredClaims{Subject: device.String()}}, ttl)
+}
+
+// VerifyDevice returns whose token it is and when it expires. The error is for
+// logs: it never holds the token.
+func (k *Keys) VerifyDevice(token string) (device fleet.DeviceID, expires time.Time, err error) {
+	c, err := k.verify(&deviceToken, token)
+	if err != nil {
+		return device, expires, err
+	}
+	device, err = fleet.ParseID[fleet.Device](c.Subject)
+	return device, c.ExpiresAt.Time, err
 }

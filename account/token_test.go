@@ -64,9 +64,9 @@ func TestDeviceTokenIsGoodUntilItExpires(t *testing.T) {
 // forged makes a token out of a good one's header and claims, changed.
 func forged(t *testing.T, key signingKey, change func(header, claims map[string]any)) string {
 	t.Helper()
-	header := map[string]any{"alg": "EdDSA", "typ": deviceTokenType, "kid": key.id}
+	header := map[string]any{"alg": "EdDSA", "typ": deviceToken.typ, "kid": key.id}
 	claims := map[string]any{
-		"iss": "https://hub.test", "aud": deviceTokenAudience, "sub": fleet.NewID[fleet.Device]().String(),
+		"iss": "https://hub.test", "aud": deviceToken.audience, "sub": fleet.NewID[fleet.Device]().String(),
 		"iat": noon.Unix(), "exp": noon.Add(time.Minute).Unix(),
 	}
 	change(header, claims)
@@ -113,7 +113,7 @@ func TestForgedDeviceTokensAreRefused(t *testing.T) {
 		"no signature":     parts[0] + "." + parts[1] + ".",
 		"other signature":  parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
 		"other claims":     parts[0] + "." + part(t, map[string]any{"sub": "x"}) + "." + parts[2],
-		"alg none":         part(t, map[string]any{"alg": "none", "typ": deviceTokenType, "kid": key.id}) + "." + parts[1] + ".",
+		"alg none":         part(t, map[string]any{"alg": "none", "typ": deviceToken.typ, "kid": key.id}) + "." + parts[1] + ".",
 		"alg HS256":        hs256(t, key, parts[1]),
 		"alg named RS256":  set("header", "alg", "RS256"),
 		"other key":        forged(t, signingKey{id: key.id, private: stranger}, func(_, _ map[string]any) {}),
@@ -145,7 +145,7 @@ func TestForgedDeviceTokensAreRefused(t *testing.T) {
 // hs256 signs with the public key as if it were a shared secret.
 func hs256(t *testing.T, key signingKey, claims string) string {
 	t.Helper()
-	signed := part(t, map[string]any{"alg": "HS256", "typ": deviceTokenType, "kid": key.id}) + "." + claims
+	signed := part(t, map[string]any{"alg": "HS256", "typ": deviceToken.typ, "kid": key.id}) + "." + claims
 	mac := hmac.New(sha256.New, key.private.Public().(ed25519.PublicKey))
 	mac.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))

@@ -4,46 +4,71 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net/http"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"armora/account"
+	"armora/fleet"
 )
 
 // bearerScheme is the security scheme's name in the OpenAPI document.
 const bearerScheme = "bearer"
 
-// access says who may call an operation. It is written into the operation's
-// Security, where OpenAPI 3.1 takes role names, so that what is documented is
+// access says who may call an operation. Its security is written into the
+// operation, where OpenAPI 3.1 takes role names, so that what is documented is
 // what authorize enforces.
-type access []map[string][]string
+type access struct {
+	security []map[string][]string
+	fresh    bool
+}
+
+// freshKey is where an operation says that it wants a fresh sign-in.
+const freshKey = "x-armora-fresh-sign-in"
 
 // anyone opens an operation to people without credentials: only for what shows
 // no data.
-func anyone() access { return access{{}} }
+func anyone() access { return access{security: []map[string][]string{{}}} }
 
 // only opens an operation to people with any of the roles.
-func only(roles ...account.Role) access {
+func only(roles ...fleet.Role) access {
 	names := make([]string, len(roles))
 	for i, role := range roles {
 		names[i] = string(role)
 	}
-	return access{{bearerScheme: names}}
+	return access{security: []map[string][]string{{bearerScheme: names}}}
 }
 
+// signedIn opens an operation to every person who has signed in, whatever their
+// role: for what is their own.
+func signedIn() access { return only() }
+
+// staff work for the platform.
+func staff() access { return only(fleet.Staff()...) }
+
 // ops may see and steer the fleet.
-func ops() access { return only(account.Dispatcher, account.Admin) }
+func ops() access { return only(fleet.RoleDispatcher, fleet.RoleAdmin) }
 
 // admins may make and unmake what the fleet consists of.
-func admins() access { return only(account.Admin) }
+func admins() access { return only(fleet.RoleAdmin) }
+
+// afresh asks those who may, for what a stolen phone must not do, to have proved
+// who they are within account.FreshFor.
+func (a access) afresh() access {
+	a.fresh = true
+	return a
+}
 
 // route adds an operation. Its access is an argument of its own because there
 // is no default.
 func route[I, O any](s *Server, who access, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
-	op.Security = who
+	op.Security = who.security
+	if who.fresh {
+		op.Extensions = map[string]any{freshKey: true}
+	}
 	op.MaxBodyBytes = maxBody
 	// The body is in memory before huma sees it. The read deadline that huma
 	// would set all the same would stay on the connection.
@@ -54,60 +79,86 @@ func route[I, O any](s *Server, who access, op huma.Operation, handle func(conte
 	})
 }
 
-// caller is who a request comes from.
-type caller struct {
-	name  string
-	roles []account.Role
+type callerKey struct{}
+
+// callerOf returns who a request comes from: nil on an operation that is open to
+// anyone.
+func callerOf(ctx context.Context) *account.Caller {
+	caller, _ := ctx.Value(callerKey{}).(*account.Caller)
+	return caller
 }
 
 // authorize lets a request through to its operation when its caller has one of
 // the roles that the operation's Security names. An operation without Security
 // is closed to everybody.
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
-	security := ctx.Operation().Security
-	if len(security) == 1 && len(security[0]) == 0 {
+	op := ctx.Operation()
+	if len(op.Security) == 1 && len(op.Security[0]) == 0 {
 		next(ctx)
 		return
 	}
-	from, ok := s.authenticate(ctx.Header("Authorization"))
-	if !ok {
-		s.refuse(ctx, http.StatusUnauthorized, "a valid bearer token is needed")
+	caller, err := s.authenticate(ctx.Context(), ctx.Header("Authorization"))
+	if err == nil {
+		err = s.mayCall(caller, op)
+	}
+	if err != nil {
+		s.refuse(ctx, err)
 		return
 	}
-	if !from.may(security) {
-		s.refuse(ctx, http.StatusForbidden, "this needs another role")
-		return
-	}
-	next(ctx)
+	next(huma.WithValue(ctx, callerKey{}, caller))
 }
 
-func (s *Server) refuse(ctx huma.Context, status int, detail string) {
-	p := newProblem(status, detail)
-	if headers, ok := p.(huma.HeadersError); ok {
-		for name, values := range headers.GetHeaders() {
-			ctx.SetHeader(name, values[0])
-		}
+func (s *Server) mayCall(caller *account.Caller, op *huma.Operation) error {
+	if !may(caller, op.Security) {
+		return &fleet.Error{Code: fleet.CodeForbidden, Message: "this needs another role"}
 	}
-	if err := huma.WriteErr(s.huma, ctx, status, detail); err != nil {
+	if op.Extensions[freshKey] == true && s.clock.Now().Sub(caller.Authenticated) > account.FreshFor {
+		return &fleet.Error{Code: fleet.CodeStaleSignIn, Message: "this needs a fresh sign-in: prove who you are again"}
+	}
+	return nil
+}
+
+// refuse answers in place of the operation.
+func (s *Server) refuse(ctx huma.Context, err error) {
+	p, ok := errors.AsType[*Problem](s.asProblem(ctx.Context(), err))
+	if !ok {
+		return // asProblem makes nothing else of an error
+	}
+	p.RequestID = requestID(ctx.Context())
+	for name, values := range p.GetHeaders() {
+		ctx.SetHeader(name, values[0])
+	}
+	ctx.SetHeader("Content-Type", problemType)
+	ctx.SetStatus(p.Status)
+	if err := json.NewEncoder(ctx.BodyWriter()).Encode(p); err != nil {
 		s.log.Warn("a refusal could not be written", "error", err)
 	}
 }
 
-func (c *caller) may(security access) bool {
+// may reports whether security, an operation's, lets the caller in. Without any
+// role it lets in whoever is a person.
+func may(caller *account.Caller, security []map[string][]string) bool {
 	return slices.ContainsFunc(security, func(alternative map[string][]string) bool {
-		return slices.ContainsFunc(c.roles, func(r account.Role) bool {
-			return slices.Contains(alternative[bearerScheme], string(r))
-		})
+		roles, ok := alternative[bearerScheme]
+		if ok && len(roles) == 0 {
+			return !caller.User.IsZero()
+		}
+		return slices.ContainsFunc(caller.Roles, func(r fleet.Role) bool { return slices.Contains(roles, string(r)) })
 	})
 }
 
 // authenticate says who holds the token of an Authorization header.
-func (s *Server) authenticate(header string) (*caller, bool) {
+func (s *Server) authenticate(ctx context.Context, header string) (*account.Caller, error) {
 	scheme, token, ok := strings.Cut(header, " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") || !s.admin.is(token) {
-		return nil, false
+	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" {
+		return nil, &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "a valid bearer token is needed"}
 	}
-	return &caller{name: "bootstrap", roles: []account.Role{account.Admin}}, true
+	if s.admin.is(token) {
+		return &account.Caller{
+			Name: "bootstrap", Roles: []fleet.Role{fleet.RoleAdmin}, Authenticated: s.clock.Now(), SecondFactor: true,
+		}, nil
+	}
+	return s.cfg.Sessions.Verify(ctx, token)
 }
 
 // bearer is a token that is known by its hash.

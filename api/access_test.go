@@ -117,12 +117,15 @@ func TestShortAdminTokenIsRefused(t *testing.T) {
 
 func TestRolesDecide(t *testing.T) {
 	t.Parallel()
-	dispatcher := &caller{roles: []account.Role{account.Dispatcher}}
-	if !dispatcher.may(ops()) || dispatcher.may(admins()) {
+	dispatcher := &account.Caller{Roles: []fleet.Role{fleet.RoleDispatcher}}
+	if !may(dispatcher, ops().security) || may(dispatcher, admins().security) {
 		t.Error("a dispatcher may what ops may, and no more")
 	}
-	for _, closed := range []access{nil, {}, {{"other": {"admin"}}}} {
-		if (&caller{roles: []account.Role{account.Admin}}).may(closed) {
+	if may(dispatcher, signedIn().security) || !may(&account.Caller{User: fleet.NewID[fleet.User]()}, signedIn().security) {
+		t.Error("a person without a role, and nobody else, is signed in")
+	}
+	for _, closed := range [][]map[string][]string{nil, {}, {{"other": {"admin"}}}} {
+		if may(&account.Caller{User: fleet.NewID[fleet.User](), Roles: []fleet.Role{fleet.RoleAdmin}}, closed) {
 			t.Errorf("%v lets an admin in", closed)
 		}
 	}

@@ -26,8 +26,8 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Server needs. DB, Devices, Commands, Keys, Map, Clock and
-// Log are required.
+// Config is what a Server needs. DB, Devices, Commands, Keys, Sessions, Map,
+// Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -39,6 +39,7 @@ type Config struct {
 	Devices  *account.Devices
 	Commands *account.Commands
 	Keys     *account.Keys
+	Sessions *account.Sessions
 	Map      Map
 
 	Checks  []Check      // what must hold for the hub to be ready
@@ -102,8 +103,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
-	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Devices, Commands, Keys, Map, Clock and Log are required")
+	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
+		cfg.Sessions == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
+		return nil, errors.New("api: DB, Devices, Commands, Keys, Sessions, Map, Clock and Log are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -165,7 +167,7 @@ func (s *Server) newHuma() huma.API {
 	config.RejectUnknownQueryParameters = true
 	config.Transformers = []huma.Transformer{s.stampProblem}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		bearerScheme: {Type: "http", Scheme: "bearer", Description: "The bootstrap admin's token."},
+		bearerScheme: {Type: "http", Scheme: "bearer", Description: "A person's access token, or the bootstrap admin's token."},
 	}
 	api := humafiber.New(s.app, config)
 	api.UseMiddleware(s.authorize)

@@ -25,13 +25,14 @@ const adminToken = "a-bootstrap-token-for-tests"
 // hub is a running API on a database of its own.
 type hub struct {
 	*Server
-	t       *testing.T
-	url     string
-	db      *schema.DB
-	devices *account.Devices
-	clock   *fleet.ManualClock
-	bus     *bus.Bus
-	log     *bytes.Buffer // only read after Close
+	t        *testing.T
+	url      string
+	db       *schema.DB
+	devices  *account.Devices
+	sessions *account.Sessions
+	clock    *fleet.ManualClock
+	bus      *bus.Bus
+	log      *bytes.Buffer // only read after Close
 }
 
 // noon is when the tests' clock stands still.
@@ -61,9 +62,14 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.devices.Close)
+	h.sessions, err = account.NewSessions(account.SessionsConfig{DB: db, Keys: keys, Bus: h.bus, Clock: h.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.sessions.Close)
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, DB: db,
-		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Map: live.New(live.Options{}),
+		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, Map: live.New(live.Options{}),
 		Clock: h.clock, Log: log,
 	}
 	for _, c := range change {
@@ -187,4 +193,59 @@ func (h *hub) device(body map[string]any) created {
 		body = map[string]any{"kind": "phone", "name": "Ada's phone"}
 	}
 	return as[created](h.t, h.must(http.StatusCreated, http.MethodPost, "/api/devices", body))
+}
+
+// person is a user who has signed in.
+type person struct {
+	h       *hub
+	id      fleet.UserID
+	session fleet.UserSessionID
+	token   string
+}
+
+// person makes a user with the roles, signed in with a second factor just now.
+func (h *hub) person(roles ...fleet.Role) *person {
+	h.t.Helper()
+	id := fleet.NewID[fleet.User]()
+	err := schema.Users{DB: h.db}.Create(h.t.Context(), fleet.User{
+		ID: id, Email: id.String() + "@example.com", EmailVerified: h.clock.Now(), Name: "Test Person", Roles: roles, Created: h.clock.Now(),
+	}, "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	session, err := h.sessions.Begin(h.t.Context(), account.SignIn{User: id, Method: fleet.ByPassword, SecondFactor: true})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p := &person{h: h, id: id, session: session.ID}
+	p.renew()
+	return p
+}
+
+// renew gives the person a new access token.
+func (p *person) renew() {
+	p.h.t.Helper()
+	access, err := p.h.sessions.Access(&fleet.UserSession{ID: p.session, User: p.id})
+	if err != nil {
+		p.h.t.Fatal(err)
+	}
+	p.token = access.Token
+}
+
+// do sends a request as the person.
+func (p *person) do(method, path string, body any) answer {
+	p.h.t.Helper()
+	r := p.h.request(method, path, body)
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	return p.h.send(r)
+}
+
+// must is do, for what has to succeed.
+func (p *person) must(status int, method, path string, body any) answer {
+	p.h.t.Helper()
+	a := p.do(method, path, body)
+	if a.StatusCode != status {
+		p.h.t.Fatalf("%s %s: %s, want %d: %s", method, path, a.Status, status, a.body)
+	}
+	return a
 }

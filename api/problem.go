@@ -139,7 +139,7 @@ func statusOf(code fleet.Code) int {
 		return http.StatusUnprocessableEntity
 	case fleet.CodeUnauthenticated:
 		return http.StatusUnauthorized
-	case fleet.CodeForbidden:
+	case fleet.CodeForbidden, fleet.CodeStaleSignIn:
 		return http.StatusForbidden
 	case fleet.CodeNotFound:
 		return http.StatusNotFound

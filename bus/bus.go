@@ -1,5 +1,6 @@
 // Package bus carries what one node of the hub tells the others: which
-// credentials have been revoked, which devices have commands waiting.
+// credentials have been revoked, which sessions have ended, which devices have
+// commands waiting.
 //
 // This is the in-process bus of a hub that runs alone.
 package bus
@@ -17,6 +18,10 @@ type Bus struct {
 	Revocations Topic[Revocation]
 	// Commands are devices whose outbox has something new.
 	Commands Topic[fleet.DeviceID]
+	// Sessions are users' sessions that have ended, or whose user's roles have
+	// changed. Who holds a connection opened by one ends it; who remembers what
+	// one may do forgets it.
+	Sessions Topic[fleet.UserSessionID]
 }
 
 // Revocation ends the connections of a device: of one credential, or of all

@@ -11,6 +11,7 @@ const (
 	CodeInvalid         Code = "invalid"         // the request itself is wrong
 	CodeUnauthenticated Code = "unauthenticated" // nobody, or not who they say
 	CodeForbidden       Code = "forbidden"       // somebody, but not allowed
+	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"    // somebody else was first
 	CodeUnavailable     Code = "unavailable" // a dependency is away: try again

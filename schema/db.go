@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
 
 	"armora/fleet"
 )
@@ -31,6 +32,7 @@ type DB struct {
 	keep      Keep
 	log       *slog.Logger
 	metrics   *metrics
+	inserter  *river.Client[pgx.Tx]
 	timescale bool
 }
 
@@ -49,6 +51,10 @@ func Open(ctx context.Context, dsn string, opt Options) (*DB, error) {
 	db := &DB{pool: pool, keep: opt.Keep.orDefault(), log: opt.Log, metrics: newMetrics(opt.Metrics, pool)}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
+	}
+	if db.inserter, err = newInserter(pool, db.log); err != nil {
+		pool.Close()
+		return nil, err
 	}
 	if db.timescale, err = detectTimescale(ctx, pool); err != nil {
 		pool.Close()

@@ -21,7 +21,8 @@ import (
 var ErrDatabaseNewer = errors.New("the database is newer than this binary")
 
 // The migrations: each version is one file, either in both/, or once in plain/
-// and once in timescale/ under the same number. None goes back: a backup does.
+// and once in timescale/ under the same number; that of jobsVersion is Go. None
+// goes back: a backup does.
 //
 //go:embed migrations/*/*.sql
 var migrationFiles embed.FS
@@ -79,7 +80,8 @@ func (db *DB) Migrate(ctx context.Context) error {
 	handle := stdlib.OpenDBFromPool(db.pool)
 	defer func() { _ = handle.Close() }() // the pool stays open
 	provider, err := goose.NewProvider(goose.DialectPostgres, handle, migrations{kind},
-		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true), goose.WithSlog(db.log))
+		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true), goose.WithSlog(db.log),
+		goose.WithGoMigrations(db.migrateJobs()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -107,7 +109,7 @@ func (db *DB) version(ctx context.Context) (int64, error) {
 
 // latestVersion is the last migration that this binary knows.
 func latestVersion() int64 {
-	var latest int64
+	latest := int64(jobsVersion)
 	for _, folder := range migrationFolders {
 		entries, err := migrationFiles.ReadDir("migrations/" + folder)
 		if err != nil {

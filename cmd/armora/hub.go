@@ -35,6 +35,7 @@ type hub struct {
 	db       *schema.DB
 	bus      bus.Bus
 	keys     *account.Keys
+	sessions *account.Sessions
 	devices  *account.Devices
 	commands *account.Commands
 	index    *live.Index
@@ -186,6 +187,12 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.sessions, err = account.NewSessions(account.SessionsConfig{
+		DB: h.db, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+	})
+	if err != nil {
+		return err
+	}
 	h.commands = account.NewCommands(h.db, &h.bus, h.clock)
 	background, stop := context.WithCancel(background)
 	var refreshing sync.WaitGroup
@@ -193,6 +200,7 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	h.onClose("accounts", func(context.Context) error {
 		stop()
 		refreshing.Wait()
+		h.sessions.Close()
 		h.devices.Close()
 		return nil
 	})
@@ -224,7 +232,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	}
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, AdminToken: h.settings.AdminToken,
-		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys,
+		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions,
 		Map: h.index, Fences: h.fences,
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,

@@ -1,0 +1,183 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+)
+
+const (
+	// AccessLife is how long an access token is good for. What its session may
+	// do is looked up when it is shown, and so what was taken away is gone at once.
+	AccessLife = 10 * time.Minute
+	// SessionLife is how long a session lasts that is not ended.
+	SessionLife = 90 * 24 * time.Hour
+	// FreshFor is how long after a person has proved who they are they need not
+	// do so again for what a stolen phone must not do.
+	FreshFor = 10 * time.Minute
+)
+
+// Caller is who a request comes from.
+type Caller struct {
+	Name          string              // in the audit log: the user's id, "bootstrap", a partner's client id
+	User          fleet.UserID        // zero for a partner and the bootstrap admin
+	Session       fleet.UserSessionID // likewise
+	Roles         []fleet.Role        // in which the caller may act now
+	Scopes        []string            // of a partner
+	Authenticated time.Time           // when they last proved who they are
+	SecondFactor  bool
+}
+
+// Has reports whether the caller may act in one of the roles.
+func (c *Caller) Has(roles ...fleet.Role) bool {
+	return slices.ContainsFunc(c.Roles, func(r fleet.Role) bool { return slices.Contains(roles, r) })
+}
+
+// SessionsConfig is what Sessions needs. All but Metrics is required.
+type SessionsConfig struct {
+	DB      *schema.DB
+	Keys    *Keys
+	Bus     *bus.Bus
+	Clock   fleet.Clock
+	Metrics prometheus.Registerer
+}
+
+// Sessions are the sign-ins of people. It is safe for concurrent use.
+type Sessions struct {
+	store       schema.UserSessions
+	keys        *Keys
+	bus         *bus.Bus
+	clock       fleet.Clock
+	signedIn    *lookups[schema.SignedIn] // by session id
+	unsubscribe func()
+}
+
+// NewSessions returns the sessions of a hub. Close it to leave the bus.
+func NewSessions(cfg SessionsConfig) (*Sessions, error) {
+	m, err := newSessionMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sessions{store: schema.UserSessions{DB: cfg.DB}, keys: cfg.Keys, bus: cfg.Bus, clock: cfg.Clock}
+	s.signedIn = newLookups(cfg.Clock, semaphore.NewWeighted(lookupConcurrency), m,
+		func(ctx context.Context, id string) (schema.SignedIn, error) {
+			return s.store.SignedIn(ctx, fleet.UserSessionID([]byte(id)))
+		})
+	s.unsubscribe = cfg.Bus.Sessions.Subscribe(s.forget)
+	return s, nil
+}
+
+// Close leaves the bus. It may be called more than once.
+func (s *Sessions) Close() { s.unsubscribe() }
+
+func (s *Sessions) forget(id fleet.UserSessionID) { s.signedIn.forget(string(id[:])) }
+
+// SignIn is how a person has just proved who they are.
+type SignIn struct {
+	User         fleet.UserID
+	Method       fleet.SignInMethod
+	SecondFactor bool
+	Agent        string // as the app or browser calls itself
+	Address      string // of the peer
+}
+
+// Access is a token and until when it is good.
+type Access struct {
+	Token   string
+	Expires time.Time
+}
+
+// Begin begins a session for a person who has proved who they are. Whether they
+// may sign in is the caller's to have checked.
+func (s *Sessions) Begin(ctx context.Context, in SignIn) (fleet.UserSession, error) {
+	const longest = 200 // of an agent's name; the rest says nothing to a person
+	now := s.clock.Now()
+	session := fleet.UserSession{
+		ID: fleet.NewID[fleet.UserSession](), User: in.User, Method: in.Method, SecondFactor: in.SecondFactor,
+		Agent: in.Agent[:min(len(in.Agent), longest)], Address: in.Address,
+		Created: now, Authenticated: now, Used: now, Expires: now.Add(SessionLife),
+	}
+	return session, s.store.Begin(ctx, session)
+}
+
+// Access makes an access token of a session.
+func (s *Sessions) Access(session *fleet.UserSession) (Access, error) {
+	token, expires, err := s.keys.mint(&accessToken, claims{
+		RegisteredClaims: jwt.RegisteredClaims{Subject: session.User.String()}, Session: session.ID.String(),
+	}, AccessLife)
+	return Access{Token: token, Expires: expires}, err
+}
+
+// Verify says who holds an access token. It fails with CodeUnauthenticated, or
+// with CodeUnavailable when the database, being away, would have to be asked. A
+// role that needs a second factor is the caller's only if the session has one.
+func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
+	c, err := s.keys.verify(&accessToken, token)
+	if err != nil {
+		return nil, badToken(err)
+	}
+	id, err := fleet.ParseID[fleet.UserSession](c.Session)
+	if err != nil {
+		return nil, badToken(err)
+	}
+	found, _, err := s.signedIn.get(ctx, string(id[:]))
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return nil, badToken(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	session := &found.Session
+	if found.Suspended || !session.Live(s.clock.Now()) || session.User.String() != c.Subject {
+		return nil, badToken(nil)
+	}
+	caller := &Caller{
+		Name: session.User.String(), User: session.User, Session: session.ID,
+		Authenticated: session.Authenticated, SecondFactor: session.SecondFactor,
+	}
+	for _, role := range found.Roles {
+		if session.SecondFactor || !role.NeedsSecondFactor() {
+			caller.Roles = append(caller.Roles, role)
+		}
+	}
+	return caller, nil
+}
+
+// List returns a user's live sessions, the newest first.
+func (s *Sessions) List(ctx context.Context, user fleet.UserID) ([]fleet.UserSession, error) {
+	return s.store.Live(ctx, user, s.clock.Now())
+}
+
+// End ends one session of a user and all that it opened.
+func (s *Sessions) End(ctx context.Context, user fleet.UserID, id fleet.UserSessionID, why fleet.EndReason) error {
+	if err := s.store.End(ctx, user, id, why, s.clock.Now()); err != nil {
+		return err
+	}
+	s.bus.Sessions.Publish(id)
+	return nil
+}
+
+// EndAll ends a user's sessions but one, which may be zero, and all that they
+// opened.
+func (s *Sessions) EndAll(ctx context.Context, user fleet.UserID, but fleet.UserSessionID, why fleet.EndReason) error {
+	ended, err := s.store.EndAll(ctx, user, but, why, s.clock.Now())
+	if err != nil {
+		return err
+	}
+	for _, id := range ended {
+		s.bus.Sessions.Publish(id)
+	}
+	return nil
+}
+
+func badToken(cause error) error {
+	return &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "a valid bearer token is needed", Err: cause}
+}

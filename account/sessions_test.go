@@ -1,0 +1,135 @@
+package account
+
+import (
+	"testing"
+	"time"
+
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
+)
+
+type people struct {
+	t     *testing.T
+	db    *schema.DB
+	clock *fleet.ManualClock
+	*Sessions
+}
+
+func newPeople(t *testing.T, db *schema.DB) *people {
+	t.Helper()
+	clock := fleet.NewManualClock(noon)
+	s, err := NewSessions(SessionsConfig{DB: db, Keys: testKeys(t, db, clock, 1), Bus: &bus.Bus{}, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return &people{t: t, db: db, clock: clock, Sessions: s}
+}
+
+func (p *people) user(roles ...fleet.Role) fleet.UserID {
+	p.t.Helper()
+	id := fleet.NewID[fleet.User]()
+	u := fleet.User{ID: id, Email: id.String() + "@example.com", Name: "Ada Vale", Roles: roles, Created: noon}
+	if err := (schema.Users{DB: p.db}).Create(p.t.Context(), u, ""); err != nil {
+		p.t.Fatal(err)
+	}
+	return id
+}
+
+func (p *people) signIn(user fleet.UserID, second bool) (fleet.UserSession, string) {
+	p.t.Helper()
+	session, err := p.Begin(p.t.Context(), SignIn{User: user, Method: fleet.ByPassword, SecondFactor: second, Agent: "test"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	access, err := p.Access(&session)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return session, access.Token
+}
+
+// refused ends the test unless the token opens nothing.
+func (p *people) refused(token, why string) {
+	p.t.Helper()
+	if caller, err := p.Verify(p.t.Context(), token); fleet.CodeOf(err) != fleet.CodeUnauthenticated {
+		p.t.Errorf("%s: %+v, %v", why, caller, err)
+	}
+}
+
+func TestAccessTokenIsGoodWhileItsSessionLives(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		p := newPeople(t, db)
+		user := p.user(fleet.RoleRider)
+		session, token := p.signIn(user, false)
+		caller, err := p.Verify(t.Context(), token)
+		if err != nil || caller.User != user || caller.Session != session.ID || !caller.Has(fleet.RoleRider) {
+			t.Fatalf("%+v, %v", caller, err)
+		}
+		live, err := p.List(t.Context(), user)
+		if err != nil || len(live) != 1 || live[0] != session {
+			t.Fatalf("%+v, %v, want %+v", live, err, session)
+		}
+		stranger := p.user()
+		if err := p.End(t.Context(), stranger, session.ID, fleet.EndedByUser); fleet.CodeOf(err) != fleet.CodeNotFound {
+			t.Errorf("a stranger ends it: %v", err)
+		}
+		other, otherToken := p.signIn(user, false)
+		if err := p.End(t.Context(), user, session.ID, fleet.EndedByLogout); err != nil {
+			t.Fatal(err)
+		}
+		p.refused(token, "after logout")
+		if _, err := p.Verify(t.Context(), otherToken); err != nil {
+			t.Errorf("the other session: %v", err)
+		}
+		_, third := p.signIn(user, false)
+		if err := p.EndAll(t.Context(), user, other.ID, fleet.EndedByPassword); err != nil {
+			t.Fatal(err)
+		}
+		p.refused(third, "after all others were ended")
+		p.clock.Advance(AccessLife)
+		p.refused(otherToken, "expired")
+	})
+}
+
+// A role that guards people takes a second factor, whatever the account holds.
+func TestRolesWaitForTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, schematest.Plain(t))
+	user := p.user(fleet.RoleRider, fleet.RoleDriver, fleet.RoleAdmin)
+	for _, second := range []bool{false, true} {
+		_, token := p.signIn(user, second)
+		caller, err := p.Verify(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !caller.Has(fleet.RoleRider) || caller.Has(fleet.RoleAdmin) != second || caller.Has(fleet.RoleDriver) != second {
+			t.Errorf("second factor %v: roles %v", second, caller.Roles)
+		}
+	}
+}
+
+func TestTokensOfOtherUsesAreRefused(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, schematest.Plain(t))
+	user := p.user(fleet.RoleRider)
+	session, token := p.signIn(user, false)
+	device, _, err := p.keys.MintDevice(fleet.DeviceID(user), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.refused(device, "a device's token")
+	if _, _, err := p.keys.VerifyDevice(token); err == nil {
+		t.Error("a person's token opens an MQTT session")
+	}
+	session.User = p.user(fleet.RoleAdmin)
+	borrowed, err := p.Access(&session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.refused(borrowed.Token, "another user's session")
+	p.refused("", "nothing")
+}
