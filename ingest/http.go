@@ -56,6 +56,16 @@ type reply struct {
 	bytes   int64
 }
 
+// Hold implements Ack.
+func (r *reply) Hold(bytes int64) bool {
+	if r.held.Add(bytes) > maxHeld {
+		r.held.Add(-bytes)
+		return false
+	}
+	r.bytes += bytes
+	return true
+}
+
 // Resolve implements Ack.
 func (r *reply) Resolve(err error) {
 	r.held.Add(-r.bytes)
@@ -143,7 +153,7 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 	case outcome := <-ack.outcome:
 		switch {
 		case outcome != nil:
-			unavailable(w, "the hub is stopping")
+			unavailable(w, "the hub is stopping, or has too much to store")
 		case err != nil && !errors.Is(err, report.ErrNoPosition):
 			refuse(w, http.StatusBadRequest, fleet.CodeInvalid, err.Error())
 		default:

@@ -119,7 +119,9 @@ func (db *DB) migrateJobs() *goose.Migration {
 			return err
 		}
 		defer pool.Close()
-		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: db.log})
+		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+			Logger: slog.New(slog.DiscardHandler), // goose tells of it, and an error is returned
+		})
 		if err != nil {
 			return err
 		}
