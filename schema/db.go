@@ -176,6 +176,11 @@ func (db *DB) ClockOffset(ctx context.Context, clock fleet.Clock) (offset, answe
 	return theirs.Sub(before.Add(answered / 2)), answered, nil
 }
 
+// transact runs do in a transaction, which ends with it.
+func (db *DB) transact(ctx context.Context, noun string, do func(tx pgx.Tx) error) error {
+	return translate(noun, pgx.BeginFunc(ctx, db.pool, do))
+}
+
 // exec runs a statement that must touch at least one row; none is CodeNotFound.
 func (db *DB) exec(ctx context.Context, noun, sql string, args ...any) error {
 	tag, err := db.pool.Exec(ctx, sql, args...)

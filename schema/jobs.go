@@ -76,7 +76,7 @@ func (j *Jobs) Close(ctx context.Context) error {
 
 // Run inserts a job that belongs to no other change, due at once.
 func (db *DB) Run(ctx context.Context, job river.JobArgs) error {
-	return translate("job", pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return db.enqueue(ctx, tx, job, time.Time{}) }))
+	return db.transact(ctx, "job", func(tx pgx.Tx) error { return db.enqueue(ctx, tx, job, time.Time{}) })
 }
 
 // enqueue inserts a job that is run once tx has committed, and not before due;
@@ -96,12 +96,10 @@ func newInserter(pool *pgxpool.Pool, log *slog.Logger) (*river.Client[pgx.Tx], e
 }
 
 // jobClock is the hub's clock as River reads it.
-type jobClock struct{ clock fleet.Clock }
-
-func (c jobClock) Now() time.Time { return c.clock.Now() }
+type jobClock struct{ fleet.Clock }
 
 func (c jobClock) NowOrNil() *time.Time {
-	now := c.clock.Now().UTC()
+	now := c.Clock.Now().UTC()
 	return &now
 }
 
