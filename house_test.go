@@ -55,6 +55,8 @@ var homes = map[string][]string{
 	"github.com/hashicorp/golang-lru/v2":  {"account"},
 	"google.golang.org/protobuf":          {"ingest", "deploy", "sim"},
 	"golang.org/x/crypto":                 {"ingest", "account"},
+	"github.com/alexedwards/argon2id":     {"account"},
+	"github.com/pquerna/otp":              {"account"},
 	"github.com/golang-jwt/jwt/v5":        {"account"},
 	"github.com/go-jose/go-jose/v4":       {"account"},
 	"golang.org/x/sync":                   {"account", "broker", "ingest", "sim", "cmd"},

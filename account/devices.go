@@ -114,7 +114,7 @@ func (d *Devices) Provision(ctx context.Context, device fleet.Device) (fleet.Dev
 // so that the device can be changed over without a gap; a third credential is
 // a CodeConflict.
 func (d *Devices) Rotate(ctx context.Context, device fleet.DeviceID) (fleet.Credential, string, error) {
-	secret := newSecret()
+	secret := newSecret(deviceSecret)
 	credential := d.newCredential(device, fleet.SecretCredential)
 	if err := d.addCredential(ctx, credential, d.keyring.Hash(secret)); err != nil {
 		return fleet.Credential{}, "", err
@@ -201,16 +201,19 @@ func inForce(c *fleet.Credential, now time.Time) bool {
 	return c.Revoked.IsZero() && (c.Expires.IsZero() || now.Before(c.Expires))
 }
 
-// secretPrefix lets scanners for leaked credentials, and people, recognise a
-// device secret.
-const secretPrefix = "armd_"
+// The prefixes by which scanners for leaked credentials, and people, recognise a
+// secret.
+const (
+	deviceSecret  = "armd_"
+	refreshSecret = "armr_"
+)
 
 // newSecret makes 256 random bits in letters that need no escaping in a URL,
 // where OsmAnd clients show them.
-func newSecret() string {
+func newSecret(prefix string) string {
 	random := make([]byte, 32)
 	rand.Read(random)
-	return secretPrefix + base64.RawURLEncoding.EncodeToString(random)
+	return prefix + base64.RawURLEncoding.EncodeToString(random)
 }
 
 // fingerprint is how a certificate is stored and found.

@@ -166,7 +166,7 @@ func TestSecretIsNotInTheDatabase(t *testing.T) {
 	_, secret := d.provision(fleet.Device{})
 	var found int
 	err := db.Pool().QueryRow(t.Context(), `SELECT count(*) FROM credentials c WHERE c::text LIKE '%' || $1 || '%'
-		OR position(convert_to($1, 'UTF8') in c.hash) > 0`, strings.TrimPrefix(secret, secretPrefix)).Scan(&found)
+		OR position(convert_to($1, 'UTF8') in c.hash) > 0`, strings.TrimPrefix(secret, deviceSecret)).Scan(&found)
 	if err != nil || found != 0 {
 		t.Errorf("found %d times, %v", found, err)
 	}

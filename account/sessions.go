@@ -44,6 +44,7 @@ func (c *Caller) Has(roles ...fleet.Role) bool {
 // SessionsConfig is what Sessions needs. All but Metrics is required.
 type SessionsConfig struct {
 	DB      *schema.DB
+	Keyring *Keyring
 	Keys    *Keys
 	Bus     *bus.Bus
 	Clock   fleet.Clock
@@ -53,6 +54,8 @@ type SessionsConfig struct {
 // Sessions are the sign-ins of people. It is safe for concurrent use.
 type Sessions struct {
 	store       schema.UserSessions
+	tokens      schema.RefreshTokens
+	keyring     *Keyring
 	keys        *Keys
 	bus         *bus.Bus
 	clock       fleet.Clock
@@ -66,7 +69,10 @@ func NewSessions(cfg SessionsConfig) (*Sessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sessions{store: schema.UserSessions{DB: cfg.DB}, keys: cfg.Keys, bus: cfg.Bus, clock: cfg.Clock}
+	s := &Sessions{
+		store: schema.UserSessions{DB: cfg.DB}, tokens: schema.RefreshTokens{DB: cfg.DB},
+		keyring: cfg.Keyring, keys: cfg.Keys, bus: cfg.Bus, clock: cfg.Clock,
+	}
 	s.signedIn = newLookups(cfg.Clock, semaphore.NewWeighted(lookupConcurrency), m,
 		func(ctx context.Context, id string) (schema.SignedIn, error) {
 			return s.store.SignedIn(ctx, fleet.UserSessionID([]byte(id)))
@@ -85,19 +91,30 @@ type SignIn struct {
 	User         fleet.UserID
 	Method       fleet.SignInMethod
 	SecondFactor bool
-	Agent        string // as the app or browser calls itself
-	Address      string // of the peer
+	Where
 }
 
-// Access is a token and until when it is good.
-type Access struct {
-	Token   string
-	Expires time.Time
+// Where is from where somebody signs in.
+type Where struct {
+	Agent   string // as the app or browser calls itself
+	Address string // of the peer
 }
+
+// Tokens are what a person's app goes on with.
+type Tokens struct {
+	Access  string
+	Expires time.Time // of Access
+	Refresh string    // good once, for the next ones
+	Session fleet.UserSession
+}
+
+// refreshGrace is for how long a refresh token that was used may be shown again,
+// by an app that the answer did not reach.
+const refreshGrace = 10 * time.Second
 
 // Begin begins a session for a person who has proved who they are. Whether they
 // may sign in is the caller's to have checked.
-func (s *Sessions) Begin(ctx context.Context, in SignIn) (fleet.UserSession, error) {
+func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
 	const longest = 200 // of an agent's name; the rest says nothing to a person
 	now := s.clock.Now()
 	session := fleet.UserSession{
@@ -105,15 +122,45 @@ func (s *Sessions) Begin(ctx context.Context, in SignIn) (fleet.UserSession, err
 		Agent: in.Agent[:min(len(in.Agent), longest)], Address: in.Address,
 		Created: now, Authenticated: now, Used: now, Expires: now.Add(SessionLife),
 	}
-	return session, s.store.Begin(ctx, session)
+	refresh := newSecret(refreshSecret)
+	if err := s.tokens.Begin(ctx, session, s.keyring.Hash(refresh)); err != nil {
+		return Tokens{}, err
+	}
+	return s.mint(session, refresh)
 }
 
-// Access makes an access token of a session.
-func (s *Sessions) Access(session *fleet.UserSession) (Access, error) {
-	token, expires, err := s.keys.mint(&accessToken, claims{
+// Refresh exchanges a refresh token for new tokens. See schema.RefreshTokens for
+// which are good; one that is not is CodeUnauthenticated, and ends its session
+// if it ever was.
+func (s *Sessions) Refresh(ctx context.Context, token string) (Tokens, error) {
+	next := newSecret(refreshSecret)
+	rotation, err := s.tokens.Rotate(ctx, s.keyring.Hash(token), s.keyring.Hash(next), refreshGrace, s.clock.Now())
+	if rotation.Reused && err == nil {
+		s.bus.Sessions.Publish(rotation.Session.ID)
+	}
+	if rotation.Reused || fleet.CodeOf(err) == fleet.CodeNotFound {
+		return Tokens{}, &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "this session is over: sign in again"}
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.mint(rotation.Session, next)
+}
+
+func (s *Sessions) mint(session fleet.UserSession, refresh string) (Tokens, error) {
+	access, expires, err := s.keys.mint(&accessToken, claims{
 		RegisteredClaims: jwt.RegisteredClaims{Subject: session.User.String()}, Session: session.ID.String(),
 	}, AccessLife)
-	return Access{Token: token, Expires: expires}, err
+	return Tokens{Access: access, Expires: expires, Refresh: refresh, Session: session}, err
+}
+
+// Prove notes that the person of a session has proved who they are just now.
+func (s *Sessions) Prove(ctx context.Context, user fleet.UserID, id fleet.UserSessionID, secondFactor bool) error {
+	if err := s.store.Prove(ctx, user, id, secondFactor, s.clock.Now()); err != nil {
+		return err
+	}
+	s.forget(id)
+	return nil
 }
 
 // Verify says who holds an access token. It fails with CodeUnauthenticated, or
@@ -172,10 +219,14 @@ func (s *Sessions) EndAll(ctx context.Context, user fleet.UserID, but fleet.User
 	if err != nil {
 		return err
 	}
+	s.tell(ended)
+	return nil
+}
+
+func (s *Sessions) tell(ended []fleet.UserSessionID) {
 	for _, id := range ended {
 		s.bus.Sessions.Publish(id)
 	}
-	return nil
 }
 
 func badToken(cause error) error {

@@ -20,7 +20,7 @@ type people struct {
 func newPeople(t *testing.T, db *schema.DB) *people {
 	t.Helper()
 	clock := fleet.NewManualClock(noon)
-	s, err := NewSessions(SessionsConfig{DB: db, Keys: testKeys(t, db, clock, 1), Bus: &bus.Bus{}, Clock: clock})
+	s, err := NewSessions(SessionsConfig{DB: db, Keyring: testKeyring(t, 1), Keys: testKeys(t, db, clock, 1), Bus: &bus.Bus{}, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,15 +40,11 @@ func (p *people) user(roles ...fleet.Role) fleet.UserID {
 
 func (p *people) signIn(user fleet.UserID, second bool) (fleet.UserSession, string) {
 	p.t.Helper()
-	session, err := p.Begin(p.t.Context(), SignIn{User: user, Method: fleet.ByPassword, SecondFactor: second, Agent: "test"})
+	tokens, err := p.Begin(p.t.Context(), SignIn{User: user, Method: fleet.ByPassword, SecondFactor: second, Where: Where{Agent: "test"}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	access, err := p.Access(&session)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return session, access.Token
+	return tokens.Session, tokens.Access
 }
 
 // refused ends the test unless the token opens nothing.
@@ -126,10 +122,10 @@ func TestTokensOfOtherUsesAreRefused(t *testing.T) {
 		t.Error("a person's token opens an MQTT session")
 	}
 	session.User = p.user(fleet.RoleAdmin)
-	borrowed, err := p.Access(&session)
+	borrowed, err := p.mint(session, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.refused(borrowed.Token, "another user's session")
+	p.refused(borrowed.Access, "another user's session")
 	p.refused("", "nothing")
 }

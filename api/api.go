@@ -26,8 +26,8 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Server needs. DB, Devices, Commands, Keys, Sessions, Map,
-// Clock and Log are required.
+// Config is what a Server needs. DB, Devices, Commands, Keys, Sessions,
+// People, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -40,6 +40,7 @@ type Config struct {
 	Commands *account.Commands
 	Keys     *account.Keys
 	Sessions *account.Sessions
+	People   *account.People
 	Map      Map
 
 	Checks  []Check      // what must hold for the hub to be ready
@@ -104,8 +105,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
 	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
-		cfg.Sessions == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Devices, Commands, Keys, Sessions, Map, Clock and Log are required")
+		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
+		return nil, errors.New("api: DB, Devices, Commands, Keys, Sessions, People, Map, Clock and Log are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -177,6 +178,10 @@ func (s *Server) newHuma() huma.API {
 func (s *Server) addRoutes() error {
 	s.addHealth()
 	s.addKeySet()
+	s.addSignIn()
+	s.addSessions()
+	s.addPasswords()
+	s.addTOTP()
 	s.addDevices()
 	s.addCredentials()
 	s.addCommands()

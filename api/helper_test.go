@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"armora/account"
 	"armora/bus"
 	"armora/fleet"
@@ -30,6 +32,8 @@ type hub struct {
 	db       *schema.DB
 	devices  *account.Devices
 	sessions *account.Sessions
+	people   *account.People
+	keyring  *account.Keyring
 	clock    *fleet.ManualClock
 	bus      *bus.Bus
 	log      *bytes.Buffer // only read after Close
@@ -62,14 +66,22 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.devices.Close)
-	h.sessions, err = account.NewSessions(account.SessionsConfig{DB: db, Keys: keys, Bus: h.bus, Clock: h.clock})
+	h.sessions, err = account.NewSessions(account.SessionsConfig{DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.sessions.Close)
+	h.people, err = account.NewPeople(account.PeopleConfig{
+		DB: db, Keyring: keyring, Sessions: h.sessions, Clock: h.clock,
+		Cost: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.keyring = keyring
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, DB: db,
-		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, Map: live.New(live.Options{}),
+		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Clock: h.clock, Log: log,
 	}
 	for _, c := range change {
@@ -201,6 +213,7 @@ type person struct {
 	id      fleet.UserID
 	session fleet.UserSessionID
 	token   string
+	refresh string
 }
 
 // person makes a user with the roles, signed in with a second factor just now.
@@ -213,23 +226,21 @@ func (h *hub) person(roles ...fleet.Role) *person {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	session, err := h.sessions.Begin(h.t.Context(), account.SignIn{User: id, Method: fleet.ByPassword, SecondFactor: true})
+	tokens, err := h.sessions.Begin(h.t.Context(), account.SignIn{User: id, Method: fleet.ByPassword, SecondFactor: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	p := &person{h: h, id: id, session: session.ID}
-	p.renew()
-	return p
+	return &person{h: h, id: id, session: tokens.Session.ID, token: tokens.Access, refresh: tokens.Refresh}
 }
 
-// renew gives the person a new access token.
+// renew gives the person new tokens.
 func (p *person) renew() {
 	p.h.t.Helper()
-	access, err := p.h.sessions.Access(&fleet.UserSession{ID: p.session, User: p.id})
+	tokens, err := p.h.sessions.Refresh(p.h.t.Context(), p.refresh)
 	if err != nil {
 		p.h.t.Fatal(err)
 	}
-	p.token = access.Token
+	p.token, p.refresh = tokens.Access, tokens.Refresh
 }
 
 // do sends a request as the person.

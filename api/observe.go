@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"armora/account"
 	"armora/fleet"
 )
 
@@ -51,7 +52,16 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-type requestIDKey struct{}
+type (
+	requestIDKey struct{}
+	sourceKey    struct{}
+)
+
+// sourceOf returns from where the request of ctx comes.
+func sourceOf(ctx context.Context) account.Where {
+	from, _ := ctx.Value(sourceKey{}).(account.Where)
+	return from
+}
 
 // requestID returns the id that observe gave the request of ctx.
 func requestID(ctx context.Context) string {
@@ -66,6 +76,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	began := s.clock.Now()
 	id := fleet.NewID[Problem]().String()
 	c.Locals(requestIDKey{}, id)
+	c.Locals(sourceKey{}, account.Where{Agent: c.Get(fiber.HeaderUserAgent), Address: c.IP()})
 	c.Set("X-Request-Id", id)
 	c.Set("X-Content-Type-Options", "nosniff")
 	c.Set("Referrer-Policy", "no-referrer")

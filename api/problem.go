@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
@@ -21,6 +24,8 @@ type Problem struct {
 	Code      fleet.Code `json:"code" doc:"What went wrong, for a program: stable"`
 	RequestID string     `json:"request_id,omitempty" doc:"Names this request in the logs"`
 	Errors    []Flaw     `json:"errors,omitempty" doc:"What is wrong with the request, one by one"`
+
+	retry time.Duration // after which to try again; 0: nobody can say
 }
 
 // Flaw is one thing that is wrong with a request. It does not repeat the value,
@@ -46,7 +51,8 @@ func (p *Problem) GetHeaders() http.Header {
 	header := make(http.Header)
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		header.Set("Retry-After", "5")
+		after := cmp.Or(p.retry, 5*time.Second)
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")
 	}
@@ -90,14 +96,14 @@ func (s *Server) asProblem(ctx context.Context, err error) error {
 	}
 	code := fleet.CodeOf(err)
 	status := statusOf(code)
-	detail := http.StatusText(http.StatusInternalServerError)
+	detail, retry := http.StatusText(http.StatusInternalServerError), time.Duration(0)
 	if e, ok := errors.AsType[*fleet.Error](err); ok && code != fleet.CodeInternal {
-		detail = e.Message
+		detail, retry = e.Message, e.Retry
 	}
 	if status >= http.StatusInternalServerError {
 		s.log.ErrorContext(ctx, "a request failed", "request_id", requestID(ctx), "code", code, "error", err)
 	}
-	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: code, retry: retry}
 }
 
 // writeError is Fiber's ErrorHandler: it gives Fiber's own errors, which are
@@ -137,7 +143,7 @@ func statusOf(code fleet.Code) int {
 	switch code {
 	case fleet.CodeInvalid:
 		return http.StatusUnprocessableEntity
-	case fleet.CodeUnauthenticated:
+	case fleet.CodeUnauthenticated, fleet.CodeOTPNeeded:
 		return http.StatusUnauthorized
 	case fleet.CodeForbidden, fleet.CodeStaleSignIn:
 		return http.StatusForbidden

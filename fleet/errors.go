@@ -1,6 +1,9 @@
 package fleet
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Code names a failure in a way that callers may rely on. Each edge (HTTP,
 // MQTT) translates it once.
@@ -11,6 +14,7 @@ const (
 	CodeInvalid         Code = "invalid"         // the request itself is wrong
 	CodeUnauthenticated Code = "unauthenticated" // nobody, or not who they say
 	CodeForbidden       Code = "forbidden"       // somebody, but not allowed
+	CodeOTPNeeded       Code = "otp_needed"      // right so far: the second factor is missing
 	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"    // somebody else was first
@@ -24,7 +28,8 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	Err     error // the cause, for logs; never shown to the caller
+	Err     error         // the cause, for logs; never shown to the caller
+	Retry   time.Duration // when to try again; 0: nobody can say
 }
 
 func (e *Error) Error() string {

@@ -100,3 +100,12 @@ const (
 	EndedByErasure   EndReason = "erased"
 	EndedByReuse     EndReason = "token_reused" // a refresh token was shown twice: somebody has a copy
 )
+
+// ForgottenPasswordJob sends a code to whoever has forgotten a password, if there
+// is such a person.
+type ForgottenPasswordJob struct {
+	Sealed []byte `json:"sealed"` // the address
+}
+
+// Kind names the job.
+func (ForgottenPasswordJob) Kind() string { return "forgotten_password" }

@@ -62,12 +62,20 @@ func scanUserSession(row pgx.CollectableRow) (s fleet.UserSession, err error) {
 	return s, err
 }
 
-// Begin adds a session.
-func (t UserSessions) Begin(ctx context.Context, s fleet.UserSession) error {
-	return t.DB.exec(ctx, "session", `
+func beginSession(ctx context.Context, tx pgx.Tx, s fleet.UserSession) error {
+	_, err := tx.Exec(ctx, `
 		INSERT INTO user_sessions (id, user_id, method, second_factor, agent, address, created, authenticated, used, expires)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		s.ID, s.User, s.Method, s.SecondFactor, text(s.Agent), s.Address, s.Created, s.Authenticated, s.Used, s.Expires)
+	return err
+}
+
+// Prove notes that the person of a live session has proved who they are again;
+// a second factor, once shown, counts until the session ends.
+func (t UserSessions) Prove(ctx context.Context, user fleet.UserID, id fleet.UserSessionID, secondFactor bool, now time.Time) error {
+	return t.DB.exec(ctx, "session", `
+		UPDATE user_sessions SET authenticated = $4, second_factor = second_factor OR $3
+		WHERE id = $2 AND user_id = $1 AND ended IS NULL AND expires > $4`, user, id, secondFactor, now)
 }
 
 // SignedIn is a session with what its user may do by now.
@@ -109,8 +117,20 @@ func (t UserSessions) End(ctx context.Context, user fleet.UserID, id fleet.UserS
 
 // EndAll ends a user's sessions but one, which may be zero, and returns those
 // that it ended.
-func (t UserSessions) EndAll(ctx context.Context, user fleet.UserID, but fleet.UserSessionID, why fleet.EndReason, now time.Time) ([]fleet.UserSessionID, error) {
-	return all(ctx, t.DB, "session", pgx.RowTo[fleet.UserSessionID], `
+func (t UserSessions) EndAll(ctx context.Context, user fleet.UserID, but fleet.UserSessionID, why fleet.EndReason, now time.Time) (ended []fleet.UserSessionID, err error) {
+	err = t.DB.transact(ctx, "session", func(tx pgx.Tx) error {
+		ended, err = endSessions(ctx, tx, user, but, why, now)
+		return err
+	})
+	return ended, err
+}
+
+func endSessions(ctx context.Context, tx pgx.Tx, user fleet.UserID, but fleet.UserSessionID, why fleet.EndReason, now time.Time) ([]fleet.UserSessionID, error) {
+	rows, err := tx.Query(ctx, `
 		UPDATE user_sessions SET ended = $4, end_reason = $3
 		WHERE user_id = $1 AND ended IS NULL AND id IS DISTINCT FROM $2::uuid RETURNING id`, user, but, why, now)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[fleet.UserSessionID])
 }

@@ -36,6 +36,7 @@ type hub struct {
 	bus      bus.Bus
 	keys     *account.Keys
 	sessions *account.Sessions
+	people   *account.People
 	devices  *account.Devices
 	commands *account.Commands
 	index    *live.Index
@@ -188,8 +189,12 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 		return err
 	}
 	h.sessions, err = account.NewSessions(account.SessionsConfig{
-		DB: h.db, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+		DB: h.db, Keyring: keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
 	})
+	if err != nil {
+		return err
+	}
+	h.people, err = account.NewPeople(account.PeopleConfig{DB: h.db, Keyring: keyring, Sessions: h.sessions, Clock: h.clock})
 	if err != nil {
 		return err
 	}
@@ -232,7 +237,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	}
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, AdminToken: h.settings.AdminToken,
-		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions,
+		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Map: h.index, Fences: h.fences,
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,

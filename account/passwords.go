@@ -1,0 +1,105 @@
+package account
+
+import (
+	"context"
+
+	"github.com/riverqueue/river"
+
+	"armora/fleet"
+	"armora/schema"
+)
+
+const forgottenPurpose = "forgotten-password"
+
+// ForgotPassword sends the person with an address, if there is one, a code by
+// which the password can be replaced. Whether there is one is looked up by a job,
+// so that the answer takes the same time either way.
+func (p *People) ForgotPassword(ctx context.Context, typed string) error {
+	email, err := address(typed)
+	if err != nil {
+		return err
+	}
+	return p.db.Run(ctx, fleet.ForgottenPasswordJob{Sealed: p.keyring.Seal([]byte(email), forgottenPurpose)})
+}
+
+// forgottenPasswords does the job that ForgotPassword leaves.
+type forgottenPasswords struct {
+	river.WorkerDefaults[fleet.ForgottenPasswordJob]
+	people *People
+}
+
+func (w *forgottenPasswords) Work(ctx context.Context, job *river.Job[fleet.ForgottenPasswordJob]) error {
+	email, err := w.people.keyring.Unseal(job.Args.Sealed, forgottenPurpose)
+	if err != nil {
+		return river.JobCancel(err)
+	}
+	return w.people.sendReset(ctx, string(email))
+}
+
+// AddWorkers adds the workers of the jobs that people leave.
+func (p *People) AddWorkers(workers *river.Workers) {
+	river.AddWorker(workers, &forgottenPasswords{people: p})
+}
+
+func (p *People) sendReset(ctx context.Context, email string) error {
+	now, digits := p.clock.Now(), newDigits()
+	n, err := p.notice(email, "reset_password", map[string]string{"code": digits}, now.Add(codeLife))
+	if err != nil {
+		return err
+	}
+	return p.passwords.Forget(ctx, email, p.code(schema.ResetPassword, email, digits, now), n)
+}
+
+// ResetPassword replaces the password of whoever has the code that was sent to
+// them, and ends all their sessions.
+func (p *People) ResetPassword(ctx context.Context, email, digits, password, peer string) error {
+	return p.guess(ctx, email, peer, func(email string) error {
+		hash, n, err := p.replacement(ctx, password, email)
+		if err != nil {
+			return err
+		}
+		ended, err := p.passwords.Reset(ctx, email, p.codeHash(schema.ResetPassword, email, digits), hash, n, p.clock.Now())
+		if err != nil {
+			return err
+		}
+		p.sessions.tell(ended)
+		return nil
+	})
+}
+
+// ChangePassword replaces the password of a person who knows it, and ends all
+// their other sessions.
+func (p *People) ChangePassword(ctx context.Context, c *Caller, current, password, peer string) error {
+	proof, err := p.passwords.ProofOf(ctx, c.User)
+	if err != nil {
+		return err
+	}
+	return p.guess(ctx, proof.User.Email, peer, func(email string) error {
+		proof.TOTP = nil // the session has shown it
+		if err := p.check(ctx, &proof, current, ""); err != nil {
+			return err
+		}
+		hash, n, err := p.replacement(ctx, password, email)
+		if err != nil {
+			return err
+		}
+		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, n, p.clock.Now())
+		if err != nil {
+			return err
+		}
+		p.sessions.tell(ended)
+		return nil
+	})
+}
+
+// replacement hashes a new password and writes the notice of it.
+func (p *People) replacement(ctx context.Context, password, email string) (hash string, n fleet.Notice, err error) {
+	if err := checkPassword(password, email); err != nil {
+		return "", n, err
+	}
+	if hash, err = p.hasher.hash(ctx, password); err != nil {
+		return "", n, err
+	}
+	n, err = p.notice(email, "password_changed", nil, p.clock.Now().Add(noticeLife))
+	return hash, n, err
+}
