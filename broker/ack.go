@@ -31,38 +31,6 @@ const (
 	ackSlab = 16
 )
 
-// Hold counts so many bytes more against the caps, until the message is
-// resolved: what a receiver makes of a message may be larger than it. It reports
-// whether they fit. The only message of a connection always fits its cap, or it
-// would come again for ever; PacketSize bounds it.
-func (a *Ack) Hold(bytes int64) bool {
-	c := a.c
-	if c == nil {
-		return true
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	alone := c.inflightBytes == a.cost
-	if !alone && c.inflightBytes+bytes > c.b.limits.InflightBytes || !c.b.hold(bytes) {
-		if a.kind == 0 {
-			c.b.metrics.dropped.WithLabelValues("quota").Inc()
-		}
-		return false
-	}
-	c.inflightBytes += bytes
-	a.cost += bytes
-	return true
-}
-
-// hold counts bytes of a message, if all that waits stays within the cap.
-func (b *Broker) hold(bytes int64) bool {
-	if b.inflight.Add(bytes) > b.limits.TotalBytes {
-		b.inflight.Add(-bytes)
-		return false
-	}
-	return true
-}
-
 // Resolve records what became of the message. With nil its acknowledgement
 // becomes due as soon as every earlier one of the connection is; it is written
 // by the next Flush. With an error it is never acknowledged and the connection
@@ -129,7 +97,8 @@ func (c *conn) owe(p *publish) (*Ack, packets.Code) {
 	if c.inflightBytes+cost > c.b.limits.InflightBytes {
 		return nil, packets.ErrQuotaExceeded
 	}
-	if !c.b.hold(cost) {
+	if c.b.inflight.Add(cost) > c.b.limits.TotalBytes {
+		c.b.inflight.Add(-cost)
 		return nil, packets.ErrQuotaExceeded
 	}
 	c.inflightBytes += cost

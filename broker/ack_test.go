@@ -200,38 +200,6 @@ func TestInflightCaps(t *testing.T) {
 	}
 }
 
-// What a receiver makes of a message counts against the caps as well; a message
-// that is alone is let through whatever it becomes, or it would come for ever.
-func TestHeldBytesCountAgainstTheCaps(t *testing.T) {
-	t.Parallel()
-	h := newHub(t, func(c *Config) {
-		c.Limits.InflightBytes, c.Limits.TotalBytes = 1000+2*(1+messageOverhead), 2000
-	})
-	c, id := h.phone()
-	c.publish(pointsTopic(id), 1, 1, "a")
-	first := h.points.next(t).Ack
-	if first.Hold(3000) {
-		t.Error("more than the hub may hold in all fits")
-	}
-	if !first.Hold(1500) {
-		t.Error("a message that is alone does not fit its connection's cap")
-	}
-	first.Resolve(nil)
-	first.Flush()
-	c.expect(packets.Puback)
-	c.publish(pointsTopic(id), 1, 2, "b")
-	c.publish(pointsTopic(id), 1, 3, "c")
-	second, third := h.points.next(t).Ack, h.points.next(t).Ack
-	if !second.Hold(1000) || third.Hold(1) {
-		t.Error("two messages may hold more than their connection's cap, or not as much as that")
-	}
-	third.Resolve(errStore)
-	second.Resolve(nil)
-	if left := h.metric("inflight_bytes"); left != 0 {
-		t.Errorf("%v bytes are still counted", left)
-	}
-}
-
 func TestQoS0OverTheCapIsDropped(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(c *Config) { c.Limits.TotalBytes = 2 * (1 + messageOverhead) })

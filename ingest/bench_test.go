@@ -21,9 +21,8 @@ func (nowhere) Add(context.Context, []fleet.DeadLetter) error               { re
 // tally is an ack that only counts down.
 type tally struct{ waiting sync.WaitGroup }
 
-func (a *tally) Hold(int64) bool { return true }
-func (a *tally) Resolve(error)   { a.waiting.Done() }
-func (a *tally) Flush()          {}
+func (a *tally) Resolve(error) { a.waiting.Done() }
+func (a *tally) Flush()        {}
 
 // BenchmarkReceive is the way of a point from its payload to its
 // acknowledgement, without a network and a database. An operation is a point.

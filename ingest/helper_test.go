@@ -102,20 +102,10 @@ type ticket struct {
 	resolved chan error // takes one; a second would block for ever
 	flushed  chan struct{}
 	onNil    func() // called when the ack says yes
-	room     int64  // bytes that may be held beside the payload
-	held     int64
 }
 
 func newTicket() *ticket {
-	return &ticket{resolved: make(chan error, 1), flushed: make(chan struct{}, 1), room: 1 << 30}
-}
-
-func (k *ticket) Hold(bytes int64) bool {
-	if k.held+bytes > k.room {
-		return false
-	}
-	k.held += bytes
-	return true
+	return &ticket{resolved: make(chan error, 1), flushed: make(chan struct{}, 1)}
 }
 
 func (k *ticket) Resolve(err error) {

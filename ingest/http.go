@@ -56,16 +56,6 @@ type reply struct {
 	bytes   int64
 }
 
-// Hold implements Ack.
-func (r *reply) Hold(bytes int64) bool {
-	if r.held.Add(bytes) > maxHeld {
-		r.held.Add(-bytes)
-		return false
-	}
-	r.bytes += bytes
-	return true
-}
-
 // Resolve implements Ack.
 func (r *reply) Resolve(err error) {
 	r.held.Add(-r.bytes)
@@ -153,7 +143,7 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 	case outcome := <-ack.outcome:
 		switch {
 		case outcome != nil:
-			unavailable(w, "the hub is stopping, or has too much to store")
+			unavailable(w, "the hub is stopping")
 		case err != nil && !errors.Is(err, report.ErrNoPosition):
 			refuse(w, http.StatusBadRequest, fleet.CodeInvalid, err.Error())
 		default:

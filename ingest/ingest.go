@@ -36,10 +36,6 @@ type Message struct {
 // Ack takes the outcome of a message. Both methods are called from any
 // goroutine and never block.
 type Ack interface {
-	// Hold counts so many bytes more against what may wait of the sender's, until
-	// the message is resolved. It reports whether they fit: what does not fit is
-	// not kept. It is called before Resolve, if at all.
-	Hold(bytes int64) bool
 	// Resolve is called once: nil when the message is committed, and otherwise
 	// it is not to be acknowledged.
 	Resolve(err error)

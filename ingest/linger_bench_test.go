@@ -37,8 +37,6 @@ type stopwatch struct {
 	waiting *atomic.Int64
 }
 
-func (w *stopwatch) Hold(int64) bool { return true }
-
 func (w *stopwatch) Resolve(error) {
 	w.total.Add(int64(time.Since(w.since)))
 	w.waiting.Add(-1)

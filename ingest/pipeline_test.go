@@ -117,30 +117,6 @@ func TestMessageWaitsForAllItsCommits(t *testing.T) {
 	}
 }
 
-// A compact batch is a small message and many points: they are counted before
-// they are kept.
-func TestPointsThatDoNotFitAreNotKept(t *testing.T) {
-	t.Parallel()
-	s := newMemory()
-	p := running(t, config(s, fleet.SystemClock{}))
-	from, k := phone(), newTicket()
-	points := []fleet.Point{fix(0, 0), fix(1, 0), fix(2, 0)}
-	body := payload(points...)
-	k.room = 3*pointWeight - int64(len(body)) - 1
-	p.Receive(Message{From: from, Topic: "v1/devices/x/points", Payload: body, Received: at(2), Ack: k})
-	if err := k.outcome(t); fleet.CodeOf(err) != fleet.CodeUnavailable {
-		t.Errorf("what does not fit is answered with %v", err)
-	}
-	again := send(p, from, points...)
-	mustAck(t, again)
-	if want := 3*pointWeight - int64(len(body)); again.held != want {
-		t.Errorf("%d bytes are held, want %d", again.held, want)
-	}
-	if n := s.count(); n != 3 {
-		t.Errorf("%d points are stored", n)
-	}
-}
-
 func TestBatchThatIsDroppedTakesItsKeysOut(t *testing.T) {
 	t.Parallel()
 	s := newMemory()
@@ -257,9 +233,8 @@ func TestManyRepeatsOfOneBatchWaitOnce(t *testing.T) {
 
 type counted struct{ resolve, flush func() }
 
-func (c *counted) Hold(int64) bool { return true }
-func (c *counted) Resolve(error)   { c.resolve() }
-func (c *counted) Flush()          { c.flush() }
+func (c *counted) Resolve(error) { c.resolve() }
+func (c *counted) Flush()        { c.flush() }
 
 func TestOneBadRowInABatch(t *testing.T) {
 	t.Parallel()

@@ -34,8 +34,6 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 		p.count.empty.Add(1)
 	case err != nil:
 		p.bury(r, format, m, err)
-	case !reports.fits(m):
-		r.dropped.Store(true)
 	default:
 		if len(reports.points) > 0 {
 			p.accept(r, format, m.From.Device, m.From.Unit(), m.Received, reports.points)
@@ -45,22 +43,6 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 		}
 	}
 	p.done(r)
-}
-
-// pointWeight is what a point costs in memory until it is committed, in bytes:
-// its place in a batch, which has grown by a quarter more than it needs, and in
-// the batch as it goes to the database.
-const pointWeight = 160
-
-// fits reports whether there is room for the points of a message. The broker has
-// counted the payload, which is a fraction of them when it is compact.
-func (r *reports) fits(m *Message) bool {
-	points := len(r.points)
-	for i := range r.children {
-		points += len(r.children[i].Points)
-	}
-	more := int64(points)*pointWeight - int64(len(m.Payload))
-	return more <= 0 || m.Ack.Hold(more)
 }
 
 // acceptChild takes what a gateway tells of a device, if it may speak for it.

@@ -117,9 +117,7 @@ func (db *DB) migrateJobs() *goose.Migration {
 			return err
 		}
 		defer pool.Close()
-		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
-			Logger: slog.New(slog.DiscardHandler), // goose tells of it, and an error is returned
-		})
+		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: db.log})
 		if err != nil {
 			return err
 		}
