@@ -22,8 +22,8 @@ type Ack struct {
 }
 
 const (
-	// messageOverhead is what a message in flight costs beyond its payload:
-	// the slot, the Message and what a receiver keeps beside it.
+	// messageOverhead is what a message in flight costs beyond its topic and
+	// payload: the slot, the Message and what a receiver keeps beside it.
 	messageOverhead = 256
 	// ackSlab is how many Acks are allocated at a time. The garbage collector
 	// frees a slab when nobody holds any of it, so a late Flush can never meet
@@ -49,8 +49,7 @@ func (a *Ack) Resolve(err error) {
 		return
 	}
 	a.done = err == nil
-	c.inflightBytes -= a.cost
-	c.b.inflight.Add(-a.cost)
+	c.charge(-a.cost)
 	a.cost = 0
 	if err == nil && a.kind == packets.Pubrec {
 		c.session.received.add(a.id)
@@ -60,6 +59,47 @@ func (a *Ack) Resolve(err error) {
 	if err != nil && a.kind != 0 {
 		c.end(codeOf(err), "not_stored")
 	}
+}
+
+// errOverCap is what a receiver gets that keeps more of a message than fits.
+var errOverCap error = &fleet.Error{Code: fleet.CodeTooMany, Message: "too much waits to be stored"}
+
+// Weigh counts bytes, what the receiver keeps of the message until it is
+// resolved, against the caps, in place of its size on the wire: some bytes of a
+// packet may decode to many times as much. Over a cap it returns an error, with
+// which the message is to be resolved; the connection ends. It does not block
+// and may be called from any goroutine.
+func (a *Ack) Weigh(bytes int) error {
+	c := a.c
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.charge(int64(bytes) + messageOverhead - a.cost) {
+		a.cost = int64(bytes) + messageOverhead
+		return nil
+	}
+	if a.kind == 0 {
+		c.b.metrics.dropped.WithLabelValues("quota").Inc()
+	} else {
+		c.endLocked(packets.ErrQuotaExceeded, "quota")
+	}
+	return errOverCap
+}
+
+// charge counts bytes more, or fewer, against the caps; it reports false, and
+// counts nothing, when they do not fit. c.mu is held.
+func (c *conn) charge(bytes int64) bool {
+	if bytes > 0 && c.inflightBytes+bytes > c.b.limits.InflightBytes {
+		return false
+	}
+	if total := c.b.inflight.Add(bytes); bytes > 0 && total > c.b.limits.TotalBytes {
+		c.b.inflight.Add(-bytes)
+		return false
+	}
+	c.inflightBytes += bytes
+	return true
 }
 
 // Flush writes every acknowledgement of the connection that is due, all in one
@@ -84,8 +124,8 @@ func codeOf(err error) packets.Code {
 // owe makes the Ack of a message that is about to be handed over, or says by
 // which code it is over a cap. QoS 0 is counted in bytes only and never waits
 // in the queue of acknowledgements.
-func (c *conn) owe(p *publish) (*Ack, packets.Code) {
-	cost := int64(len(p.payload)) + messageOverhead
+func (c *conn) owe(topic string, p *publish) (*Ack, packets.Code) {
+	cost := int64(len(topic)+len(p.payload)) + messageOverhead
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.qos > 0 && c.unacked >= c.maxUnacked || p.qos == 2 && c.session.received.len() >= c.maxUnacked {
@@ -94,14 +134,9 @@ func (c *conn) owe(p *publish) (*Ack, packets.Code) {
 		}
 		return nil, packets.ErrQuotaExceeded
 	}
-	if c.inflightBytes+cost > c.b.limits.InflightBytes {
+	if !c.charge(cost) {
 		return nil, packets.ErrQuotaExceeded
 	}
-	if c.b.inflight.Add(cost) > c.b.limits.TotalBytes {
-		c.b.inflight.Add(-cost)
-		return nil, packets.ErrQuotaExceeded
-	}
-	c.inflightBytes += cost
 	a := c.newAck(p)
 	a.cost = cost
 	return a, packets.CodeSuccess

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -165,7 +166,8 @@ func TestQoS2(t *testing.T) {
 func TestInflightCaps(t *testing.T) {
 	t.Parallel()
 	payload := string(make([]byte, 1000))
-	const cost = 1000 + messageOverhead
+	topic := pointsTopic(fleet.NewID[fleet.Device]())
+	cost := int64(len(topic) + 1000 + messageOverhead)
 	for name, tc := range map[string]struct {
 		version byte
 		code    byte
@@ -202,7 +204,8 @@ func TestInflightCaps(t *testing.T) {
 
 func TestQoS0OverTheCapIsDropped(t *testing.T) {
 	t.Parallel()
-	h := newHub(t, func(c *Config) { c.Limits.TotalBytes = 2 * (1 + messageOverhead) })
+	topic := pointsTopic(fleet.NewID[fleet.Device]())
+	h := newHub(t, func(c *Config) { c.Limits.TotalBytes = int64(2 * (len(topic) + 1 + messageOverhead)) })
 	c, id := h.phone()
 	for range 5 {
 		c.publish(pointsTopic(id), 0, 0, "x")
@@ -217,6 +220,64 @@ func TestQoS0OverTheCapIsDropped(t *testing.T) {
 	c.publish(pointsTopic(id), 0, 0, "y")
 	if m := h.points.next(t); string(m.Payload) != "y" {
 		t.Errorf("received %q", m.Payload)
+	}
+}
+
+// What a message decodes to counts in place of its bytes: a connection holds no
+// more for being terse.
+func TestWeightOfWhatIsKept(t *testing.T) {
+	t.Parallel()
+	const weight = 10_000
+	limit := int64(3 * weight) // a third one fits as it is sent, and not as it is kept
+	h := newHub(t, func(c *Config) { c.Limits.InflightBytes = limit })
+	c, id := h.phone5()
+	keep := func(m Message) error {
+		err := m.Ack.Weigh(weight)
+		if err != nil {
+			m.Ack.Resolve(err)
+		}
+		return err
+	}
+	for i := range 2 {
+		c.publish(pointsTopic(id), 1, uint16(i+1), "x")
+		if err := keep(h.points.next(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := h.metric("inflight_bytes"); held != 2*(weight+messageOverhead) {
+		t.Errorf("%v bytes are held", held)
+	}
+	c.publish(pointsTopic(id), 0, 0, "x")
+	if keep(h.points.next(t)) == nil || h.metric("dropped_total", "quota") != 1 {
+		t.Error("a message of QoS 0 that is over the cap is not dropped")
+	}
+	c.ping() // it is still there
+	c.publish(pointsTopic(id), 1, 3, "x")
+	if err := keep(h.points.next(t)); fleet.CodeOf(err) != fleet.CodeTooMany {
+		t.Errorf("over the cap: %v", err)
+	}
+	if code := c.expectEnd(); code != packets.ErrQuotaExceeded.Code {
+		t.Errorf("DISCONNECT %#x", code)
+	}
+	if held := h.metric("inflight_bytes"); held != 2*(weight+messageOverhead) {
+		t.Errorf("%v bytes are held after it", held)
+	}
+}
+
+// A topic of 64 kB is kept with its message, and counts.
+func TestTopicsWeigh(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *Config) { c.Routes = append(c.Routes, Route{"owntracks/{device}/+", c.Routes[0].Receiver}) })
+	c, id := h.phone()
+	topic := "owntracks/" + id.String() + "/" + strings.Repeat("x", 60_000)
+	c.publish(topic, 1, 1, "x")
+	m := h.points.next(t)
+	if held := h.metric("inflight_bytes"); held != float64(len(topic)+1+messageOverhead) {
+		t.Errorf("%v bytes are held", held)
+	}
+	m.Ack.Resolve(nil)
+	if held := h.metric("inflight_bytes"); held != 0 {
+		t.Errorf("%v bytes are held after it", held)
 	}
 }
 

@@ -104,7 +104,7 @@ type Broker struct {
 	wills     *wills
 	outbox    *outbox
 	auth      chan struct{} // a slot for each login that is being checked
-	inflight  atomic.Int64  // bytes handed to receivers and not yet resolved, with their overhead
+	inflight  atomic.Int64  // what is kept of the messages that are not resolved, see Limits.TotalBytes
 
 	ctx         context.Context // ends with Close; for the calls to the store
 	cancel      context.CancelFunc

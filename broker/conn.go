@@ -177,7 +177,7 @@ func (c *conn) readPublish(first byte, head, size int) error {
 		if err != nil {
 			return err
 		}
-		if err := c.decodePublish(first, packet[head:], false); err != nil {
+		if err := c.decodePublish(first, packet[head:]); err != nil {
 			return err
 		}
 		_, err = c.in.Discard(head + size)
@@ -190,15 +190,15 @@ func (c *conn) readPublish(first byte, head, size int) error {
 	if _, err := io.CopyN(&body, c.in, int64(size)); err != nil {
 		return err
 	}
-	return c.decodePublish(first, body.Bytes(), true)
+	return c.decodePublish(first, body.Bytes())
 }
 
-func (c *conn) decodePublish(first byte, body []byte, owned bool) error {
+func (c *conn) decodePublish(first byte, body []byte) error {
 	p, code := parsePublish(first, body, c.version)
 	if code != packets.CodeSuccess {
 		return c.fail(code, "protocol_error")
 	}
-	return c.publish(&p, owned)
+	return c.publish(&p)
 }
 
 // readReply handles PUBACK and PUBREL. Their reason codes and properties make

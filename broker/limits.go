@@ -31,8 +31,8 @@ type Limits struct {
 
 	ReceiveMaximum   uint16 // unacknowledged QoS 1 and 2 messages of an MQTT 5 connection
 	InflightMessages int    // the same for MQTT 3, which has no flow control
-	InflightBytes    int64  // unresolved bytes of one connection, overhead included
-	TotalBytes       int64  // unresolved bytes of all connections, overhead included
+	InflightBytes    int64  // what is kept of the unresolved messages of one connection, overhead included
+	TotalBytes       int64  // the same of all connections
 
 	AuthConcurrency int           // logins checked at a time
 	AuthTimeout     time.Duration // for one login, its waiting included

@@ -54,7 +54,7 @@ func newMetrics(b *Broker, reg prometheus.Registerer) *metrics {
 		Name: "armora_broker_connections", Help: "Open connections, authenticated or not.",
 	}, []string{"listener"})
 	all = append(all, m.connections)
-	gauge("inflight_bytes", "Bytes handed to receivers and not yet resolved, with 256 bytes of overhead a message.",
+	gauge("inflight_bytes", "Bytes that receivers keep of messages not yet resolved, with 256 bytes of overhead a message.",
 		func() float64 { return float64(b.inflight.Load()) })
 	gauge("sessions", "MQTT sessions, connected or not.", func() float64 { return float64(b.sessions.count()) })
 	if reg != nil {

@@ -114,9 +114,8 @@ func (c *conn) destinationOf(p *publish) (destination, packets.Code) {
 	return c.last, packets.CodeSuccess
 }
 
-// publish handles one PUBLISH. owned says that the payload may be handed on
-// without a copy. A returned error ends the connection.
-func (c *conn) publish(p *publish, owned bool) error {
+// publish handles one PUBLISH. A returned error ends the connection.
+func (c *conn) publish(p *publish) error {
 	m := c.b.metrics
 	m.messages[p.qos].Inc()
 	to, code := c.destinationOf(p)
@@ -130,7 +129,7 @@ func (c *conn) publish(p *publish, owned bool) error {
 		c.answer(p, packets.CodeSuccess)
 		return nil
 	}
-	ack, code := c.owe(p)
+	ack, code := c.owe(to.topic, p)
 	if code != packets.CodeSuccess {
 		if p.qos == 0 {
 			m.dropped.WithLabelValues("quota").Inc()
@@ -138,12 +137,10 @@ func (c *conn) publish(p *publish, owned bool) error {
 		}
 		return c.fail(code, "quota")
 	}
-	payload := p.payload
-	if !owned {
-		payload = bytes.Clone(payload)
-	}
+	// A copy, since the receiver may keep the payload and must not keep with it
+	// the buffer of the packet, which was not charged for.
 	to.receiver.Receive(Message{
-		From: c.identity, Topic: to.topic, Payload: payload,
+		From: c.identity, Topic: to.topic, Payload: bytes.Clone(p.payload),
 		QoS: p.qos, Retain: p.retain, Dup: p.dup,
 		Received: fleet.MillisOf(c.b.clock.Now()), Ack: ack,
 	})

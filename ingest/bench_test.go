@@ -21,8 +21,9 @@ func (nowhere) Add(context.Context, []fleet.DeadLetter) error               { re
 // tally is an ack that only counts down.
 type tally struct{ waiting sync.WaitGroup }
 
-func (a *tally) Resolve(error) { a.waiting.Done() }
-func (a *tally) Flush()        {}
+func (a *tally) Weigh(int) error { return nil }
+func (a *tally) Resolve(error)   { a.waiting.Done() }
+func (a *tally) Flush()          {}
 
 // BenchmarkReceive is the way of a point from its payload to its
 // acknowledgement, without a network and a database. An operation is a point.

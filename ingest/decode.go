@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"armora/fleet"
 	"armora/ingest/format/flespi"
@@ -25,6 +26,25 @@ type reports struct {
 type child struct {
 	Name   string
 	Points []fleet.Point
+	to     fleet.Child // who that is, once known
+}
+
+// pointWeight is what a point weighs until it is committed: batches grow by a
+// quarter at a time.
+const pointWeight = int(unsafe.Sizeof(fleet.Point{})) * 5 / 4
+
+// weight is what is kept of a message: its points, and its own bytes if it
+// becomes a dead letter as well.
+func (r *reports) weight(m *Message, letter bool) int {
+	points := len(r.points)
+	for i := range r.children {
+		points += len(r.children[i].Points)
+	}
+	bytes := points * pointWeight
+	if letter {
+		bytes += len(m.Topic) + len(m.Payload)
+	}
+	return bytes
 }
 
 var reportsPool = sync.Pool{New: func() any { return new(reports) }}
@@ -100,7 +120,7 @@ func (p *Pipeline) decode(r *reports, format fleet.Format, m *Message) (err erro
 		var children []flespi.Child
 		children, err = flespi.ParseGateway(m.Payload)
 		for _, c := range children {
-			r.children = append(r.children, child(c))
+			r.children = append(r.children, child{Name: c.Name, Points: c.Points})
 		}
 	case fleet.FormatThingsBoard:
 		if m.Topic != gatewayTelemetry {
@@ -110,7 +130,7 @@ func (p *Pipeline) decode(r *reports, format fleet.Format, m *Message) (err erro
 		var children []thingsboard.Child
 		children, err = thingsboard.ParseGateway(m.Payload, m.Received)
 		for _, c := range children {
-			r.children = append(r.children, child(c))
+			r.children = append(r.children, child{Name: c.Name, Points: c.Points})
 		}
 	default:
 		err = errors.New("the format " + format.String() + " is not taken on this topic")

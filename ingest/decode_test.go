@@ -131,6 +131,25 @@ func TestGatewaySpeaksForItsOwnChildrenAlone(t *testing.T) {
 	}
 }
 
+// A gateway that speaks for many strangers makes one dead letter of its message,
+// and not a copy of it for each.
+func TestManyStrangersAreOneDeadLetter(t *testing.T) {
+	t.Parallel()
+	s := newMemory()
+	p := running(t, config(s, eager()))
+	from := phone()
+	body := fmt.Sprintf(`{"x":[%s],"y":[%[1]s],"z":[%[1]s]}`, telemetry)
+	k := deliver(p, from, gatewayTelemetry, []byte(body), at(0))
+	mustAck(t, k)
+	letters := s.buried()
+	if len(letters) != 1 || !strings.Contains(letters[0].Reason, `"x" and 2 others`) || string(letters[0].Payload) != body {
+		t.Errorf("dead letters %+v", letters)
+	}
+	if want := len(gatewayTelemetry) + len(body); k.weight != want {
+		t.Errorf("the message weighs %d, and its dead letter %d", k.weight, want)
+	}
+}
+
 // locker gives payload keys, once it is open.
 type locker struct {
 	mu    sync.Mutex

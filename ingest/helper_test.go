@@ -102,10 +102,17 @@ type ticket struct {
 	resolved chan error // takes one; a second would block for ever
 	flushed  chan struct{}
 	onNil    func() // called when the ack says yes
+	room     error  // what Weigh answers
+	weight   int    // what it was last told
 }
 
 func newTicket() *ticket {
 	return &ticket{resolved: make(chan error, 1), flushed: make(chan struct{}, 1)}
+}
+
+func (k *ticket) Weigh(bytes int) error {
+	k.weight = bytes
+	return k.room
 }
 
 func (k *ticket) Resolve(err error) {

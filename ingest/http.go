@@ -22,9 +22,9 @@ type Authenticator interface {
 
 const (
 	maxBody = 1 << 20 // bytes of a request's body
-	// maxHeld is the bytes of requests whose points wait for their commit, over
-	// all clients: the broker's limits don't hold for HTTP. A request beyond it
-	// is refused with 503.
+	// maxHeld is the bytes that are kept of requests until their commit, over all
+	// clients: the broker's limits don't hold for HTTP. A request beyond it is
+	// refused with 503.
 	maxHeld = 64 << 20
 	// heldExtra is counted for each request beside its bytes.
 	heldExtra = 1 << 10
@@ -54,6 +54,20 @@ type reply struct {
 	outcome chan error // takes one without blocking
 	held    *atomic.Int64
 	bytes   int64
+}
+
+// errOverload is what becomes of a request beyond maxHeld.
+var errOverload error = &fleet.Error{Code: fleet.CodeTooMany, Message: "too many points wait to be stored"}
+
+// Weigh implements Ack.
+func (r *reply) Weigh(bytes int) error {
+	more := int64(bytes+heldExtra) - r.bytes
+	if r.held.Add(more) > maxHeld && more > 0 {
+		r.held.Add(-more)
+		return errOverload
+	}
+	r.bytes += more
+	return nil
 }
 
 // Resolve implements Ack.
@@ -133,7 +147,7 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 	if h.held.Add(ack.bytes) > maxHeld {
 		h.held.Add(-ack.bytes)
 		h.count.overload.Add(1)
-		unavailable(w, "too many points wait to be stored")
+		unavailable(w, errOverload.Error())
 		return
 	}
 	expired, stop := h.config.Clock.NewTimer(h.config.HTTPTimeout)
@@ -143,7 +157,10 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, format fleet.Fo
 	case outcome := <-ack.outcome:
 		switch {
 		case outcome != nil:
-			unavailable(w, "the hub is stopping")
+			if errors.Is(outcome, errOverload) {
+				h.count.overload.Add(1)
+			}
+			unavailable(w, outcome.Error())
 		case err != nil && !errors.Is(err, report.ErrNoPosition):
 			refuse(w, http.StatusBadRequest, fleet.CodeInvalid, err.Error())
 		default:

@@ -212,6 +212,14 @@ func TestRequestsAreBoundedAndCredentialsMayBeUnknown(t *testing.T) {
 	if w.Code != 200 || h.held.Load() != 0 {
 		t.Errorf("under the limit: status %d, %d bytes held after it", w.Code, h.held.Load())
 	}
+	// The request fits, and what it decodes to does not.
+	h.held.Store(maxHeld - heldExtra - 60)
+	w = httptest.NewRecorder()
+	h.osmand(w, get("/api/ingest/osmand?id=me&lat=51.6&lon=-0.12"))
+	if w.Code != 503 || h.held.Load() != maxHeld-heldExtra-60 || s.count() != 1 {
+		t.Errorf("points over the limit: status %d, %d bytes held after it, %d stored", w.Code, h.held.Load(), s.count())
+	}
+	h.held.Store(0)
 	d.err = errAway
 	if status, _, _ := ask(p, get("/api/ingest/osmand?id=me&lat=51.5&lon=-0.12")); status != 503 {
 		t.Errorf("credentials that can't be checked: status %d", status)

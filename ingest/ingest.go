@@ -33,9 +33,13 @@ type Message struct {
 	Ack      Ack
 }
 
-// Ack takes the outcome of a message. Both methods are called from any
-// goroutine and never block.
+// Ack takes the outcome of a message. Its methods are called from any goroutine
+// and never block.
 type Ack interface {
+	// Weigh says how many bytes are kept of the message until it is resolved, in
+	// place of its size. An error says that there is no room for them: the
+	// message is resolved with it, and nothing of it is kept.
+	Weigh(bytes int) error
 	// Resolve is called once: nil when the message is committed, and otherwise
 	// it is not to be acknowledged.
 	Resolve(err error)

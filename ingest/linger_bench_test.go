@@ -41,7 +41,8 @@ func (w *stopwatch) Resolve(error) {
 	w.total.Add(int64(time.Since(w.since)))
 	w.waiting.Add(-1)
 }
-func (w *stopwatch) Flush() {}
+func (w *stopwatch) Weigh(int) error { return nil }
+func (w *stopwatch) Flush()          {}
 
 func benchmarkLinger(b *testing.B, pace int, linger time.Duration) {
 	db := schematest.Plain(b)

@@ -233,8 +233,9 @@ func TestManyRepeatsOfOneBatchWaitOnce(t *testing.T) {
 
 type counted struct{ resolve, flush func() }
 
-func (c *counted) Resolve(error) { c.resolve() }
-func (c *counted) Flush()        { c.flush() }
+func (c *counted) Weigh(int) error { return nil }
+func (c *counted) Resolve(error)   { c.resolve() }
+func (c *counted) Flush()          { c.flush() }
 
 func TestOneBadRowInABatch(t *testing.T) {
 	t.Parallel()

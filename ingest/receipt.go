@@ -42,6 +42,16 @@ func (r *receipt) release() {
 	}
 }
 
+// refuse resolves a receipt that nothing else holds, of whose message nothing
+// is kept.
+func (r *receipt) refuse(why error) {
+	ack := r.ack
+	r.ack = nil
+	receipts.Put(r)
+	ack.Resolve(why)
+	ack.Flush()
+}
+
 // drop releases a receipt whose message will not be stored.
 func (r *receipt) drop() {
 	r.dropped.Store(true)

@@ -35,27 +35,53 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 	case err != nil:
 		p.bury(r, format, m, err)
 	default:
+		strangers := disown(m.From, reports)
+		if over := r.ack.Weigh(reports.weight(m, strangers != nil)); over != nil {
+			r.refuse(over)
+			return
+		}
+		if strangers != nil {
+			p.bury(r, format, m, strangers)
+		}
 		if len(reports.points) > 0 {
 			p.accept(r, format, m.From.Device, m.From.Unit(), m.Received, reports.points)
 		}
 		for i := range reports.children {
-			p.acceptChild(r, format, m, &reports.children[i])
+			c := &reports.children[i]
+			p.accept(r, format, c.to.Device, c.to.Unit, m.Received, c.Points)
 		}
 	}
 	p.done(r)
 }
 
-// acceptChild takes what a gateway tells of a device, if it may speak for it.
-func (p *Pipeline) acceptChild(r *receipt, format fleet.Format, m *Message, c *child) {
-	to, known := m.From.Children[c.Name]
-	if !known && c.Name != "" && c.Name == m.From.External {
-		to, known = fleet.Child{Device: m.From.Device, Unit: m.From.Unit()}, true
+// disown takes out of a message what its sender, a gateway, tells of devices
+// that are not its own, and returns what is wrong with that, nil if nothing is.
+// However many they are, the message becomes one dead letter.
+func disown(gateway *fleet.Identity, r *reports) error {
+	own, strangers, first := r.children[:0], 0, ""
+	for _, c := range r.children {
+		to, known := gateway.Children[c.Name]
+		if !known && c.Name != "" && c.Name == gateway.External {
+			to, known = fleet.Child{Device: gateway.Device, Unit: gateway.Unit()}, true
+		}
+		if known {
+			c.to = to
+			own = append(own, c)
+			continue
+		}
+		if strangers++; strangers == 1 {
+			first = c.Name
+		}
 	}
-	if !known {
-		p.bury(r, format, m, fmt.Errorf("the gateway may not speak for %.100q: no device of that name is registered with it", c.Name))
-		return
+	r.children = own
+	switch strangers {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("the gateway may not speak for %.100q: no device of that name is registered with it", first)
+	default:
+		return fmt.Errorf("the gateway may not speak for %.100q and %d others: no devices of these names are registered with it", first, strangers-1)
 	}
-	p.accept(r, format, to.Device, to.Unit, m.Received, c.Points)
 }
 
 // done lets go of a receipt. One that waits for nothing, since all that its
