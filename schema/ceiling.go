@@ -44,7 +44,7 @@ const ceilingBatches = 8
 // checkpoints, which the private server's has. now decides the day of the rows.
 func OpenCeiling(ctx context.Context, server *DB, devices, size int, now time.Time) (*Ceiling, error) {
 	c := &Ceiling{server: server, name: "armora_ceiling_" + strings.ToLower(rand.Text()), size: size}
-	if _, err := server.pool.Exec(ctx, `CREATE DATABASE `+c.name); err != nil {
+	if _, err := server.pool.Exec(ctx, `CREATE DATABASE `+c.name+` TEMPLATE template0`); err != nil {
 		return nil, fmt.Errorf("make the database of the COPY ceiling: %w", err)
 	}
 	config := server.pool.Config() // a copy

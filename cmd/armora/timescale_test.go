@@ -19,7 +19,7 @@ func nativeTimescale(t *testing.T) (dsn string) {
 		t.Skip("ARMORA_TEST_TIMESCALE_DSN names no native TimescaleDB; its WebAssembly build has one backend, and a hub needs more")
 	}
 	name := "armora_hub_" + strings.ToLower(rand.Text())
-	execute(t, server, `CREATE DATABASE `+name)
+	execute(t, server, `CREATE DATABASE `+name+` TEMPLATE template0`)
 	t.Cleanup(func() { execute(t, server, `DROP DATABASE `+name+` WITH (FORCE)`) })
 	address, err := url.Parse(server)
 	if err != nil {

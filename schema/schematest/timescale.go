@@ -91,7 +91,7 @@ func native(t *testing.T, dsn string) *schema.DB {
 	if err != nil {
 		t.Fatalf("ARMORA_TEST_TIMESCALE_DSN: %v", err)
 	}
-	own := s.database(t, "template1")
+	own := s.database(t, "template0") // nobody connects to it; TimescaleDB's workers do to template1
 	ctx := t.Context()
 	conn, err := pgx.Connect(ctx, own)
 	if err != nil {
