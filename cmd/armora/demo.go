@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/live"
 	"armora/schema"
 	"armora/sim"
 	"armora/sim/wire"
@@ -57,6 +58,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if err != nil {
 		return err
 	}
+	roster.Devices = roster.Devices[:2*c.Officers] // the demo before may have had more
 	h.announce(to.out)
 	h.invite(to.out, roster)
 	return c.simulate(ctx, h, roster, status, log)
@@ -65,7 +67,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 func (c *demoCommand) simulate(ctx context.Context, h *hub, roster roster, status *statusLine, log *slog.Logger) error {
 	city, err := sim.New(sim.Config{
 		Connection:   sim.Connection{Brokers: []string{h.broker.TCPAddr().String()}},
-		Devices:      roster.Devices[:2*c.Officers],
+		Devices:      roster.Devices,
 		Seed:         c.Seed,
 		Interval:     c.Interval,
 		OfflineEvery: c.OfflineEvery,
@@ -192,6 +194,7 @@ func (h *hub) recruitOfficer(ctx context.Context, i int) ([]sim.Device, error) {
 	if err := (schema.Drivers{DB: h.db}).Create(ctx, driver); err != nil {
 		return nil, err
 	}
+	h.index.Describe(fleet.Unit(driver.ID), live.ClassOf(driver.Tier), 0) // the map was made before
 	car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: fmt.Sprintf("AR%03d", i+1), Driver: driver.ID}
 	if err := (schema.Vehicles{DB: h.db}).Create(ctx, car); err != nil {
 		return nil, err

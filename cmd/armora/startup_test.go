@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"encoding/json"
 	"net"
-	"os/exec"
+	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -119,34 +121,65 @@ func TestHealthOfARunningHub(t *testing.T) {
 	refuses(t, nil, "does not answer", "health", "--http-addr", addr)
 }
 
-// The demo runs, reports, stops, and goes on with the same fleet.
+// The demo runs, reports, answers the request that it prints, stops when it is
+// told to, and goes on with the same fleet.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := schematest.Dir(t)
-	var devices [2]string
-	for i := range devices {
-		ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
-		defer cancel()
-		path, err := hubBinary()
-		if err != nil {
+	var phones [2]string
+	for i := range phones {
+		demo, out := command(t, nil, "demo", "--data-dir", dir, "--officers", "5",
+			"--mqtt-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--mqtt-ws-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"), new(safeBuffer)
+		demo.Stdout, demo.Stderr = out, out
+		if err := demo.Start(); err != nil {
 			t.Fatal(err)
 		}
-		demo := exec.CommandContext(ctx, path, "demo", "--data-dir", dir, "--officers", "5", "--for", "4s",
-			"--mqtt-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--mqtt-ws-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0")
-		demo.Env = foreignEnv()
-		out, err := demo.CombinedOutput()
-		if err != nil {
+		t.Cleanup(func() { _ = demo.Process.Kill() }) // it has ended, if all is well
+		for _, want := range []string{"MQTT ", "API docs", "metrics", "admin of the API", "points/s in ", "p99 ", "late ", "junk "} {
+			waitFor(t, "the demo to say "+want, func() bool { return strings.Contains(out.String(), want) })
+		}
+		nearby := printed(t, out, `curl -H '(Authorization: Bearer .*)' '(.*)'`)
+		waitFor(t, "the officers to be nearby", func() bool { return countNearby(t, nearby[1], nearby[2]) == 5 })
+		phones[i] = printed(t, out, `a phone over MQTT  user (\S+), password \S+`)[1]
+		if err := demo.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := demo.Wait(); err != nil {
 			t.Fatalf("%v:\n%s", err, out)
 		}
-		for _, want := range []string{"MQTT ", "API docs", "metrics", "admin of the API", "a phone over MQTT", "points/s in ", "p99 ", "late ", "junk "} {
-			if !strings.Contains(string(out), want) {
-				t.Errorf("the demo does not say %q:\n%s", want, out)
-			}
-		}
-		_, after, _ := strings.Cut(string(out), "a phone over MQTT  user ")
-		devices[i], _, _ = strings.Cut(after, ",")
 	}
-	if devices[0] == "" || devices[0] != devices[1] {
-		t.Errorf("the second demo has another fleet: %q and %q", devices[0], devices[1])
+	if phones[0] != phones[1] {
+		t.Errorf("the second demo has another fleet: %q and %q", phones[0], phones[1])
 	}
+}
+
+// printed finds what a program has printed.
+func printed(t *testing.T, out *safeBuffer, pattern string) []string {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(out.String())
+	if found == nil {
+		t.Fatalf("%s is not printed:\n%s", pattern, out)
+	}
+	return found
+}
+
+// countNearby does what the printed curl would.
+func countNearby(t *testing.T, header, url string) int {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, _ := strings.Cut(header, ": ")
+	request.Header.Set(name, value)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	var found struct{ Items []struct{ Name string } }
+	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	return len(found.Items)
 }
