@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +100,11 @@ func TestReadyAndMigrateAgain(t *testing.T) {
 		must(t, db.Ready(t.Context()))
 		must(t, db.Migrate(t.Context()))
 		must(t, db.Ready(t.Context()))
+		off, err := db.Durability(t.Context())
+		must(t, err)
+		if slices.ContainsFunc(off, func(s string) bool { return strings.HasPrefix(s, "synchronous_commit") }) {
+			t.Errorf("what is off: %v", off) // a connection of ours sets it, whatever the server's default
+		}
 	})
 }
 

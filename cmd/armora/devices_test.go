@@ -9,6 +9,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"armora/fleet"
 	"armora/schema"
 	"armora/schema/schematest"
 	"armora/sim"
@@ -62,12 +63,14 @@ func TestDeviceWithAThousandOddDates(t *testing.T) {
 	c, _ := h.dial(d, 5)
 	const odd = 1000
 	now := time.Now().Truncate(time.Second)
+	sent := map[placeOf]bool{{now.UnixMilli(), fleet.E7(51.5 + 5.0/111195), fleet.E7(-0.12)}: true}
 	for i := range odd {
 		at := time.Unix(int64(i)*86_400*100, 0) // each another day, from 1970 to 2243
 		if i%2 == 1 {
 			at = now.AddDate(0, 0, i) // and into the future
 		}
 		c.publish(d, uint16(i+1), point(at, float64(i)))
+		sent[placeOf{at.UnixMilli(), fleet.E7(51.5 + float64(i)/111195), fleet.E7(-0.12)}] = true
 	}
 	for range odd {
 		c.expect(packets.Puback)
@@ -79,8 +82,13 @@ func TestDeviceWithAThousandOddDates(t *testing.T) {
 	}
 	apart := h.places(h.ask("GET", "/api/devices/"+d.ID+"/points?store=quarantine&format=csv", nil, http.StatusOK))
 	kept := h.stored(d.ID)
-	if len(apart)+len(kept) < odd+1 {
-		t.Errorf("%d points in quarantine and %d beside them, of %d", len(apart), len(kept), odd+1)
+	for p := range sent {
+		if apart[p]+kept[p] != 1 {
+			t.Errorf("%+v is stored %d times in quarantine and %d times beside it", p, apart[p], kept[p])
+		}
+	}
+	if len(apart)+len(kept) != len(sent) || len(kept) != 1 {
+		t.Errorf("%d points in quarantine and %d beside them, of %d", len(apart), len(kept), len(sent))
 	}
 	var last struct {
 		Time time.Time
@@ -110,6 +118,39 @@ func TestBatchWithABadPoint(t *testing.T) {
 	}
 	letters := string(h.ask("GET", "/api/dead-letters", nil, http.StatusOK))
 	if !strings.Contains(letters, d.ID) || !strings.Contains(letters, "lat 91 is not within") {
+		t.Errorf("the dead letters are %s", letters)
+	}
+}
+
+// One row that the database refuses does not hold up those of its batch, nor its
+// own acknowledgement: it becomes a dead letter.
+func TestRowThatTheDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	server := startPostgreSQL(t, schematest.Dir(t))
+	h := serve(t, "DATABASE_URL="+server.DSN())
+	d := h.device(sim.Tracker)
+	now := time.Now().Truncate(time.Second)
+	const size, bad = 50, 17
+	places, batch := make([]placeOf, size), make([]string, size)
+	for i := range size {
+		at, metres := now.Add(time.Duration(i-size)*time.Second), float64(i)
+		places[i] = placeOf{at.UnixMilli(), fleet.E7(51.5 + metres/111195), fleet.E7(-0.12)}
+		batch[i] = point(at, metres)
+	}
+	execute(t, server.DSN(), fmt.Sprintf(`ALTER TABLE points ADD CONSTRAINT refuses CHECK (lat <> %d)`, places[bad].Lat))
+	c, _ := h.dial(d, 5)
+	c.publish(d, 1, "["+strings.Join(batch, ",")+"]")
+	if pk := c.expect(packets.Puback); pk.PacketID != 1 || pk.ReasonCode != 0 {
+		t.Errorf("answered with %+v", pk)
+	}
+	kept := h.stored(d.ID)
+	for i, p := range places {
+		if want := map[bool]int{true: 0, false: 1}[i == bad]; kept[p] != want {
+			t.Errorf("row %d is stored %d times, want %d", i, kept[p], want)
+		}
+	}
+	letters := string(h.ask("GET", "/api/dead-letters", nil, http.StatusOK))
+	if strings.Count(letters, d.ID) != 1 || !strings.Contains(letters, "the database refused the point") {
 		t.Errorf("the dead letters are %s", letters)
 	}
 }

@@ -78,7 +78,9 @@ func run(ctx context.Context, args []string, to console) int {
 	if exited {
 		return code // --help
 	}
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%w (see armora --help)", err)
+	} else {
 		err = command.Run()
 	}
 	if err != nil {

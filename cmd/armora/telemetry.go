@@ -135,7 +135,7 @@ func (h *hub) openBroker(ctx, _ context.Context) error {
 		return h.closeBroker(ctx)
 	})
 	if err := h.broker.Open(ctx); err != nil {
-		return fmt.Errorf("%w (see --mqtt-addr, --mqtt-tls-addr and --mqtt-ws-addr)", err)
+		return fmt.Errorf("%w (see --mqtt-addr, --mqtt-tls-addr, --mqtt-ws-addr and --allow-plaintext)", err)
 	}
 	return nil
 }
