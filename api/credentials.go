@@ -35,7 +35,7 @@ func utcOrZero(t time.Time) time.Time {
 
 type addCredentialInput struct {
 	DevicePath
-	Body struct {
+	Body *struct { // a pointer: it may be left out
 		Certificate string `json:"certificate,omitempty" maxLength:"16384" doc:"A client certificate in PEM; absent: a new secret is made"`
 	}
 }
@@ -60,10 +60,13 @@ type revokeCredentialInput struct {
 
 type mintTokenInput struct {
 	DevicePath
-	Body struct {
+	Body *struct {
 		ExpiresIn int `json:"expires_in,omitempty" minimum:"1" maximum:"3600" default:"900" doc:"Seconds"`
 	}
 }
+
+// tokenLife is how long a token is good for if nobody says.
+const tokenLife = 15 * time.Minute
 
 type mintedTokenOutput struct {
 	Body struct {
@@ -99,7 +102,7 @@ func (s *Server) addCredential(ctx context.Context, in *addCredentialInput) (*ad
 	out := &addedCredentialOutput{}
 	var added fleet.Credential
 	var err error
-	if in.Body.Certificate != "" {
+	if in.Body != nil && in.Body.Certificate != "" {
 		added, err = s.cfg.Devices.AddCertificate(ctx, in.ID, []byte(in.Body.Certificate))
 	} else {
 		added, out.Body.Secret, err = s.cfg.Devices.Rotate(ctx, in.ID)
@@ -135,7 +138,11 @@ func (s *Server) mintToken(ctx context.Context, in *mintTokenInput) (*mintedToke
 	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	token, expires, err := s.cfg.Keys.MintDevice(in.ID, time.Duration(in.Body.ExpiresIn)*time.Second)
+	life := tokenLife
+	if in.Body != nil && in.Body.ExpiresIn > 0 {
+		life = time.Duration(in.Body.ExpiresIn) * time.Second
+	}
+	token, expires, err := s.cfg.Keys.MintDevice(in.ID, life)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func TestCredentialsRotateAndRevoke(t *testing.T) {
 	h := newHub(t)
 	made := h.device(nil)
 	path := "/api/devices/" + made.ID + "/credentials"
-	second := as[created](t, h.must(201, "POST", path, `{}`))
+	second := as[created](t, h.must(201, "POST", path, nil))
 	problem(t, h.do("POST", path, `{}`), http.StatusConflict, fleet.CodeConflict)
 	var revoked []bus.Revocation
 	h.bus.Revocations.Subscribe(func(r bus.Revocation) { revoked = append(revoked, r) })
@@ -143,6 +143,14 @@ func TestTokenLogsItsDeviceIn(t *testing.T) {
 	}](t, h.must(201, "POST", "/api/devices/"+made.ID+"/token", `{"expires_in":60}`))
 	if !minted.ExpiresAt.Equal(noon.Add(time.Minute)) {
 		t.Errorf("expires %v", minted.ExpiresAt)
+	}
+	for _, body := range []any{nil, `{}`} {
+		plain := as[struct {
+			ExpiresAt time.Time `json:"expires_at"`
+		}](t, h.must(201, "POST", "/api/devices/"+made.ID+"/token", body))
+		if !plain.ExpiresAt.Equal(noon.Add(tokenLife)) {
+			t.Errorf("with the body %v it expires %v", body, plain.ExpiresAt)
+		}
 	}
 	if _, err := h.devices.Authenticate(t.Context(), fleet.Login{Username: made.ID, Password: minted.Token}); err != nil {
 		t.Error(err)
