@@ -49,7 +49,7 @@ func (a *Ack) Resolve(err error) {
 		return
 	}
 	a.done = err == nil
-	c.charge(-a.cost)
+	c.charge(-a.cost, 0)
 	a.cost = 0
 	if err == nil && a.kind == packets.Pubrec {
 		c.session.received.add(a.id)
@@ -67,8 +67,10 @@ var errOverCap error = &fleet.Error{Code: fleet.CodeTooMany, Message: "too much 
 // Weigh counts bytes, what the receiver keeps of the message until it is
 // resolved, against the caps, in place of its size on the wire: some bytes of a
 // packet may decode to many times as much. Over a cap it returns an error, with
-// which the message is to be resolved; the connection ends. It does not block
-// and may be called from any goroutine.
+// which the message is to be resolved; the connection ends. A message that is the
+// only one of its connection always fits that one's cap, or it would come again
+// for ever; PacketSize bounds it. It does not block and may be called from any
+// goroutine.
 func (a *Ack) Weigh(bytes int) error {
 	c := a.c
 	if c == nil {
@@ -76,8 +78,12 @@ func (a *Ack) Weigh(bytes int) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.charge(int64(bytes) + messageOverhead - a.cost) {
-		a.cost = int64(bytes) + messageOverhead
+	cost, limit := int64(bytes)+messageOverhead, c.b.limits.InflightBytes
+	if c.inflightBytes == a.cost {
+		limit = max(limit, cost)
+	}
+	if c.charge(cost-a.cost, limit) {
+		a.cost = cost
 		return nil
 	}
 	if a.kind == 0 {
@@ -88,10 +94,11 @@ func (a *Ack) Weigh(bytes int) error {
 	return errOverCap
 }
 
-// charge counts bytes more, or fewer, against the caps; it reports false, and
-// counts nothing, when they do not fit. c.mu is held.
-func (c *conn) charge(bytes int64) bool {
-	if bytes > 0 && c.inflightBytes+bytes > c.b.limits.InflightBytes {
+// charge counts bytes more, or fewer, against a limit for the connection and the
+// cap on all; it reports false, and counts nothing, when they do not fit. c.mu is
+// held.
+func (c *conn) charge(bytes, limit int64) bool {
+	if bytes > 0 && c.inflightBytes+bytes > limit {
 		return false
 	}
 	if total := c.b.inflight.Add(bytes); bytes > 0 && total > c.b.limits.TotalBytes {
@@ -134,7 +141,7 @@ func (c *conn) owe(topic string, p *publish) (*Ack, packets.Code) {
 		}
 		return nil, packets.ErrQuotaExceeded
 	}
-	if !c.charge(cost) {
+	if !c.charge(cost, c.b.limits.InflightBytes) {
 		return nil, packets.ErrQuotaExceeded
 	}
 	a := c.newAck(p)

@@ -265,6 +265,25 @@ func TestWeightOfWhatIsKept(t *testing.T) {
 }
 
 // A topic of 64 kB is kept with its message, and counts.
+// One that is alone is let through whatever it becomes, up to the cap on all.
+func TestTheOnlyMessageOfAConnectionFits(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *Config) { c.Limits.InflightBytes, c.Limits.TotalBytes = 1000, 5000 })
+	c, id := h.phone5()
+	c.publish(pointsTopic(id), 1, 1, "x")
+	first := h.points.next(t).Ack
+	if err := first.Weigh(4000); err != nil {
+		t.Fatal(err)
+	}
+	first.Resolve(nil)
+	first.Flush()
+	c.expect(packets.Puback)
+	c.publish(pointsTopic(id), 1, 2, "x")
+	if err := h.points.next(t).Ack.Weigh(5000); fleet.CodeOf(err) != fleet.CodeTooMany {
+		t.Errorf("more than all may hold: %v", err)
+	}
+}
+
 func TestTopicsWeigh(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(c *Config) { c.Routes = append(c.Routes, Route{"owntracks/{device}/+", c.Routes[0].Receiver}) })
