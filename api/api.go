@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -32,8 +33,13 @@ type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
 	// AdminToken is the bearer token of the bootstrap admin, 16 characters at
-	// least. Empty: there is none, and nobody gets in.
+	// least. Empty: there is none.
 	AdminToken string
+	// AllowBootstrap lets the bootstrap admin in even though a person is admin.
+	AllowBootstrap bool
+
+	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 
 	DB       *schema.DB
 	Devices  *account.Devices
@@ -143,7 +149,7 @@ func (s *Server) newFiber() *fiber.App {
 		CaseSensitive:           true,
 		StrictRouting:           true,
 		Network:                 fiber.NetworkTCP, // IPv4 and IPv6
-		EnableTrustedProxyCheck: true,             // with none trusted: X-Forwarded-* are not believed
+		EnableTrustedProxyCheck: true,             // with none trusted: X-Forwarded-* are not believed; but see peer
 		ErrorHandler:            s.writeError,
 	})
 	s.refuseUnknownMethods(app)

@@ -75,8 +75,9 @@ func requestID(ctx context.Context) string {
 func (s *Server) observe(c *fiber.Ctx) error {
 	began := s.clock.Now()
 	id := fleet.NewID[Problem]().String()
+	from := account.Where{Agent: c.Get(fiber.HeaderUserAgent), Address: s.peer(c)}
 	c.Locals(requestIDKey{}, id)
-	c.Locals(sourceKey{}, account.Where{Agent: c.Get(fiber.HeaderUserAgent), Address: c.IP()})
+	c.Locals(sourceKey{}, from)
 	c.Set("X-Request-Id", id)
 	c.Set("X-Content-Type-Options", "nosniff")
 	c.Set("Referrer-Policy", "no-referrer")
@@ -96,7 +97,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	status := c.Response().StatusCode()
 	s.metrics.duration.WithLabelValues(c.Method(), route, strconv.Itoa(status)).Observe(took.Seconds())
 	s.log.Debug("request", "request_id", id, "method", c.Method(), "route", route, "status", status,
-		"took", took.Round(time.Microsecond), "remote", c.Context().RemoteAddr().String())
+		"took", took.Round(time.Microsecond), "source", from.Address)
 	return nil
 }
 

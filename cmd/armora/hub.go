@@ -232,11 +232,13 @@ func (h *hub) checks() []api.Check {
 }
 
 func (h *hub) openAPI(ctx, _ context.Context) error {
-	if h.settings.AdminToken == "" {
-		h.log.Warn("ARMORA_ADMIN_TOKEN is not set: nobody can use the API")
+	proxies, err := h.settings.proxies()
+	if err != nil {
+		return err
 	}
 	server, err := api.New(api.Config{
-		Addr: h.settings.HTTPAddr, AdminToken: h.settings.AdminToken,
+		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
+		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
 		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Map: h.index, Fences: h.fences,
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),

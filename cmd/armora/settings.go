@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 
@@ -29,9 +30,11 @@ type settings struct {
 	KeepPoints  time.Duration `name:"keep-points" env:"ARMORA_KEEP_POINTS" default:"720h" group:"store" help:"How long points are kept."`
 	KeepPhone   time.Duration `name:"keep-phone" env:"ARMORA_KEEP_PHONE" default:"24h" group:"store" help:"How long the points of phones are kept, which are where a person was."`
 
-	AdminToken string `name:"admin-token" env:"ARMORA_ADMIN_TOKEN" group:"access" help:"Bearer token of the bootstrap admin, 16 characters at least; without it nobody can use the API. Set it in the environment."`
-	SecretKey  string `name:"secret-key" env:"ARMORA_SECRET_KEY" group:"access" help:"Root of the hub's keys, 32 bytes in base64; without it, secret.key in the data folder. Set it in the environment."`
-	PublicURL  string `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
+	AdminToken     string   `name:"admin-token" env:"ARMORA_ADMIN_TOKEN" group:"access" help:"Bearer token of the bootstrap admin, 16 characters at least; good until a person is admin. Set it in the environment."`
+	AllowBootstrap bool     `name:"allow-bootstrap" env:"ARMORA_ALLOW_BOOTSTRAP" group:"access" help:"Let the admin token in even though a person is admin by now."`
+	TrustedProxies []string `name:"trusted-proxies" env:"ARMORA_TRUSTED_PROXIES" group:"access" help:"Addresses or networks (10.0.0.0/8) of the reverse proxies whose X-Forwarded-For is believed, separated by commas."`
+	SecretKey      string   `name:"secret-key" env:"ARMORA_SECRET_KEY" group:"access" help:"Root of the hub's keys, 32 bytes in base64; without it, secret.key in the data folder. Set it in the environment."`
+	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
 
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
@@ -76,7 +79,24 @@ func (s *settings) check() error {
 	if listenOn(s.MQTTTLSAddr) != "" && (s.TLSCert == "" || s.TLSKey == "") {
 		return errors.New("--mqtt-tls-addr needs --tls-cert and --tls-key")
 	}
-	return nil
+	_, err := s.proxies()
+	return err
+}
+
+// proxies are the networks of the trusted proxies.
+func (s *settings) proxies() ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for _, text := range s.TrustedProxies {
+		proxy, err := netip.ParsePrefix(text)
+		if addr, notOne := netip.ParseAddr(text); notOne == nil {
+			proxy, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxies: %q is neither an address nor a network like 10.0.0.0/8", text)
+		}
+		proxies = append(proxies, proxy.Masked())
+	}
+	return proxies, nil
 }
 
 // tls returns the configuration of the TLS listener, nil if there is none. The

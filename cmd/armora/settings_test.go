@@ -196,6 +196,7 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 		{[]string{"serve", "--mqtt-tls-addr", "127.0.0.1:0"}, "--tls-cert"},
 		{[]string{"serve", "--keep-phone", "1s"}, "an hour at least"},
 		{[]string{"serve", "--keep-points", "soon"}, "keep-points"},
+		{[]string{"serve", "--trusted-proxies", "10.0.0.1,proxy.example"}, `"proxy.example"`},
 		{[]string{"demo", "--officers", "0"}, "--officers"},
 		{[]string{"demo", "--mqtt-addr", "off"}, "--mqtt-addr"},
 		{[]string{"replay", "settings_test.go"}, "track"},
