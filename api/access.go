@@ -154,11 +154,27 @@ func (s *Server) authenticate(ctx context.Context, header string) (*account.Call
 		return nil, &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "a valid bearer token is needed"}
 	}
 	if s.admin.is(token) {
-		return &account.Caller{
-			Name: "bootstrap", Roles: []fleet.Role{fleet.RoleAdmin}, Authenticated: s.clock.Now(), SecondFactor: true,
-		}, nil
+		return s.bootstrap(ctx)
 	}
 	return s.cfg.Sessions.Verify(ctx, token)
+}
+
+// bootstrap is the caller who holds the admin token. It is for a hub that has no
+// admin yet.
+func (s *Server) bootstrap(ctx context.Context) (*account.Caller, error) {
+	if !s.cfg.AllowBootstrap {
+		over, err := s.cfg.Directory.HasAdmin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if over {
+			return nil, &fleet.Error{Code: fleet.CodeUnauthenticated,
+				Message: "the admin token is not good any more, since a person is admin: sign in, or start the hub with --allow-bootstrap"}
+		}
+	}
+	return &account.Caller{
+		Name: "bootstrap", Roles: []fleet.Role{fleet.RoleAdmin}, Authenticated: s.clock.Now(), SecondFactor: true,
+	}, nil
 }
 
 // bearer is a token that is known by its hash.

@@ -28,7 +28,7 @@ import (
 )
 
 // Config is what a Server needs. DB, Devices, Commands, Keys, Sessions,
-// People, Map, Clock and Log are required.
+// People, Directory, Approvals, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -48,6 +48,9 @@ type Config struct {
 	Sessions *account.Sessions
 	People   *account.People
 	Map      Map
+
+	Directory *account.Directory
+	Approvals *account.Approvals
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -113,6 +116,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
 		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
 		return nil, errors.New("api: DB, Devices, Commands, Keys, Sessions, People, Map, Clock and Log are required")
+	}
+	if cfg.Directory == nil || cfg.Approvals == nil {
+		return nil, errors.New("api: Directory and Approvals are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -188,6 +194,9 @@ func (s *Server) addRoutes() error {
 	s.addSessions()
 	s.addPasswords()
 	s.addTOTP()
+	s.addUsers()
+	s.addViewers()
+	s.addApprovals()
 	s.addDevices()
 	s.addCredentials()
 	s.addCommands()

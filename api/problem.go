@@ -145,7 +145,7 @@ func statusOf(code fleet.Code) int {
 		return http.StatusUnprocessableEntity
 	case fleet.CodeUnauthenticated, fleet.CodeOTPNeeded:
 		return http.StatusUnauthorized
-	case fleet.CodeForbidden, fleet.CodeStaleSignIn:
+	case fleet.CodeForbidden, fleet.CodeStaleSignIn, fleet.CodeApprovalNeeded:
 		return http.StatusForbidden
 	case fleet.CodeNotFound:
 		return http.StatusNotFound

@@ -15,6 +15,7 @@ const (
 	CodeUnauthenticated Code = "unauthenticated" // nobody, or not who they say
 	CodeForbidden       Code = "forbidden"       // somebody, but not allowed
 	CodeOTPNeeded       Code = "otp_needed"      // right so far: the second factor is missing
+	CodeApprovalNeeded  Code = "approval_needed" // allowed once a second person has agreed
 	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"    // somebody else was first

@@ -31,21 +31,22 @@ type hub struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
-	private  *schema.Private // nil: the database is somebody else's
-	db       *schema.DB
-	bus      bus.Bus
-	keys     *account.Keys
-	sessions *account.Sessions
-	people   *account.People
-	devices  *account.Devices
-	commands *account.Commands
-	index    *live.Index
-	fences   *fences.Fences
-	pipeline *ingest.Pipeline
-	notices  *ingest.Notices
-	broker   *broker.Broker
-	api      *api.Server
-	metrics  *metricsServer
+	private   *schema.Private // nil: the database is somebody else's
+	db        *schema.DB
+	bus       bus.Bus
+	keys      *account.Keys
+	sessions  *account.Sessions
+	people    *account.People
+	directory *account.Directory
+	devices   *account.Devices
+	commands  *account.Commands
+	index     *live.Index
+	fences    *fences.Fences
+	pipeline  *ingest.Pipeline
+	notices   *ingest.Notices
+	broker    *broker.Broker
+	api       *api.Server
+	metrics   *metricsServer
 
 	stopping atomic.Bool
 	stop     context.CancelFunc // ends what runs in the background
@@ -198,6 +199,7 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.directory = account.NewDirectory(h.db, h.sessions, h.clock)
 	h.commands = account.NewCommands(h.db, &h.bus, h.clock)
 	background, stop := context.WithCancel(background)
 	var refreshing sync.WaitGroup
@@ -240,6 +242,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
 		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
+		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Map: h.index, Fences: h.fences,
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,

@@ -1,0 +1,142 @@
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Approvals are what takes a second person.
+type Approvals struct{ DB *DB }
+
+const approvalColumns = `id, kind, subject, payload::text, reason, asked_by, asked, decided_by, decided, coalesce(outcome, ''), expires`
+
+func scanApproval(row pgx.CollectableRow) (a fleet.Approval, err error) {
+	var payload *string
+	var decided *time.Time
+	err = row.Scan(&a.ID, &a.Kind, &a.Subject, &payload, &a.Reason, &a.AskedBy, &a.Asked, &a.DecidedBy, &decided, &a.Outcome, &a.Expires)
+	a.Payload, a.Decided = fromBody(payload), orZero(decided)
+	a.Asked, a.Expires = a.Asked.UTC(), a.Expires.UTC()
+	return a, err
+}
+
+// Ask adds an approval that waits.
+func (t Approvals) Ask(ctx context.Context, a fleet.Approval) error {
+	return t.DB.transact(ctx, "approval", func(tx pgx.Tx) error { return ask(ctx, tx, a) })
+}
+
+func ask(ctx context.Context, tx pgx.Tx, a fleet.Approval) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO approvals (id, kind, subject, payload, reason, asked_by, asked, expires)
+		VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8)`,
+		a.ID, a.Kind, a.Subject, body(a.Payload), a.Reason, a.AskedBy, a.Asked, a.Expires)
+	return err
+}
+
+// List returns up to limit approvals with ids before the given one, the newest
+// first: those of the kinds, and those that a person asked for. The zero id
+// starts with the newest.
+func (t Approvals) List(ctx context.Context, kinds []fleet.ApprovalKind, askedBy fleet.UserID, waiting bool, now time.Time, before fleet.ApprovalID, limit int) ([]fleet.Approval, error) {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return all(ctx, t.DB, "approval", scanApproval, `
+		SELECT `+approvalColumns+` FROM approvals
+		WHERE (kind = ANY($1::text[]) OR asked_by = $2::uuid) AND ($3::uuid IS NULL OR id < $3)
+		      AND (NOT $4::boolean OR decided IS NULL AND expires > $5)
+		ORDER BY id DESC LIMIT $6`, names, askedBy, before, waiting, now, limit)
+}
+
+// Needed reports whether somebody else than the asker has one of the roles. A
+// suspended person counts: else suspending the other one would be the way round
+// them.
+func (t Approvals) Needed(ctx context.Context, asker fleet.UserID, deciders []fleet.Role) (bool, error) {
+	return one(ctx, t.DB, "approval", pgx.RowTo[bool], `
+		SELECT EXISTS (SELECT FROM users WHERE roles && $1::text[] AND erased IS NULL AND id IS DISTINCT FROM $2::uuid)`,
+		roleStrings(deciders), asker)
+}
+
+// Permitted reports whether a person has an approval that is good now.
+func (t Approvals) Permitted(ctx context.Context, asker fleet.UserID, kind fleet.ApprovalKind, now time.Time) (bool, error) {
+	return one(ctx, t.DB, "approval", pgx.RowTo[bool], `
+		SELECT EXISTS (SELECT FROM approvals
+			WHERE asked_by IS NOT DISTINCT FROM $1::uuid AND kind = $2 AND outcome = 'approved' AND expires > $3)`, asker, kind, now)
+}
+
+// Decision is what a second person says to an approval.
+type Decision struct {
+	ID      fleet.ApprovalID
+	By      fleet.UserID
+	Kinds   []fleet.ApprovalKind // which the person may decide
+	Outcome fleet.Outcome
+	Good    time.Duration // for how long the approval permits what it is for
+	Now     time.Time
+}
+
+// Decide decides an approval that waits, and does what it is for if that is done
+// with the decision. It returns the sessions that ended by it. One's own is
+// CodeForbidden; one that is decided or has expired, CodeConflict.
+func (t Approvals) Decide(ctx context.Context, d Decision) (a fleet.Approval, ended []fleet.UserSessionID, err error) {
+	err = t.DB.transact(ctx, "approval", func(tx pgx.Tx) error {
+		a, err = waitingApproval(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		a.DecidedBy, a.Decided, a.Outcome = d.By, d.Now, d.Outcome
+		if d.Outcome == fleet.Approved {
+			a.Expires = d.Now.Add(d.Good)
+		}
+		_, err := tx.Exec(ctx, `UPDATE approvals SET decided_by = $2, decided = $3, outcome = $4, expires = $5 WHERE id = $1`,
+			a.ID, a.DecidedBy, a.Decided, a.Outcome, a.Expires)
+		if err == nil && a.Outcome == fleet.Approved && a.Kind == fleet.ApproveRoles {
+			ended, err = approvedRoles(ctx, tx, a)
+		}
+		return err
+	})
+	return a, ended, err
+}
+
+func waitingApproval(ctx context.Context, tx pgx.Tx, d Decision) (a fleet.Approval, err error) {
+	rows, err := tx.Query(ctx, `SELECT `+approvalColumns+` FROM approvals WHERE id = $1 FOR UPDATE`, d.ID)
+	if err != nil {
+		return a, err
+	}
+	if a, err = pgx.CollectExactlyOneRow(rows, scanApproval); err != nil {
+		return a, err
+	}
+	switch {
+	case a.AskedBy == d.By:
+		err = &fleet.Error{Code: fleet.CodeForbidden, Message: "whoever asks for an approval does not decide it"}
+	case !slices.Contains(d.Kinds, a.Kind):
+		err = pgx.ErrNoRows
+	case !a.Decided.IsZero() || !d.Now.Before(a.Expires):
+		err = &fleet.Error{Code: fleet.CodeConflict, Message: "this approval does not wait any more"}
+	}
+	return a, err
+}
+
+func approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval) ([]fleet.UserSessionID, error) {
+	var change fleet.RolesChange
+	if err := json.Unmarshal(a.Payload, &change); err != nil {
+		return nil, fmt.Errorf("payload of approval %s: %w", a.ID, err)
+	}
+	user, err := fleet.ParseID[fleet.User](a.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("subject of approval %s: %w", a.ID, err)
+	}
+	admins, err := lockWithAdmins(ctx, tx, user)
+	if err != nil {
+		return nil, err
+	}
+	if !sameRoles(admins.roles, change.From) {
+		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "the person's roles have changed since this was asked for"}
+	}
+	return admins.change(ctx, tx, change.To, a.Decided)
+}

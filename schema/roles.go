@@ -1,0 +1,96 @@
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// HasAdmin reports whether a person is admin.
+func (t Users) HasAdmin(ctx context.Context) (bool, error) {
+	return one(ctx, t.DB, "user", pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM users WHERE 'admin' = ANY(roles) AND erased IS NULL)`)
+}
+
+// SetRoles changes a person's roles, and ends their sessions, which it returns.
+// Where somebody else than the asker is admin it changes nothing and keeps the
+// approval, which it returns with what is to happen; else that is nil.
+func (t Users) SetRoles(ctx context.Context, user fleet.UserID, roles []fleet.Role, a fleet.Approval) (waits *fleet.Approval, ended []fleet.UserSessionID, err error) {
+	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
+		person, err := lockWithAdmins(ctx, tx, user)
+		if err != nil || sameRoles(person.roles, roles) {
+			return err
+		}
+		if !slices.ContainsFunc(person.admins, func(id fleet.UserID) bool { return id != a.AskedBy }) {
+			ended, err = person.change(ctx, tx, roles, a.Asked)
+			return err
+		}
+		a.Subject = user.String()
+		if a.Payload, err = json.Marshal(fleet.RolesChange{From: person.roles, To: roles}); err != nil {
+			return err
+		}
+		waits = &a
+		return ask(ctx, tx, a)
+	})
+	return waits, ended, err
+}
+
+// personWithAdmins is a person whose row, and those of all admins, are locked:
+// of two who change what admins there are, one comes after the other.
+type personWithAdmins struct {
+	user   fleet.UserID
+	roles  []fleet.Role
+	admins []fleet.UserID // suspended ones too
+	active int            // admins that are not suspended, this person aside
+}
+
+// lockWithAdmins locks in one order, so that nobody waits for each other.
+func lockWithAdmins(ctx context.Context, tx pgx.Tx, user fleet.UserID) (p personWithAdmins, err error) {
+	rows, err := tx.Query(ctx, `
+		SELECT id, roles, 'admin' = ANY(roles), suspended IS NOT NULL FROM users
+		WHERE erased IS NULL AND (id = $1 OR 'admin' = ANY(roles)) ORDER BY id FOR NO KEY UPDATE`, user)
+	if err != nil {
+		return p, err
+	}
+	var id fleet.UserID
+	var roles []fleet.Role
+	var admin, suspended bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &roles, &admin, &suspended}, func() error {
+		if id == user {
+			p.user, p.roles = id, slices.Clone(roles)
+		} else if admin && !suspended {
+			p.active++
+		}
+		if admin {
+			p.admins = append(p.admins, id)
+		}
+		return nil
+	})
+	if err == nil && p.user.IsZero() {
+		err = pgx.ErrNoRows
+	}
+	return p, err
+}
+
+// change gives the person other roles. Somebody stays admin.
+func (p *personWithAdmins) change(ctx context.Context, tx pgx.Tx, roles []fleet.Role, now time.Time) ([]fleet.UserSessionID, error) {
+	if slices.Contains(p.roles, fleet.RoleAdmin) && !slices.Contains(roles, fleet.RoleAdmin) && p.active == 0 {
+		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "this is the last admin: make another first"}
+	}
+	if _, err := tx.Exec(ctx, `UPDATE users SET roles = $2::text[] WHERE id = $1`, p.user, roleStrings(roles)); err != nil {
+		return nil, err
+	}
+	return endSessions(ctx, tx, p.user, fleet.UserSessionID{}, fleet.EndedByRoles, now)
+}
+
+// sameRoles compares sets.
+func sameRoles(a, b []fleet.Role) bool {
+	within := func(a, b []fleet.Role) bool {
+		return !slices.ContainsFunc(a, func(r fleet.Role) bool { return !slices.Contains(b, r) })
+	}
+	return within(a, b) && within(b, a)
+}
