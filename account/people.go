@@ -34,6 +34,7 @@ type People struct {
 	totps     schema.TOTPs
 	guesses   schema.Guesses
 	users     schema.Users
+	contacts  schema.Contacts
 	keyring   *Keyring
 	sessions  *Sessions
 	clock     fleet.Clock
@@ -49,7 +50,7 @@ func NewPeople(cfg PeopleConfig) (*People, error) {
 	return &People{
 		db:        cfg.DB,
 		passwords: schema.Passwords{DB: cfg.DB}, totps: schema.TOTPs{DB: cfg.DB},
-		guesses: schema.Guesses{DB: cfg.DB}, users: schema.Users{DB: cfg.DB},
+		guesses: schema.Guesses{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, contacts: schema.Contacts{DB: cfg.DB},
 		keyring: cfg.Keyring, sessions: cfg.Sessions, clock: cfg.Clock, hasher: hasher,
 	}, nil
 }

@@ -194,6 +194,7 @@ func (s *Server) addRoutes() error {
 	s.addSessions()
 	s.addPasswords()
 	s.addTOTP()
+	s.addContacts()
 	s.addUsers()
 	s.addViewers()
 	s.addApprovals()

@@ -88,9 +88,9 @@ func (t Passwords) Register(ctx context.Context, u fleet.User, code Code, verify
 // Verify puts an account in force, with the password of the registration that
 // the code belongs to.
 func (t Passwords) Verify(ctx context.Context, email string, hash []byte, now time.Time) (user fleet.UserID, err error) {
-	err = t.DB.redeem(ctx, email, VerifyEmail, hash, now, func(tx pgx.Tx, id fleet.UserID, password string) error {
+	err = t.DB.redeem(ctx, email, VerifyEmail, hash, now, func(tx pgx.Tx, id fleet.UserID, c Code) error {
 		user = id
-		_, err := tx.Exec(ctx, `UPDATE users SET email_verified = $2, password = $3 WHERE id = $1`, id, now, password)
+		_, err := tx.Exec(ctx, `UPDATE users SET email_verified = $2, password = $3 WHERE id = $1`, id, now, c.Password)
 		return err
 	})
 	return user, err
@@ -118,7 +118,7 @@ func (t Passwords) Forget(ctx context.Context, email string, code Code, n fleet.
 // Reset replaces the password of whoever has the code, ends all their sessions,
 // which it returns, and tells them.
 func (t Passwords) Reset(ctx context.Context, email string, hash []byte, password string, n fleet.Notice, now time.Time) (ended []fleet.UserSessionID, err error) {
-	err = t.DB.redeem(ctx, email, ResetPassword, hash, now, func(tx pgx.Tx, user fleet.UserID, _ string) error {
+	err = t.DB.redeem(ctx, email, ResetPassword, hash, now, func(tx pgx.Tx, user fleet.UserID, _ Code) error {
 		ended, err = t.set(ctx, tx, user, password, fleet.UserSessionID{}, n, now)
 		return err
 	})
