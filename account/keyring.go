@@ -27,6 +27,7 @@ const secretFile = "secret.key"
 // "[keyring]" whatever the verb.
 type Keyring struct {
 	hashKey []byte
+	bindKey []byte
 	sealer  cipher.AEAD
 }
 
@@ -64,6 +65,10 @@ func NewKeyring(root []byte) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
+	bindKey, err := subkey(root, "armora bind v1")
+	if err != nil {
+		return nil, err
+	}
 	sealKey, err := subkey(root, "armora seal v1")
 	if err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func NewKeyring(root []byte) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the sealing mode: %w", err)
 	}
-	return &Keyring{hashKey: hashKey, sealer: sealer}, nil
+	return &Keyring{hashKey: hashKey, bindKey: bindKey, sealer: sealer}, nil
 }
 
 func subkey(root []byte, use string) ([]byte, error) {
@@ -113,6 +118,43 @@ func (k *Keyring) Unseal(sealed []byte, purpose string) ([]byte, error) {
 		return nil, fmt.Errorf("%s does not open: it was changed, or %s is not the one that it was sealed with", purpose, secretFile)
 	}
 	return plain, nil
+}
+
+// SealUnder encrypts plain under a secret that is not kept, and the root secret:
+// who has the database, and even the root secret, cannot open it without the
+// one who brings the secret again.
+func (k *Keyring) SealUnder(secret string, plain []byte, purpose string) ([]byte, error) {
+	sealer, err := k.bound(secret)
+	if err != nil {
+		return nil, err
+	}
+	return sealer.Seal(nil, nil, plain, []byte(purpose)), nil
+}
+
+// UnsealUnder returns what SealUnder sealed for purpose.
+func (k *Keyring) UnsealUnder(secret string, sealed []byte, purpose string) ([]byte, error) {
+	sealer, err := k.bound(secret)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := sealer.Open(nil, nil, sealed, []byte(purpose))
+	if err != nil {
+		return nil, fmt.Errorf("%s does not open: it was changed, or sealed under another secret", purpose)
+	}
+	return plain, nil
+}
+
+// bound is the AEAD of a secret (HKDF, salted by a key of the root secret).
+func (k *Keyring) bound(secret string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(secret), k.bindKey, "armora sealed under a secret v1", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive a key: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("make a cipher: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // Format implements fmt.Formatter: a keyring never prints its keys.

@@ -173,3 +173,25 @@ func TestHashesOfTwoSecretsDiffer(t *testing.T) {
 		t.Error("the hash does not depend on the secret and the key")
 	}
 }
+
+func TestSealedUnderASecretOpensWithBothAlone(t *testing.T) {
+	t.Parallel()
+	ring, other := testKeyring(t, 1), testKeyring(t, 2)
+	sealed, err := ring.SealUnder("secret", []byte("plain"), "a")
+	if err != nil || bytes.Contains(sealed, []byte("plain")) {
+		t.Fatalf("%q, %v", sealed, err)
+	}
+	if plain, err := ring.UnsealUnder("secret", sealed, "a"); err != nil || string(plain) != "plain" {
+		t.Errorf("%q, %v", plain, err)
+	}
+	for what, open := range map[string]func() ([]byte, error){
+		"another secret":  func() ([]byte, error) { return ring.UnsealUnder("Secret", sealed, "a") },
+		"another root":    func() ([]byte, error) { return other.UnsealUnder("secret", sealed, "a") },
+		"another purpose": func() ([]byte, error) { return ring.UnsealUnder("secret", sealed, "b") },
+		"the root alone":  func() ([]byte, error) { return ring.Unseal(sealed, "a") },
+	} {
+		if _, err := open(); err == nil {
+			t.Errorf("%s opens it", what)
+		}
+	}
+}

@@ -24,6 +24,7 @@ const bearerScheme = "bearer"
 type access struct {
 	security []map[string][]string
 	fresh    bool
+	class    rateClass
 }
 
 // freshKey is where an operation says that it wants a fresh sign-in.
@@ -62,12 +63,27 @@ func (a access) afresh() access {
 	return a
 }
 
+// rated puts an operation into a class of its own for the limits on how often
+// it may be called.
+func (a access) rated(class rateClass) access {
+	a.class = class
+	return a
+}
+
 // route adds an operation. Its access is an argument of its own because there
 // is no default.
 func route[I, O any](s *Server, who access, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
-	op.Security = who.security
+	op.Security, op.Extensions = who.security, map[string]any{}
 	if who.fresh {
-		op.Extensions = map[string]any{freshKey: true}
+		op.Extensions[freshKey] = true
+	}
+	if who.class != usual {
+		op.Extensions[rateKey] = who.class
+	}
+	if takesKey(&op) {
+		parameter := keyParameter
+		op.Parameters = append(op.Parameters, &parameter)
+		op.Middlewares = append(op.Middlewares, s.once)
 	}
 	op.MaxBodyBytes = maxBody
 	// The body is in memory before huma sees it. The read deadline that huma
@@ -88,24 +104,36 @@ func callerOf(ctx context.Context) *account.Caller {
 	return caller
 }
 
+// bootstrap is the name of the admin who was there before anybody.
+const bootstrap = "bootstrap"
+
+// open reports whether an operation is open to anyone.
+func open(op *huma.Operation) bool { return len(op.Security) == 1 && len(op.Security[0]) == 0 }
+
 // authorize lets a request through to its operation when its caller has one of
-// the roles that the operation's Security names. An operation without Security
-// is closed to everybody.
+// the roles that the operation's Security names, and does not call too often.
+// An operation without Security is closed to everybody.
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	op := ctx.Operation()
-	if len(op.Security) == 1 && len(op.Security[0]) == 0 {
-		next(ctx)
+	var caller *account.Caller
+	var refused error
+	if !open(op) {
+		if caller, refused = s.authenticate(ctx.Context(), ctx.Header("Authorization")); refused == nil {
+			refused = s.mayCall(caller, op)
+		}
+	}
+	class, _ := op.Extensions[rateKey].(rateClass)
+	if err := s.limit(ctx.Context(), caller, class); err != nil {
+		refused = err // too many refused requests are too many as well
+	}
+	if refused != nil {
+		s.refuse(ctx, refused)
 		return
 	}
-	caller, err := s.authenticate(ctx.Context(), ctx.Header("Authorization"))
-	if err == nil {
-		err = s.mayCall(caller, op)
+	if caller != nil {
+		ctx = huma.WithValue(ctx, callerKey{}, caller)
 	}
-	if err != nil {
-		s.refuse(ctx, err)
-		return
-	}
-	next(huma.WithValue(ctx, callerKey{}, caller))
+	next(ctx)
 }
 
 func (s *Server) mayCall(caller *account.Caller, op *huma.Operation) error {
@@ -173,7 +201,7 @@ func (s *Server) bootstrap(ctx context.Context) (*account.Caller, error) {
 		}
 	}
 	return &account.Caller{
-		Name: "bootstrap", Roles: []fleet.Role{fleet.RoleAdmin}, Authenticated: s.clock.Now(), SecondFactor: true,
+		Name: bootstrap, Roles: []fleet.Role{fleet.RoleAdmin}, Authenticated: s.clock.Now(), SecondFactor: true,
 	}, nil
 }
 

@@ -27,8 +27,8 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Server needs. DB, Devices, Commands, Keys, Sessions,
-// People, Directory, Approvals, Map, Clock and Log are required.
+// Config is what a Server needs. DB, Keyring, Devices, Commands, Keys,
+// Sessions, People, Directory, Approvals, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -42,6 +42,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	DB       *schema.DB
+	Keyring  *account.Keyring
 	Devices  *account.Devices
 	Commands *account.Commands
 	Keys     *account.Keys
@@ -57,6 +58,7 @@ type Config struct {
 	Console fs.FS        // serves /console/; nil: nothing there
 	Fences  Fences       // hears of fences that come and go; nil: they are watched from the next start on
 
+	Limits      Limits        // on how often a caller may call; zero: DefaultLimits
 	ExportLimit time.Duration // how long an export of points may take; 0: DefaultExportLimit
 
 	Clock   fleet.Clock
@@ -90,6 +92,7 @@ type Server struct {
 	tables  tables
 	admin   *bearer
 	metrics *metrics
+	buckets *buckets
 	app     *fiber.App
 	huma    huma.API
 	serving serving
@@ -106,6 +109,7 @@ type tables struct {
 	events      schema.Events
 	deadLetters schema.DeadLetters
 	fences      schema.Fences
+	requests    schema.IdempotentRequests
 }
 
 // New returns a server with all its routes.
@@ -113,9 +117,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
-	if cfg.DB == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
+	if cfg.DB == nil || cfg.Keyring == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
 		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Devices, Commands, Keys, Sessions, People, Map, Clock and Log are required")
+		return nil, errors.New("api: DB, Keyring, Devices, Commands, Keys, Sessions, People, Map, Clock and Log are required")
 	}
 	if cfg.Directory == nil || cfg.Approvals == nil {
 		return nil, errors.New("api: Directory and Approvals are required")
@@ -123,17 +127,24 @@ func New(cfg Config) (*Server, error) {
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
 	}
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
 	measured, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}
+	buckets, err := newBuckets(cfg.Limits, cfg.Clock)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, admin: newBearer(cfg.AdminToken), stall: stallTimeout,
+		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, buckets: buckets, admin: newBearer(cfg.AdminToken), stall: stallTimeout,
 		tables: tables{
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
 			points: schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
-			fences: schema.Fences{DB: cfg.DB},
+			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 		},
 	}
 	s.serving.init()

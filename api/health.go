@@ -40,7 +40,7 @@ type readiness struct {
 }
 
 func (s *Server) addHealth() {
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(unlimited), huma.Operation{
 		OperationID: "get-health", Method: http.MethodGet, Path: "/healthz",
 		Summary: "Whether the process runs", Tags: []string{"health"},
 	}, func(context.Context, *struct{}) (*healthOutput, error) {
@@ -48,7 +48,7 @@ func (s *Server) addHealth() {
 		out.Body.Status = "ok"
 		return out, nil
 	})
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(unlimited), huma.Operation{
 		OperationID: "get-ready", Method: http.MethodGet, Path: "/readyz",
 		Summary: "Whether the hub can do its work; 503 and the reason when not", Tags: []string{"health"},
 	}, s.ready)
@@ -87,7 +87,7 @@ type keySetOutput struct {
 }
 
 func (s *Server) addKeySet() {
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(unlimited), huma.Operation{
 		OperationID: "get-jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
 		Summary: "The public keys of the hub's tokens, as a JSON Web Key Set", Tags: []string{"health"},
 	}, func(context.Context, *struct{}) (*keySetOutput, error) {

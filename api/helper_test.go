@@ -80,7 +80,7 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	}
 	h.keyring = keyring
 	cfg := Config{
-		Addr: "127.0.0.1:0", AdminToken: adminToken, AllowBootstrap: true, DB: db,
+		Addr: "127.0.0.1:0", AdminToken: adminToken, AllowBootstrap: true, DB: db, Keyring: keyring, Limits: DefaultLimits().Times(1e6),
 		Directory: account.NewDirectory(db, h.sessions, h.clock), Approvals: account.NewApprovals(db, h.sessions, h.clock),
 		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Clock: h.clock, Log: log,

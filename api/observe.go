@@ -25,6 +25,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	panics   prometheus.Counter
 	exports  prometheus.Gauge
+	limited  *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
@@ -40,11 +41,14 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		exports: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "armora_api_exports", Help: "Exports of points under way.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "armora_api_limited_total", Help: "Requests refused for coming too often, by class of operation; empty: the usual.",
+		}, []string{"class"}),
 	}
 	if registry == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.duration, m.panics, m.exports} {
+	for _, c := range []prometheus.Collector{m.duration, m.panics, m.exports, m.limited} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of api: %w", err)
 		}

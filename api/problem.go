@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -49,12 +48,17 @@ func (p *Problem) ContentType(string) string { return problemType }
 // GetHeaders implements huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header {
 	header := make(http.Header)
+	retry := p.retry
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		after := cmp.Or(p.retry, 5*time.Second)
-		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+		if retry == 0 {
+			retry = 5 * time.Second
+		}
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if retry > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
 	return header
 }
@@ -96,14 +100,19 @@ func (s *Server) asProblem(ctx context.Context, err error) error {
 	}
 	code := fleet.CodeOf(err)
 	status := statusOf(code)
-	detail, retry := http.StatusText(http.StatusInternalServerError), time.Duration(0)
+	p := refusal(status, code, http.StatusText(http.StatusInternalServerError))
 	if e, ok := errors.AsType[*fleet.Error](err); ok && code != fleet.CodeInternal {
-		detail, retry = e.Message, e.Retry
+		p.Detail, p.retry = e.Message, e.Retry
 	}
 	if status >= http.StatusInternalServerError {
 		s.log.ErrorContext(ctx, "a request failed", "request_id", requestID(ctx), "code", code, "error", err)
 	}
-	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: code, retry: retry}
+	return p
+}
+
+// refusal is a problem of which all is known.
+func refusal(status int, code fleet.Code, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
 }
 
 // writeError is Fiber's ErrorHandler: it gives Fiber's own errors, which are
@@ -151,6 +160,8 @@ func statusOf(code fleet.Code) int {
 		return http.StatusNotFound
 	case fleet.CodeConflict:
 		return http.StatusConflict
+	case fleet.CodeVersionMismatch:
+		return http.StatusPreconditionFailed
 	case fleet.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case fleet.CodeTooMany:
@@ -166,6 +177,8 @@ const (
 	codeTooLarge         fleet.Code = "too_large"
 	codeMediaType        fleet.Code = "unsupported_media_type"
 	codeTimeout          fleet.Code = "timeout"
+	codeKeyReused        fleet.Code = "idempotency_key_reused"
+	codeUnderWay         fleet.Code = "request_under_way"
 )
 
 func codeOfStatus(status int) fleet.Code {

@@ -385,4 +385,3 @@ func (p *person) signIn() {
 	}
 	p.session, p.token, p.refresh = tokens.Session.ID, tokens.Access, tokens.Refresh
 }
-

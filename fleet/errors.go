@@ -18,9 +18,10 @@ const (
 	CodeApprovalNeeded  Code = "approval_needed" // allowed once a second person has agreed
 	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
-	CodeConflict        Code = "conflict"    // somebody else was first
-	CodeUnavailable     Code = "unavailable" // a dependency is away: try again
-	CodeTooMany         Code = "too_many"    // a limit of the caller's was reached
+	CodeConflict        Code = "conflict"         // somebody else was first
+	CodeVersionMismatch Code = "version_mismatch" // it has changed since the caller read it
+	CodeUnavailable     Code = "unavailable"      // a dependency is away: try again
+	CodeTooMany         Code = "too_many"         // a limit of the caller's was reached
 	CodeInternal        Code = "internal"
 )
 

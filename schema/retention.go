@@ -29,6 +29,7 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"codes", m.forget(`DELETE FROM codes WHERE expires < $1`, now)},
 		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`, now.Add(-keep.Messages))},
 		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`, now.Add(-keep.Messages))},
+		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
 		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`, now.Add(-keep.Messages))},
 	}
 	var failed []error

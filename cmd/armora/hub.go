@@ -34,6 +34,7 @@ type hub struct {
 	private   *schema.Private // nil: the database is somebody else's
 	db        *schema.DB
 	bus       bus.Bus
+	keyring   *account.Keyring
 	keys      *account.Keys
 	sessions  *account.Sessions
 	people    *account.People
@@ -173,29 +174,29 @@ func (h *hub) warnOfLoss(ctx context.Context) {
 }
 
 func (h *hub) openAccounts(ctx, background context.Context) error {
-	keyring, err := account.OpenKeyring(h.settings.dataDir(), h.settings.SecretKey)
-	if err != nil {
+	var err error
+	if h.keyring, err = account.OpenKeyring(h.settings.dataDir(), h.settings.SecretKey); err != nil {
 		return err
 	}
 	h.keys = account.NewKeys(account.KeysConfig{
-		DB: h.db, Keyring: keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.PublicURL,
+		DB: h.db, Keyring: h.keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.PublicURL,
 	})
 	if err := h.keys.Open(ctx); err != nil {
 		return err
 	}
 	h.devices, err = account.NewDevices(account.DevicesConfig{
-		DB: h.db, Keyring: keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+		DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
 	}
 	h.sessions, err = account.NewSessions(account.SessionsConfig{
-		DB: h.db, Keyring: keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+		DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
 	}
-	h.people, err = account.NewPeople(account.PeopleConfig{DB: h.db, Keyring: keyring, Sessions: h.sessions, Clock: h.clock})
+	h.people, err = account.NewPeople(account.PeopleConfig{DB: h.db, Keyring: h.keyring, Sessions: h.sessions, Clock: h.clock})
 	if err != nil {
 		return err
 	}
@@ -241,9 +242,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
-		DB: h.db, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
+		DB: h.db, Keyring: h.keyring, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
-		Map: h.index, Fences: h.fences,
+		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})

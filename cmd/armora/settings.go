@@ -36,6 +36,8 @@ type settings struct {
 	SecretKey      string   `name:"secret-key" env:"ARMORA_SECRET_KEY" group:"access" help:"Root of the hub's keys, 32 bytes in base64; without it, secret.key in the data folder. Set it in the environment."`
 	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
 
+	RateLimits float64 `name:"rate-limits" env:"ARMORA_RATE_LIMITS" default:"1" group:"access" help:"By how much to multiply the limits on how often a caller may call the API; the bootstrap admin has none."`
+
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
 
@@ -75,6 +77,9 @@ func (s *settings) keep() schema.Keep {
 func (s *settings) check() error {
 	if s.KeepPoints < time.Hour || s.KeepPhone < time.Hour {
 		return errors.New("--keep-points and --keep-phone are an hour at least")
+	}
+	if s.RateLimits <= 0 {
+		return errors.New("--rate-limits is greater than 0")
 	}
 	if listenOn(s.MQTTTLSAddr) != "" && (s.TLSCert == "" || s.TLSKey == "") {
 		return errors.New("--mqtt-tls-addr needs --tls-cert and --tls-key")
