@@ -21,14 +21,15 @@ import (
 	"armora/schema"
 )
 
-// DevicesConfig is what Devices needs. All but Metrics is required.
+// DevicesConfig is what Devices needs. All but Sessions and Metrics is required.
 type DevicesConfig struct {
-	DB      *schema.DB
-	Keyring *Keyring
-	Keys    *Keys
-	Bus     *bus.Bus
-	Clock   fleet.Clock
-	Metrics prometheus.Registerer
+	DB       *schema.DB
+	Keyring  *Keyring
+	Keys     *Keys
+	Sessions *Sessions // nil: no phone is enrolled by signing in
+	Bus      *bus.Bus
+	Clock    fleet.Clock
+	Metrics  prometheus.Registerer
 }
 
 // Devices provisions devices and says which login is whose. It is safe for
@@ -38,6 +39,7 @@ type Devices struct {
 	credentials schema.Credentials
 	keyring     *Keyring
 	keys        *Keys
+	sessions    *Sessions
 	bus         *bus.Bus
 	clock       fleet.Clock
 	metrics     *metrics
@@ -62,6 +64,7 @@ func NewDevices(cfg DevicesConfig) (*Devices, error) {
 		credentials: schema.Credentials{DB: cfg.DB},
 		keyring:     cfg.Keyring,
 		keys:        cfg.Keys,
+		sessions:    cfg.Sessions,
 		bus:         cfg.Bus,
 		clock:       cfg.Clock,
 	}

@@ -129,23 +129,47 @@ func (d *Devices) byHash(ctx context.Context, from door, w way, kind fleet.Crede
 	})
 }
 
-// byToken lets a token in while its device holds any credential in force, so
-// that revoking the last one shuts the device out at once.
-func (d *Devices) byToken(ctx context.Context, from door, device fleet.DeviceID, token string) (fleet.Identity, error) {
-	subject, expires, err := d.keys.VerifyDevice(token)
-	if err != nil || subject != device {
+// byToken lets a token in. One of a session is good while the session lives and
+// the phone is its user's. Any other is good while its device holds any
+// credential in force, so that revoking the last one shuts the device out at once.
+func (d *Devices) byToken(ctx context.Context, from door, device fleet.DeviceID, password string) (fleet.Identity, error) {
+	token, err := d.keys.VerifyDevice(password)
+	if err != nil || token.Device != device {
 		return fleet.Identity{}, badCredentials()
+	}
+	if !token.Session.IsZero() {
+		return d.bySession(ctx, from, &token)
 	}
 	return d.check(ctx, device, func(stored *schema.DeviceLogin) (fleet.Identity, bool) {
 		now := d.clock.Now()
 		for i := range stored.Credentials {
 			if inForce(&stored.Credentials[i].Credential, now) {
 				identity := stored.Identity
-				identity.Expires = expires
+				identity.Expires = token.Expires
 				return identity, from.admits(identity.Format, wayToken)
 			}
 		}
 		return fleet.Identity{}, false
+	})
+}
+
+// bySession lets in the phone of whoever is signed in.
+func (d *Devices) bySession(ctx context.Context, from door, token *DeviceToken) (fleet.Identity, error) {
+	if d.sessions == nil {
+		return fleet.Identity{}, badCredentials()
+	}
+	caller, err := d.sessions.caller(ctx, token.Session)
+	if err != nil {
+		return fleet.Identity{}, asLogin(err)
+	}
+	return d.check(ctx, token.Device, func(stored *schema.DeviceLogin) (fleet.Identity, bool) {
+		identity := stored.Identity
+		identity.Expires, identity.Session = token.Expires, token.Session
+		role := fleet.RoleRider
+		if !identity.Driver.IsZero() {
+			role = fleet.RoleDriver
+		}
+		return identity, identity.User == caller.User && caller.Has(role) && from.admits(identity.Format, wayToken)
 	})
 }
 
@@ -192,7 +216,7 @@ func match(stored *schema.DeviceLogin, from door, w way, kind fleet.CredentialKi
 
 // asLogin hides whether it was the device or the secret that is unknown.
 func asLogin(err error) error {
-	if fleet.CodeOf(err) == fleet.CodeNotFound {
+	if code := fleet.CodeOf(err); code == fleet.CodeNotFound || code == fleet.CodeUnauthenticated {
 		return badCredentials()
 	}
 	return err

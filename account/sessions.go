@@ -136,7 +136,7 @@ func (s *Sessions) Refresh(ctx context.Context, token string) (Tokens, error) {
 	next := newSecret(refreshSecret)
 	rotation, err := s.tokens.Rotate(ctx, s.keyring.Hash(token), s.keyring.Hash(next), refreshGrace, s.clock.Now())
 	if rotation.Reused && err == nil {
-		s.bus.Sessions.Publish(rotation.Session.ID)
+		s.tell([]fleet.UserSessionID{rotation.Session.ID})
 	}
 	if rotation.Reused || fleet.CodeOf(err) == fleet.CodeNotFound {
 		return Tokens{}, &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "this session is over: sign in again"}
@@ -175,6 +175,18 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 	if err != nil {
 		return nil, badToken(err)
 	}
+	caller, err := s.caller(ctx, id)
+	if err == nil && caller.User.String() != c.Subject {
+		err = badToken(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return caller, nil
+}
+
+// caller says who is signed in by a session, and fails as Verify does.
+func (s *Sessions) caller(ctx context.Context, id fleet.UserSessionID) (*Caller, error) {
 	found, _, err := s.signedIn.get(ctx, string(id[:]))
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		return nil, badToken(err)
@@ -183,7 +195,7 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 		return nil, err
 	}
 	session := &found.Session
-	if found.Suspended || !session.Live(s.clock.Now()) || session.User.String() != c.Subject {
+	if found.Suspended || !session.Live(s.clock.Now()) {
 		return nil, badToken(nil)
 	}
 	caller := &Caller{
@@ -208,7 +220,7 @@ func (s *Sessions) End(ctx context.Context, user fleet.UserID, id fleet.UserSess
 	if err := s.store.End(ctx, user, id, why, s.clock.Now()); err != nil {
 		return err
 	}
-	s.bus.Sessions.Publish(id)
+	s.tell([]fleet.UserSessionID{id})
 	return nil
 }
 
@@ -223,8 +235,11 @@ func (s *Sessions) EndAll(ctx context.Context, user fleet.UserID, but fleet.User
 	return nil
 }
 
+// tell ends all that sessions have opened. Each is forgotten first: who is
+// disconnected by the news comes straight back.
 func (s *Sessions) tell(ended []fleet.UserSessionID) {
 	for _, id := range ended {
+		s.forget(id)
 		s.bus.Sessions.Publish(id)
 	}
 }

@@ -100,18 +100,40 @@ func (k *Keys) keyFor(tokenType string) jwt.Keyfunc {
 }
 
 // MintDevice returns a token by which the device may log in for ttl, at most
-// MaxTokenLife, and the moment at which it expires.
+// MaxTokenLife, and the moment at which it expires. It is good while the device
+// holds a credential.
 func (k *Keys) MintDevice(device fleet.DeviceID, ttl time.Duration) (token string, expires time.Time, err error) {
 	return k.mint(&deviceToken, claims{RegisteredClaims: jwt.RegisteredClaims{Subject: device.String()}}, ttl)
 }
 
-// VerifyDevice returns whose token it is and when it expires. The error is for
-// logs: it never holds the token.
-func (k *Keys) VerifyDevice(token string) (device fleet.DeviceID, expires time.Time, err error) {
+// mintPhone is MintDevice for a phone that was enrolled by signing in: the token
+// is good while the session lives.
+func (k *Keys) mintPhone(device fleet.DeviceID, session fleet.UserSessionID, ttl time.Duration) (token string, expires time.Time, err error) {
+	return k.mint(&deviceToken, claims{
+		RegisteredClaims: jwt.RegisteredClaims{Subject: device.String()}, Session: session.String(),
+	}, ttl)
+}
+
+// VerifyDevice returns whose token it is, of which session, if any, and when it
+// expires. The error is for logs: it never holds the token.
+func (k *Keys) VerifyDevice(token string) (t DeviceToken, err error) {
 	c, err := k.verify(&deviceToken, token)
 	if err != nil {
-		return device, expires, err
+		return t, err
 	}
-	device, err = fleet.ParseID[fleet.Device](c.Subject)
-	return device, c.ExpiresAt.Time, err
+	if t.Device, err = fleet.ParseID[fleet.Device](c.Subject); err != nil {
+		return t, err
+	}
+	if c.Session != "" {
+		t.Session, err = fleet.ParseID[fleet.UserSession](c.Session)
+	}
+	t.Expires = c.ExpiresAt.Time
+	return t, err
+}
+
+// DeviceToken is what a device's token says.
+type DeviceToken struct {
+	Device  fleet.DeviceID
+	Session fleet.UserSessionID // zero: of none
+	Expires time.Time
 }

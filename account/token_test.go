@@ -46,12 +46,12 @@ func TestDeviceTokenIsGoodUntilItExpires(t *testing.T) {
 	if !expires.Equal(noon.Add(10 * time.Minute)) {
 		t.Errorf("expires %v", expires)
 	}
-	got, until, err := keys.VerifyDevice(token)
-	if err != nil || got != device || !until.Equal(expires) {
-		t.Fatalf("%v, %v, %v", got, until, err)
+	got, err := keys.VerifyDevice(token)
+	if err != nil || got.Device != device || !got.Expires.Equal(expires) || !got.Session.IsZero() {
+		t.Fatalf("%+v, %v", got, err)
 	}
 	clock.Advance(10 * time.Minute)
-	if _, _, err := keys.VerifyDevice(token); err == nil {
+	if _, err := keys.VerifyDevice(token); err == nil {
 		t.Error("an expired token is good")
 	}
 	for _, ttl := range []time.Duration{-time.Second, 0, MaxTokenLife + 1} {
@@ -97,7 +97,7 @@ func TestForgedDeviceTokensAreRefused(t *testing.T) {
 			target[name] = value
 		})
 	}
-	if _, _, err := keys.VerifyDevice(set("claims", "x", 1)); err != nil {
+	if _, err := keys.VerifyDevice(set("claims", "x", 1)); err != nil {
 		t.Fatalf("what the others are made of is not good: %v", err)
 	}
 	_, stranger, err := ed25519.GenerateKey(nil)
@@ -136,8 +136,8 @@ func TestForgedDeviceTokensAreRefused(t *testing.T) {
 		"no subject":       set("claims", "sub", nil),
 		"other subject":    set("claims", "sub", "admin"),
 	} {
-		if device, _, err := keys.VerifyDevice(token); err == nil {
-			t.Errorf("%s: good for %v", name, device)
+		if got, err := keys.VerifyDevice(token); err == nil {
+			t.Errorf("%s: good for %v", name, got)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func TestKeysAreReplacedWithOverlap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := other.VerifyDevice(old); err != nil {
+	if _, err := other.VerifyDevice(old); err != nil {
 		t.Errorf("the new key signs before the other node knows it: %v", err)
 	}
 	clock.Advance(keyLead)
@@ -217,7 +217,7 @@ func TestKeysAreReplacedWithOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, token := range map[string]string{"old": old, "new": fresh} {
-		if _, _, err := other.VerifyDevice(token); err != nil {
+		if _, err := other.VerifyDevice(token); err != nil {
 			t.Errorf("the %s key's token: %v", name, err)
 		}
 	}

@@ -27,8 +27,8 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Server needs. DB, Keyring, Devices, Commands, Keys,
-// Sessions, People, Directory, Approvals, Map, Clock and Log are required.
+// Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
+// Keys, Sessions, People, Directory, Approvals, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -41,9 +41,13 @@ type Config struct {
 	// TrustedProxies are the reverse proxies whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
+	// What devices are told: where the hub is, by HTTP and by MQTT.
+	PublicURL, PublicMQTTURL string
+
 	DB       *schema.DB
 	Keyring  *account.Keyring
 	Devices  *account.Devices
+	Officers *account.Officers
 	Commands *account.Commands
 	Keys     *account.Keys
 	Sessions *account.Sessions
@@ -104,6 +108,7 @@ type tables struct {
 	devices     schema.Devices
 	drivers     schema.Drivers
 	vehicles    schema.Vehicles
+	documents   schema.Documents
 	points      *schema.Points
 	outbox      schema.Outbox
 	events      schema.Events
@@ -117,9 +122,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
-	if cfg.DB == nil || cfg.Keyring == nil || cfg.Devices == nil || cfg.Commands == nil || cfg.Keys == nil ||
+	if cfg.DB == nil || cfg.Keyring == nil || cfg.Devices == nil || cfg.Officers == nil || cfg.Commands == nil || cfg.Keys == nil ||
 		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Keyring, Devices, Commands, Keys, Sessions, People, Map, Clock and Log are required")
+		return nil, errors.New("api: DB, Keyring, Devices, Officers, Commands, Keys, Sessions, People, Map, Clock and Log are required")
 	}
 	if cfg.Directory == nil || cfg.Approvals == nil {
 		return nil, errors.New("api: Directory and Approvals are required")
@@ -142,7 +147,8 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, buckets: buckets, admin: newBearer(cfg.AdminToken), stall: stallTimeout,
 		tables: tables{
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
-			points: schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
+			documents: schema.Documents{DB: cfg.DB},
+			points:    schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 		},
@@ -215,9 +221,13 @@ func (s *Server) addRoutes() error {
 	s.addReports()
 	s.addPosition()
 	s.addPoints()
+	s.addNearby() // before what is at /api/drivers/{id}
+	s.addDriverSelf()
 	s.addDrivers()
-	s.addNearby()
 	s.addVehicles()
+	s.addDocuments()
+	s.addEnrolment()
+	s.addBindings()
 	s.addFences()
 	s.addDeadLetters()
 	s.mountIngest()

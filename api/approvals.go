@@ -92,11 +92,11 @@ func (s *Server) listApprovals(ctx context.Context, in *listApprovalsInput) (*pa
 }
 
 func (s *Server) approve(ctx context.Context, in *approvalPath) (*approvalOutput, error) {
-	return s.decide(ctx, in.ID, fleet.Approved)
+	return s.decide(ctx, in.ID, fleet.OutcomeApproved)
 }
 
 func (s *Server) reject(ctx context.Context, in *approvalPath) (*approvalOutput, error) {
-	return s.decide(ctx, in.ID, fleet.Rejected)
+	return s.decide(ctx, in.ID, fleet.OutcomeRejected)
 }
 
 func (s *Server) decide(ctx context.Context, id fleet.ApprovalID, outcome fleet.Outcome) (*approvalOutput, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"armora/account"
 	"armora/fleet"
 )
 
@@ -91,7 +92,7 @@ func (s *Server) addCredentials() {
 		DefaultStatus: http.StatusNoContent,
 		Summary:       "Revoke a credential and end the connections made with it", Tags: []string{"credentials"},
 	}, s.revokeCredential)
-	route(s, admins(), huma.Operation{
+	route(s, only(fleet.RoleRider, fleet.RoleDriver, fleet.RoleAdmin), huma.Operation{
 		OperationID: "mint-device-token", Method: http.MethodPost, Path: "/api/devices/{id}/token",
 		DefaultStatus: http.StatusCreated,
 		Summary:       "Make a short-lived token by which a device may log in", Tags: []string{"credentials"},
@@ -135,18 +136,28 @@ func (s *Server) revokeCredential(ctx context.Context, in *revokeCredentialInput
 }
 
 func (s *Server) mintToken(ctx context.Context, in *mintTokenInput) (*mintedTokenOutput, error) {
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	caller := callerOf(ctx)
+	token, err := s.cfg.Devices.PhoneToken(ctx, caller, in.ID)
+	if fleet.CodeOf(err) == fleet.CodeNotFound && caller.Has(fleet.RoleAdmin) {
+		token, err = s.mintAnyToken(ctx, in)
+	}
+	if err != nil {
 		return nil, err
+	}
+	out := &mintedTokenOutput{}
+	out.Body.Token, out.Body.TokenType, out.Body.ExpiresAt = token.Token, "device+jwt", token.Expires.UTC()
+	return out, nil
+}
+
+// mintAnyToken makes a token of a device that is not the caller's.
+func (s *Server) mintAnyToken(ctx context.Context, in *mintTokenInput) (account.DevicePassword, error) {
+	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+		return account.DevicePassword{}, err
 	}
 	life := tokenLife
 	if in.Body != nil && in.Body.ExpiresIn > 0 {
 		life = time.Duration(in.Body.ExpiresIn) * time.Second
 	}
 	token, expires, err := s.cfg.Keys.MintDevice(in.ID, life)
-	if err != nil {
-		return nil, err
-	}
-	out := &mintedTokenOutput{}
-	out.Body.Token, out.Body.TokenType, out.Body.ExpiresAt = token, "device+jwt", expires.UTC()
-	return out, nil
+	return account.DevicePassword{Token: token, Expires: expires}, err
 }

@@ -20,13 +20,14 @@ type Device struct {
 	GatewayID fleet.DeviceID   `json:"gateway_id,omitzero" format:"uuid"`
 	DriverID  fleet.DriverID   `json:"driver_id,omitzero" format:"uuid"`
 	VehicleID fleet.VehicleID  `json:"vehicle_id,omitzero" format:"uuid"`
+	UserID    fleet.UserID     `json:"user_id,omitzero" format:"uuid" doc:"Who enrolled it by signing in"`
 	CreatedAt time.Time        `json:"created_at"`
 }
 
 func showDevice(d fleet.Device) Device {
 	return Device{
 		ID: d.ID, Kind: d.Kind, Name: d.Name, Format: d.Format, External: d.External,
-		GatewayID: d.Gateway, DriverID: d.Driver, VehicleID: d.Vehicle, CreatedAt: d.Created.UTC(),
+		GatewayID: d.Gateway, DriverID: d.Driver, VehicleID: d.Vehicle, UserID: d.User, CreatedAt: d.Created.UTC(),
 	}
 }
 

@@ -31,6 +31,7 @@ type hub struct {
 	url      string
 	db       *schema.DB
 	devices  *account.Devices
+	officers *account.Officers
 	sessions *account.Sessions
 	people   *account.People
 	keyring  *account.Keyring
@@ -61,11 +62,6 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	if err := keys.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.devices, err = account.NewDevices(account.DevicesConfig{DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.devices.Close)
 	h.sessions, err = account.NewSessions(account.SessionsConfig{DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock})
 	if err != nil {
 		t.Fatal(err)
@@ -79,14 +75,26 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		t.Fatal(err)
 	}
 	h.keyring = keyring
+	h.devices, err = account.NewDevices(account.DevicesConfig{DB: db, Keyring: keyring, Keys: keys, Sessions: h.sessions, Bus: h.bus, Clock: h.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.devices.Close)
+	h.officers = account.NewOfficers(account.OfficersConfig{DB: db, Devices: h.devices, Bus: h.bus, Clock: h.clock, Log: log})
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, AllowBootstrap: true, DB: db, Keyring: keyring, Limits: DefaultLimits().Times(1e6),
 		Directory: account.NewDirectory(db, h.sessions, h.clock), Approvals: account.NewApprovals(db, h.sessions, h.clock),
-		Devices: h.devices, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
+		PublicURL: "https://hub.example", PublicMQTTURL: "mqtts://mqtt.example:8883",
+		Devices: h.devices, Officers: h.officers, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Clock: h.clock, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg)
+	}
+	if index, ok := cfg.Map.(*live.Index); ok {
+		h.bus.Standings.Subscribe(func(s bus.Standing) {
+			index.Describe(fleet.Unit(s.Driver), live.ClassOf(s.Tiers...), live.StatusOf(s.Duty))
+		})
 	}
 	if h.Server, err = New(cfg); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,8 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, seed))
 	h := newHub(t)
 	device := h.device(nil).ID
+	officer, car := h.officer(map[string]any{"name": "x", "tier": "executive"}).String(), h.car("CAR 1")
+	document := h.submit("/api/vehicles/"+car.String()+"/documents", map[string]any{"kind": "mot", "expires_at": "2027-01-01T00:00:00Z"}).String()
 	place := h.fence(`{"name":"x","shape":` + embassy + `}`).ID.String()
 	posts := []struct {
 		method, path string
@@ -36,6 +38,13 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	}{
 		{"POST", "/api/devices", map[string]any{"kind": "phone", "name": "x", "format": "json", "external": "e", "driver_id": "", "vehicle_id": "", "gateway_id": ""}},
 		{"POST", "/api/drivers", map[string]any{"name": "x", "tier": "executive"}},
+		{"PUT", "/api/drivers/" + officer, map[string]any{"name": "x", "tier": "shadow", "tiers": []string{"essential"}, "coverage": []any{json.RawMessage(embassy)}, "user_id": ""}},
+		{"POST", "/api/drivers/" + officer + "/documents", map[string]any{"kind": "sia_licence", "number": "1234567890123456", "category": "close_protection", "issued_at": "2026-01-01T00:00:00Z", "expires_at": "2027-01-01T00:00:00Z", "file_id": ""}},
+		{"POST", "/api/vehicles/" + car.String() + "/documents", map[string]any{"kind": "mot", "number": "1", "expires_at": "2027-01-01T00:00:00Z"}},
+		{"PUT", "/api/documents/" + document + "/status", map[string]any{"status": "verified", "reason": "x", "reverify_at": "2026-05-01T00:00:00Z"}},
+		{"PUT", "/api/drivers/" + officer + "/duty", map[string]any{"duty": "break"}},
+		{"PUT", "/api/vehicles/" + car.String() + "/driver", map[string]any{"driver_id": officer}},
+		{"PUT", "/api/devices/" + device + "/binding", map[string]any{"driver_id": officer, "vehicle_id": ""}},
 		{"POST", "/api/vehicles", map[string]any{"registration": "x", "driver_id": ""}},
 		{"POST", "/api/fences", map[string]any{"name": "x", "shape": json.RawMessage(embassy), "dwell_seconds": 60, "confirm_fixes": 1, "confirm_seconds": 1, "max_accuracy_m": 9}},
 		{"POST", "/api/devices/" + device + "/commands", map[string]any{"kind": "say", "body": map[string]any{"a": 1}, "expires_in": 60}},
@@ -44,7 +53,8 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		{"PUT", "/api/devices/" + device + "/payload-key", map[string]any{"key": "x"}},
 	}
 	gets := map[string][]string{
-		"/api/devices": {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
+		"/api/documents": {"status", "limit", "cursor"},
+		"/api/devices":   {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
 		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "store", "limit", "cursor"},
 		"/api/devices/" + device + "/events":   {"limit", "cursor"},
 		"/api/fences":                          {"limit", "cursor"},

@@ -16,7 +16,6 @@ import (
 type Map interface {
 	Nearest(dst []live.Neighbour, lat, lon float64, k int, f live.Filter) []live.Neighbour
 	Get(unit fleet.Unit) (live.Fix, bool)
-	Describe(unit fleet.Unit, class live.Class, status live.Status)
 }
 
 // NearbyDriver is a protection officer and where they are now.
@@ -38,7 +37,7 @@ type nearbyInput struct {
 	Lon    float64    `query:"lon" required:"true" minimum:"-180" maximum:"180" doc:"Degrees, WGS 84"`
 	Radius float64    `query:"radius_m" exclusiveMinimum:"0" maximum:"100000" default:"10000" doc:"Metres"`
 	Limit  int        `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	Tier   fleet.Tier `query:"tier" enum:"essential,executive,shadow,client_vehicle" doc:"Absent: of any tier"`
+	Tier   fleet.Tier `query:"tier" enum:"essential,executive,shadow,client_vehicle" doc:"Those who may be offered for it now, being fit to work; absent: everybody"`
 	MaxAge int        `query:"max_age" minimum:"1" maximum:"86400" default:"120" doc:"Seconds since the hub last heard of them"`
 }
 

@@ -14,7 +14,7 @@ func TestNearbyDrivers(t *testing.T) {
 	index := live.New(live.Options{})
 	h := newHub(t, func(c *Config) { c.Map = index })
 	add := func(name string, tier fleet.Tier) fleet.DriverID {
-		return as[Driver](t, h.must(http.StatusCreated, "POST", "/api/drivers", map[string]any{"name": name, "tier": tier})).ID
+		return h.officer(map[string]any{"name": name, "tier": tier})
 	}
 	phone := fleet.NewID[fleet.Device]()
 	place := func(id fleet.DriverID, metres float64, age time.Duration) {

@@ -42,7 +42,7 @@ func (s *Server) addVehicles() {
 
 func (s *Server) createVehicle(ctx context.Context, in *createVehicleInput) (*vehicleOutput, error) {
 	v := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: in.Body.Registration, Driver: in.Body.DriverID}
-	if err := s.tables.vehicles.Create(ctx, v); err != nil {
+	if err := s.cfg.Officers.AddVehicle(ctx, v); err != nil {
 		return nil, err
 	}
 	return &vehicleOutput{Body: showVehicle(v)}, nil

@@ -234,6 +234,18 @@ func (b *Broker) Disconnect(device fleet.DeviceID, credential fleet.CredentialID
 	}
 }
 
+// EndSession ends the connections that were opened with a token of a person's
+// session, on every listener. A login that was being checked while EndSession is
+// called ends as well. A zero session has none.
+func (b *Broker) EndSession(session fleet.UserSessionID) {
+	if session.IsZero() {
+		return
+	}
+	for _, c := range b.registry.revokeSession(session) {
+		c.end(codeNotAuthorized, "session_ended")
+	}
+}
+
 // Wake tells the broker that the outbox of a device has something new.
 func (b *Broker) Wake(device fleet.DeviceID) {
 	for _, c := range b.registry.ofDevice(device) {

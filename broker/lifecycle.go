@@ -33,8 +33,9 @@ func (b *Broker) keepHouse() {
 			swept = now
 			b.sessions.sweep()
 			b.admission.forget()
-			// Looked at a tick early, so that no connection outlives its grace.
-			for _, c := range b.registry.expired(now.Add(sweepTick - b.limits.TokenGrace)) {
+			// Looked at a sweep and a tick early, so that no connection outlives its
+			// grace: the next sweep may be that much later.
+			for _, c := range b.registry.expired(now.Add(sweepTick + houseTick - b.limits.TokenGrace)) {
 				c.end(packets.ErrNotAuthorized, "token_expired")
 			}
 		}

@@ -23,12 +23,17 @@ type registry struct {
 	revoked  []revocation
 }
 
+// revocation is of a device's credential, of all of them, or of a session.
 type revocation struct {
 	device     fleet.DeviceID
 	credential fleet.CredentialID
+	session    fleet.UserSessionID
 }
 
 func (r revocation) hits(id *fleet.Identity) bool {
+	if !r.session.IsZero() {
+		return r.session == id.Session
+	}
 	return r.device == id.Device && (r.credential.IsZero() || r.credential == id.Credential)
 }
 
@@ -119,12 +124,35 @@ func (r *registry) remove(c *conn) {
 func (r *registry) revoke(id fleet.DeviceID, credential fleet.CredentialID) []*conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	revoked := revocation{id, credential}
+	revoked := revocation{device: id, credential: credential}
+	r.note(revoked)
+	var hit []*conn
+	if d := r.devices[id]; d != nil {
+		for c := range d.conns {
+			if revoked.hits(c.identity) {
+				hit = append(hit, c)
+			}
+		}
+	}
+	return hit
+}
+
+// note remembers a revocation while logins are being checked. r.mu is held.
+func (r *registry) note(revoked revocation) {
 	if r.checking > 0 {
 		r.revoked = append(r.revoked, revoked)
 	}
+}
+
+// revokeSession returns the connections that the end of a session ends. It
+// looks at all of them: people sign out less often than devices connect.
+func (r *registry) revokeSession(session fleet.UserSessionID) []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	revoked := revocation{session: session}
+	r.note(revoked)
 	var hit []*conn
-	if d := r.devices[id]; d != nil {
+	for _, d := range r.devices {
 		for c := range d.conns {
 			if revoked.hits(c.identity) {
 				hit = append(hit, c)

@@ -1,6 +1,6 @@
 // Package bus carries what one node of the hub tells the others: which
 // credentials have been revoked, which sessions have ended, which devices have
-// commands waiting.
+// commands waiting, what officers may be offered for.
 //
 // This is the in-process bus of a hub that runs alone.
 package bus
@@ -22,6 +22,34 @@ type Bus struct {
 	// changed. Who holds a connection opened by one ends it; who remembers what
 	// one may do forgets it.
 	Sessions Topic[fleet.UserSessionID]
+	// Standings are officers of whom has just been found what they may be
+	// offered for.
+	Standings Topic[Standing]
+	// Spells are people of whom has changed when their phones may be followed.
+	Spells Topic[Spells]
+	// Moves are devices that report for another unit than before. Their
+	// connections are ended by a revocation before this.
+	Moves Topic[Move]
+}
+
+// Standing is what an officer may be offered for now.
+type Standing struct {
+	Driver fleet.DriverID
+	Tiers  []fleet.Tier // none: the officer is not fit to work
+	Duty   fleet.Duty   // "": they have never said
+}
+
+// Spells are all times, in order, in which the phones of a person may be
+// followed.
+type Spells struct {
+	User   fleet.UserID
+	Spells []fleet.Spell
+}
+
+// Move is a device that was shown as another unit before.
+type Move struct {
+	Device fleet.DeviceID
+	From   fleet.Unit
 }
 
 // Revocation ends the connections of a device: of one credential, or of all

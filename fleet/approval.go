@@ -51,8 +51,8 @@ type Outcome string
 
 // The outcomes.
 const (
-	Approved Outcome = "approved"
-	Rejected Outcome = "rejected"
+	OutcomeApproved Outcome = "approved"
+	OutcomeRejected Outcome = "rejected"
 )
 
 // RolesChange is the payload of ApproveRoles. It happens only while the roles

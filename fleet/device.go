@@ -2,31 +2,6 @@ package fleet
 
 import "time"
 
-// Driver is a protection officer.
-type Driver struct {
-	ID   DriverID
-	Name string
-	Tier Tier
-}
-
-// Vehicle is a car of the fleet.
-type Vehicle struct {
-	ID           VehicleID
-	Registration string
-	Driver       DriverID // who drives it now; zero if nobody
-}
-
-// Tier is the grade of protection that an officer may be offered for.
-type Tier string
-
-// The tiers. Client vehicle is an officer without a car of the fleet.
-const (
-	Essential     Tier = "essential"
-	Executive     Tier = "executive"
-	Shadow        Tier = "shadow"
-	ClientVehicle Tier = "client_vehicle"
-)
-
 // DeviceKind says what a device is fixed to: a person or a car.
 type DeviceKind string
 
@@ -46,6 +21,7 @@ type Device struct {
 	Gateway  DeviceID  // the gateway that may speak for it; zero if none
 	Driver   DriverID  // whose phone it is; zero if nobody's
 	Vehicle  VehicleID // the car it is fixed to; zero if none
+	User     UserID    // who enrolled it by signing in; zero if staff provisioned it
 	Created  time.Time
 }
 
@@ -88,7 +64,9 @@ type Identity struct {
 	External   string           // the device's name in its own protocol
 	Driver     DriverID         // whose phone it is, or who drives the car it is fixed to; zero if nobody
 	Vehicle    VehicleID        // zero if it is fixed to no car
+	User       UserID           // the person with an account whose phone it is; zero if there is none
 	Credential CredentialID     // zero for a token
+	Session    UserSessionID    // whose token it showed; zero unless the phone was enrolled by signing in
 	Expires    time.Time        // when the login stops being good; zero: never
 	Children   map[string]Child // for a gateway: the devices it may speak for, by their external name
 }
@@ -96,7 +74,8 @@ type Identity struct {
 // Child is a device that a gateway speaks for.
 type Child struct {
 	Device DeviceID
-	Unit   Unit // that it reports for
+	Unit   Unit   // that it reports for
+	User   UserID // as Identity.User
 }
 
 // Unit is the id under which the live map shows a device: the officer it

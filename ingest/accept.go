@@ -36,17 +36,19 @@ func (p *Pipeline) shard(id fleet.DeviceID) *shard { return &p.shards[id[len(id)
 // map, and puts what is new into the open batch. The receipt waits for that
 // batch, and for those that hold the first copies of the repeats among them.
 // points is used as scratch space; nothing of it is kept.
-func (p *Pipeline) accept(r *receipt, format fleet.Format, id fleet.DeviceID, unit fleet.Unit, received fleet.Millis, points []fleet.Point) {
-	s := p.shard(id)
+func (p *Pipeline) accept(r *receipt, format fleet.Format, from fleet.Child, received fleet.Millis, points []fleet.Point) {
+	s := p.shard(from.Device)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.device(id)
+	d := s.device(from.Device)
 	d.listen(points, received)
+	p.count.points[format].Add(uint64(len(points)))
+	points = p.followed(from.User, d, points)
 	horizon := p.queue.horizon.Load()
 	mark, fresh := s.window.tail, points[:0]
 	for i := range points {
 		point := &points[i]
-		point.Device, point.Received = id, received
+		point.Device, point.Received = from.Device, received
 		k := d.key(point)
 		if batch, seen := s.window.find(k); seen {
 			if batch != unassigned {
@@ -57,11 +59,10 @@ func (p *Pipeline) accept(r *receipt, format fleet.Format, id fleet.DeviceID, un
 		s.window.add(k, received, horizon)
 		at := d.judge(&p.config.Thresholds, point)
 		if point.Verdict == fleet.OK {
-			p.config.Move(unit, at, point)
+			p.config.Move(from.Unit, at, point)
 		}
 		fresh = append(fresh, *point)
 	}
-	p.count.points[format].Add(uint64(len(points)))
 	p.count.repeats.Add(uint64(len(points) - len(fresh)))
 	if len(fresh) == 0 {
 		return
@@ -73,6 +74,26 @@ func (p *Pipeline) accept(r *receipt, format fleet.Format, id fleet.DeviceID, un
 	}
 	s.window.assign(mark, batch)
 	p.count.judged(fresh)
+}
+
+// followed returns, in place, the points of times at which the person whose
+// phone the device is may be followed. A device without such a person is.
+func (p *Pipeline) followed(user fleet.UserID, d *device, points []fleet.Point) []fleet.Point {
+	if user.IsZero() {
+		return points
+	}
+	var off fleet.Millis // by which the phone's clock is
+	if d.skew != nil {
+		off = d.skew.applied
+	}
+	kept := points[:0]
+	for i := range points {
+		if p.config.Keep(user, points[i].Fix+off) {
+			kept = append(kept, points[i])
+		}
+	}
+	p.count.unfollowed.Add(uint64(len(points) - len(kept)))
+	return kept
 }
 
 // key returns the point's key. The point is d's.

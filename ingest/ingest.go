@@ -3,9 +3,10 @@
 // message acknowledged.
 //
 // What an acknowledgement means: every point of the message is on disk, told
-// before and on disk, or dropped by a rule that is stated here and counted (a
-// message that can't be decoded and a row that the database refuses are kept as
-// dead letters, and acknowledged when those are on disk). Storing is idempotent
+// before and on disk, or dropped by a rule that is stated here and counted (the
+// phone of a person who is off duty is not followed; a message that can't be
+// decoded and a row that the database refuses are kept as dead letters, and
+// acknowledged when those are on disk). Storing is idempotent
 // on fleet.PointKey, so a message may come any number of times, and a commit
 // whose outcome is unknown is tried again.
 package ingest
@@ -73,6 +74,12 @@ type Config struct {
 	// keep p. nil: there is no map.
 	Move func(unit fleet.Unit, at fleet.Millis, p *fleet.Point)
 
+	// Keep says whether a person's phone may be followed at a time; Spells.Keep
+	// is it. A point for which it says no is acknowledged and counted, neither
+	// stored nor shown. It is called for each point of such a phone, and does not
+	// block. nil: everybody may be followed.
+	Keep func(user fleet.UserID, fix fleet.Millis) bool
+
 	Thresholds Thresholds // zero: DefaultThresholds
 	// BatchSize is the points at which a batch is committed at once; 0: 5000.
 	BatchSize int
@@ -100,6 +107,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Move == nil {
 		c.Move = func(fleet.Unit, fleet.Millis, *fleet.Point) {}
+	}
+	if c.Keep == nil {
+		c.Keep = func(fleet.UserID, fleet.Millis) bool { return true }
 	}
 	c.Thresholds = cmp.Or(c.Thresholds, DefaultThresholds())
 	c.BatchSize = cmp.Or(c.BatchSize, 5000)

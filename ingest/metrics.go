@@ -17,28 +17,29 @@ const (
 // counters are kept as plain atomics: the hot path adds to them, and both Stats
 // and the metrics read them.
 type counters struct {
-	messages [formats]atomic.Uint64 // read, by format
-	points   [formats]atomic.Uint64 // decoded, by format
-	letters  [formats]atomic.Uint64 // dead letters, by format
-	verdicts [verdicts]atomic.Uint64
-	empty    atomic.Uint64 // messages without a position
-	late     atomic.Uint64
-	skewed   atomic.Uint64
-	apart    atomic.Uint64 // sent to quarantine
-	repeats  atomic.Uint64
-	stored   atomic.Uint64
-	acked    atomic.Uint64
-	refused  atomic.Uint64 // rows that the database refused
-	lost     atomic.Uint64 // dead letters that it refused
-	retries  atomic.Uint64
-	overload atomic.Uint64 // HTTP requests refused since too much waits
+	messages   [formats]atomic.Uint64 // read, by format
+	points     [formats]atomic.Uint64 // decoded, by format
+	letters    [formats]atomic.Uint64 // dead letters, by format
+	verdicts   [verdicts]atomic.Uint64
+	empty      atomic.Uint64 // messages without a position
+	late       atomic.Uint64
+	skewed     atomic.Uint64
+	apart      atomic.Uint64 // sent to quarantine
+	repeats    atomic.Uint64
+	unfollowed atomic.Uint64 // of people who may not be followed then
+	stored     atomic.Uint64
+	acked      atomic.Uint64
+	refused    atomic.Uint64 // rows that the database refused
+	lost       atomic.Uint64 // dead letters that it refused
+	retries    atomic.Uint64
+	overload   atomic.Uint64 // HTTP requests refused since too much waits
 
 	batchPoints   prometheus.Histogram
 	commitSeconds prometheus.Histogram
 }
 
 // Stats is what went through the pipeline since it was made. Points that are
-// neither Stored nor Repeats nor Refused wait for their commit.
+// neither Stored nor Repeats nor Unfollowed nor Refused wait for their commit.
 type Stats struct {
 	Messages    uint64 // read, of every format
 	Points      uint64 // decoded from them
@@ -47,6 +48,7 @@ type Stats struct {
 	Acked       uint64 // messages committed and acknowledged
 	Late        uint64 // points that came after a newer one of their device
 	Junk        uint64 // points whose verdict is not OK
+	Unfollowed  uint64 // points of phones of people who may not be followed
 	Quarantined uint64 // points with a date that the points table does not take
 	DeadLetters uint64
 	Retries     uint64 // commits that had to be tried again
@@ -59,7 +61,7 @@ func (p *Pipeline) Stats() Stats {
 	s := Stats{
 		Messages: sum(c.messages[:]), Points: sum(c.points[:]),
 		Stored: c.stored.Load(), Repeats: c.repeats.Load(), Acked: c.acked.Load(),
-		Late: c.late.Load(), Junk: sum(c.verdicts[fleet.OK+1:]), Quarantined: c.apart.Load(),
+		Unfollowed: c.unfollowed.Load(), Late: c.late.Load(), Junk: sum(c.verdicts[fleet.OK+1:]), Quarantined: c.apart.Load(),
 		DeadLetters: sum(c.letters[:]), Retries: c.retries.Load(),
 	}
 	s.Queued, _ = p.queue.depth()
@@ -113,6 +115,7 @@ func (p *Pipeline) register(registry prometheus.Registerer) error {
 	counter("stored_total", "Points committed.", &c.stored, nil)
 	counter("acknowledged_total", "Messages committed and acknowledged.", &c.acked, nil)
 	counter("repeats_total", "Points told before.", &c.repeats, nil)
+	counter("unfollowed_total", "Points of people's phones from times at which they may not be followed: acknowledged, and not stored.", &c.unfollowed, nil)
 	counter("no_position_total", "Messages that were understood and carry no position.", &c.empty, nil)
 	counter("late_total", "Points that came after a newer one of their device.", &c.late, nil)
 	counter("skewed_total", "Points judged by a corrected time.", &c.skewed, nil)

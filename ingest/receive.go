@@ -44,11 +44,11 @@ func (p *Pipeline) take(r *receipt, format fleet.Format, m *Message, reports *re
 			p.bury(r, format, m, strangers)
 		}
 		if len(reports.points) > 0 {
-			p.accept(r, format, m.From.Device, m.From.Unit(), m.Received, reports.points)
+			p.accept(r, format, fleet.Child{Device: m.From.Device, Unit: m.From.Unit(), User: m.From.User}, m.Received, reports.points)
 		}
 		for i := range reports.children {
 			c := &reports.children[i]
-			p.accept(r, format, c.to.Device, c.to.Unit, m.Received, c.Points)
+			p.accept(r, format, c.to, m.Received, c.Points)
 		}
 	}
 	p.done(r)
@@ -62,7 +62,7 @@ func disown(gateway *fleet.Identity, r *reports) error {
 	for _, c := range r.children {
 		to, known := gateway.Children[c.Name]
 		if !known && c.Name != "" && c.Name == gateway.External {
-			to, known = fleet.Child{Device: gateway.Device, Unit: gateway.Unit()}, true
+			to, known = fleet.Child{Device: gateway.Device, Unit: gateway.Unit(), User: gateway.User}, true
 		}
 		if known {
 			c.to = to

@@ -90,12 +90,12 @@ func (t Approvals) Decide(ctx context.Context, d Decision) (a fleet.Approval, en
 			return err
 		}
 		a.DecidedBy, a.Decided, a.Outcome = d.By, d.Now, d.Outcome
-		if d.Outcome == fleet.Approved {
+		if d.Outcome == fleet.OutcomeApproved {
 			a.Expires = d.Now.Add(d.Good)
 		}
 		_, err := tx.Exec(ctx, `UPDATE approvals SET decided_by = $2, decided = $3, outcome = $4, expires = $5 WHERE id = $1`,
 			a.ID, a.DecidedBy, a.Decided, a.Outcome, a.Expires)
-		if err == nil && a.Outcome == fleet.Approved && a.Kind == fleet.ApproveRoles {
+		if err == nil && a.Outcome == fleet.OutcomeApproved && a.Kind == fleet.ApproveRoles {
 			ended, err = approvedRoles(ctx, tx, a)
 		}
 		return err

@@ -27,20 +27,27 @@ type StoredCredential struct {
 	Hash []byte // keyed hash of a secret, or SHA-256 of a certificate
 }
 
-const deviceColumns = `id, kind, name, format, external, gateway, driver, vehicle, created`
+const deviceColumns = `id, kind, name, format, external, gateway, driver, vehicle, user_id, created`
 
 func scanDevice(row pgx.CollectableRow) (d fleet.Device, err error) {
-	err = row.Scan(&d.ID, &d.Kind, &d.Name, &d.Format, &d.External, &d.Gateway, &d.Driver, &d.Vehicle, &d.Created)
+	err = row.Scan(&d.ID, &d.Kind, &d.Name, &d.Format, &d.External, &d.Gateway, &d.Driver, &d.Vehicle, &d.User, &d.Created)
 	d.Created = d.Created.UTC()
 	return d, err
 }
 
-// Create adds a device. A known id, or an external name that another device of
-// the same format (or gateway) has, is CodeConflict.
+// Create adds a device, with the first of its bindings. A known id, or an
+// external name that another device of the same format (or gateway) has, is
+// CodeConflict.
 func (t Devices) Create(ctx context.Context, d fleet.Device) error {
-	return t.DB.exec(ctx, "device", `
-		INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		d.ID, d.Kind, d.Name, int16(d.Format), d.External, d.Gateway, d.Driver, d.Vehicle, d.Created)
+	return translate("device", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			d.ID, d.Kind, d.Name, int16(d.Format), d.External, d.Gateway, d.Driver, d.Vehicle, d.User, d.Created)
+		if err != nil {
+			return err
+		}
+		return bind(ctx, tx, d.ID, d.Created)
+	}))
 }
 
 // Get returns one device.
@@ -55,16 +62,20 @@ func (t Devices) List(ctx context.Context, after fleet.DeviceID, limit int) ([]f
 		SELECT `+deviceColumns+` FROM devices WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
 
+// whosePhone is the person with an account whose phone d is: who enrolled it, or
+// the driver o it was given to.
+const whosePhone = `CASE d.kind WHEN 'phone' THEN coalesce(d.user_id, o.user_id) END`
+
 // Login returns what it takes to check a login of the device.
 func (t Devices) Login(ctx context.Context, id fleet.DeviceID) (DeviceLogin, error) {
 	// A car's driver speaks through the tracker that is fixed to the car.
 	scan := func(row pgx.CollectableRow) (i fleet.Identity, err error) {
-		err = row.Scan(&i.Device, &i.Kind, &i.Format, &i.External, &i.Driver, &i.Vehicle)
+		err = row.Scan(&i.Device, &i.Kind, &i.Format, &i.External, &i.Driver, &i.Vehicle, &i.User)
 		return i, err
 	}
 	identity, err := one(ctx, t.DB, "device", scan, `
-		SELECT d.id, d.kind, d.format, d.external, coalesce(d.driver, v.driver), d.vehicle
-		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle
+		SELECT d.id, d.kind, d.format, d.external, coalesce(d.driver, v.driver), d.vehicle, `+whosePhone+`
+		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle LEFT JOIN drivers o ON o.id = d.driver
 		WHERE d.id = $1`, id)
 	if err != nil {
 		return DeviceLogin{}, err
@@ -107,10 +118,19 @@ func (t Devices) Units(ctx context.Context) (map[fleet.DeviceID]fleet.Unit, erro
 	return units, err
 }
 
+// PersonalPhones returns whose the phones are that belong to people with an
+// account.
+func (t Devices) PersonalPhones(ctx context.Context) (map[fleet.DeviceID]fleet.UserID, error) {
+	users := make(map[fleet.DeviceID]fleet.UserID)
+	err := t.units(ctx, `d.kind = 'phone' AND (d.user_id IS NOT NULL OR o.user_id IS NOT NULL)`, nil,
+		func(_ string, c fleet.Child) { users[c.Device] = c.User })
+	return users, err
+}
+
 func (t Devices) units(ctx context.Context, condition string, args []any, yield func(external string, c fleet.Child)) error {
 	rows, err := t.DB.pool.Query(ctx, `
-		SELECT d.external, d.id, coalesce(d.driver, v.driver), d.vehicle
-		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle
+		SELECT d.external, d.id, coalesce(d.driver, v.driver), d.vehicle, `+whosePhone+`
+		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle LEFT JOIN drivers o ON o.id = d.driver
 		WHERE `+condition, args...)
 	if err != nil {
 		return translate("device", err)
@@ -119,8 +139,9 @@ func (t Devices) units(ctx context.Context, condition string, args []any, yield 
 	var device fleet.DeviceID
 	var driver fleet.DriverID
 	var vehicle fleet.VehicleID
-	_, err = pgx.ForEachRow(rows, []any{&external, &device, &driver, &vehicle}, func() error {
-		yield(external, fleet.Child{Device: device, Unit: fleet.UnitOf(device, driver, vehicle)})
+	var user fleet.UserID
+	_, err = pgx.ForEachRow(rows, []any{&external, &device, &driver, &vehicle, &user}, func() error {
+		yield(external, fleet.Child{Device: device, Unit: fleet.UnitOf(device, driver, vehicle), User: user})
 		return nil
 	})
 	return translate("device", err)

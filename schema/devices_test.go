@@ -17,7 +17,7 @@ func TestDevicesCreateGetList(t *testing.T) {
 		driver := fleet.Driver{ID: fleet.NewID[fleet.Driver](), Name: "Ada Vale", Tier: fleet.Executive}
 		vehicle := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA", Driver: driver.ID}
 		must(t, schema.Drivers{DB: db}.Create(ctx, driver))
-		must(t, schema.Vehicles{DB: db}.Create(ctx, vehicle))
+		must(t, schema.Vehicles{DB: db}.Create(ctx, vehicle, noon))
 		devices := schema.Devices{DB: db}
 		tracker := fleet.Device{ID: fleet.NewID[fleet.Device](), Kind: fleet.Tracker, Name: "FMB920", Format: fleet.FormatTeltonika,
 			External: "352093081452251", Vehicle: vehicle.ID, Created: noon}
@@ -80,8 +80,8 @@ func TestDriversAndVehicles(t *testing.T) {
 		wantCode(t, err, fleet.CodeNotFound)
 
 		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA"}
-		must(t, vehicles.Create(ctx, car))
-		wantCode(t, vehicles.Create(ctx, fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA"}), fleet.CodeConflict)
+		must(t, vehicles.Create(ctx, car, noon))
+		wantCode(t, vehicles.Create(ctx, fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA"}, noon), fleet.CodeConflict)
 		back, err := vehicles.Get(ctx, car.ID)
 		must(t, err)
 		listed, err := vehicles.List(ctx, fleet.VehicleID{}, 5)
@@ -102,7 +102,7 @@ func TestLogin(t *testing.T) {
 		driver := fleet.Driver{ID: fleet.NewID[fleet.Driver](), Name: "Ada Vale", Tier: fleet.Executive}
 		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA", Driver: driver.ID}
 		must(t, schema.Drivers{DB: db}.Create(ctx, driver))
-		must(t, schema.Vehicles{DB: db}.Create(ctx, car))
+		must(t, schema.Vehicles{DB: db}.Create(ctx, car, noon))
 		gateway := fleet.Device{ID: fleet.NewID[fleet.Device](), Kind: fleet.Tracker, Name: "gateway",
 			Format: fleet.FormatThingsBoard, Vehicle: car.ID, Created: noon}
 		child := fleet.Device{ID: fleet.NewID[fleet.Device](), Kind: fleet.Tracker, Name: "child", External: "Device A", Gateway: gateway.ID, Created: noon}

@@ -59,6 +59,9 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 		return err
 	}
 	roster.Devices = roster.Devices[:2*c.Officers] // the demo before may have had more
+	if err := h.vet(ctx); err != nil {
+		return fmt.Errorf("give the demo's officers their papers: %w", err)
+	}
 	h.announce(to.out)
 	h.invite(to.out, roster)
 	return c.simulate(ctx, h, roster, status, log)
@@ -196,7 +199,7 @@ func (h *hub) recruitOfficer(ctx context.Context, i int) ([]sim.Device, error) {
 	}
 	h.index.Describe(fleet.Unit(driver.ID), live.ClassOf(driver.Tier), 0) // the map was made before
 	car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: fmt.Sprintf("AR%03d", i+1), Driver: driver.ID}
-	if err := (schema.Vehicles{DB: h.db}).Create(ctx, car); err != nil {
+	if err := (schema.Vehicles{DB: h.db}).Create(ctx, car, h.clock.Now()); err != nil {
 		return nil, err
 	}
 	phone, err := h.provision(ctx, fleet.Device{Kind: fleet.Phone, Name: driver.Name + "'s phone", Driver: driver.ID}, i, wire.JSON)

@@ -41,6 +41,8 @@ type hub struct {
 	directory *account.Directory
 	devices   *account.Devices
 	commands  *account.Commands
+	officers  *account.Officers
+	spells    ingest.Spells
 	index     *live.Index
 	fences    *fences.Fences
 	pipeline  *ingest.Pipeline
@@ -72,7 +74,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openMap, h.openIngest, h.openBroker, h.openAPI,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -184,14 +186,14 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	if err := h.keys.Open(ctx); err != nil {
 		return err
 	}
-	h.devices, err = account.NewDevices(account.DevicesConfig{
+	h.sessions, err = account.NewSessions(account.SessionsConfig{
 		DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
 	}
-	h.sessions, err = account.NewSessions(account.SessionsConfig{
-		DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
+	h.devices, err = account.NewDevices(account.DevicesConfig{
+		DB: h.db, Keyring: h.keyring, Keys: h.keys, Sessions: h.sessions, Bus: &h.bus, Clock: h.clock, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
@@ -242,7 +244,8 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
-		DB: h.db, Keyring: h.keyring, Devices: h.devices, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
+		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
+		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -35,6 +36,7 @@ type settings struct {
 	TrustedProxies []string `name:"trusted-proxies" env:"ARMORA_TRUSTED_PROXIES" group:"access" help:"Addresses or networks (10.0.0.0/8) of the reverse proxies whose X-Forwarded-For is believed, separated by commas."`
 	SecretKey      string   `name:"secret-key" env:"ARMORA_SECRET_KEY" group:"access" help:"Root of the hub's keys, 32 bytes in base64; without it, secret.key in the data folder. Set it in the environment."`
 	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
+	PublicMQTTURL  string   `name:"public-mqtt-url" env:"ARMORA_PUBLIC_MQTT_URL" default:"mqtt://127.0.0.1:1883" group:"access" help:"Where devices reach the hub by MQTT, as they are told: mqtt://host:port, or mqtts:// for TLS."`
 
 	RateLimits float64 `name:"rate-limits" env:"ARMORA_RATE_LIMITS" default:"1" group:"access" help:"By how much to multiply the limits on how often a caller may call the API; the bootstrap admin has none."`
 
@@ -80,6 +82,9 @@ func (s *settings) check() error {
 	}
 	if s.RateLimits <= 0 {
 		return errors.New("--rate-limits is greater than 0")
+	}
+	if u, err := url.Parse(s.PublicMQTTURL); err != nil || u.Hostname() == "" || u.Scheme != "mqtt" && u.Scheme != "mqtts" {
+		return errors.New("--public-mqtt-url looks like mqtts://host:port")
 	}
 	if listenOn(s.MQTTTLSAddr) != "" && (s.TLSCert == "" || s.TLSKey == "") {
 		return errors.New("--mqtt-tls-addr needs --tls-cert and --tls-key")

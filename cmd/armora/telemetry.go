@@ -18,24 +18,9 @@ import (
 	"armora/schema"
 )
 
-// openMap makes the live map, with what is known of each officer, and the fences
-// that watch it.
+// openMap makes the live map and the fences that watch it.
 func (h *hub) openMap(ctx, _ context.Context) error {
 	h.index = live.New(live.Options{})
-	drivers := schema.Drivers{DB: h.db}
-	for last := (fleet.DriverID{}); ; {
-		page, err := drivers.List(ctx, last, 1000)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			break
-		}
-		for _, d := range page {
-			h.index.Describe(fleet.Unit(d.ID), live.ClassOf(d.Tier), 0)
-		}
-		last = page[len(page)-1].ID
-	}
 	var err error
 	h.fences, err = fences.New(fences.Config{
 		Set: fence.NewSet(), Store: schema.Fences{DB: h.db}, Clock: h.clock, Log: h.log, Metrics: h.registry,
@@ -71,7 +56,7 @@ func (h *hub) openIngest(ctx, _ context.Context) error {
 	h.pipeline, err = ingest.New(ingest.Config{
 		Store: points, DeadLetters: letters,
 		PayloadKeys: h.devices, Auth: h.devices.HTTP(),
-		Move: h.move, Thresholds: h.thresholds(),
+		Move: h.move, Keep: h.spells.Keep, Thresholds: h.thresholds(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	if err != nil {
@@ -89,7 +74,11 @@ func (h *hub) openIngest(ctx, _ context.Context) error {
 		return err
 	}
 	since := fleet.MillisOf(h.clock.Now().Add(-h.settings.KeepPoints))
-	err = h.pipeline.Restore(ctx, since, points.Latest, func(id fleet.DeviceID) fleet.Unit { return units[id] })
+	latest, err := h.lastSeen(ctx, points)
+	if err != nil {
+		return err
+	}
+	err = h.pipeline.Restore(ctx, since, latest, func(id fleet.DeviceID) fleet.Unit { return units[id] })
 	if err != nil {
 		return err
 	}
@@ -128,9 +117,11 @@ func (h *hub) openBroker(ctx, _ context.Context) error {
 		return err
 	}
 	endRevoked := h.bus.Revocations.Subscribe(func(r bus.Revocation) { h.broker.Disconnect(r.Device, r.Credential) })
+	endSession := h.bus.Sessions.Subscribe(h.broker.EndSession)
 	wakeDevice := h.bus.Commands.Subscribe(h.broker.Wake)
 	h.onClose("MQTT", func(ctx context.Context) error {
 		endRevoked()
+		endSession()
 		wakeDevice()
 		return h.closeBroker(ctx)
 	})

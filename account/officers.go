@@ -1,0 +1,322 @@
+package account
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+)
+
+const (
+	// standingEvery is how often it is looked who is still fit to work: how late
+	// an expiry may be noticed.
+	standingEvery = time.Minute
+	// verificationLife is how long staff's word on a document is good, when they
+	// do not say otherwise, and maxVerification the longest that they may say.
+	verificationLife = 365 * 24 * time.Hour
+	maxVerification  = 3 * verificationLife
+)
+
+// OfficersConfig is what Officers needs. All is required.
+type OfficersConfig struct {
+	DB      *schema.DB
+	Devices *Devices
+	Bus     *bus.Bus
+	Clock   fleet.Clock
+	Log     *slog.Logger
+}
+
+// Officers are the drivers, their documents, their cars and their duty: who is
+// fit to work, and who is at work. It is safe for concurrent use.
+type Officers struct {
+	drivers   schema.Drivers
+	vehicles  schema.Vehicles
+	documents schema.Documents
+	duty      schema.DutySpells
+	devices   *Devices
+	bus       *bus.Bus
+	clock     fleet.Clock
+	log       *slog.Logger
+
+	// telling is held from the reading of standings to their publishing, so
+	// that what was read first is not told last.
+	telling sync.Mutex
+	untold  map[fleet.DriverID]bool // whose spells could not be read; guarded by telling
+}
+
+// NewOfficers returns the officers of a hub.
+func NewOfficers(cfg OfficersConfig) *Officers {
+	return &Officers{
+		drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB}, documents: schema.Documents{DB: cfg.DB},
+		duty: schema.DutySpells{DB: cfg.DB}, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
+	}
+}
+
+// Run keeps standings true as time passes, until ctx ends.
+func (o *Officers) Run(ctx context.Context) {
+	for {
+		fired, stop := o.clock.NewTimer(standingEvery)
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-fired:
+		}
+		if err := o.TellAll(ctx); err != nil && ctx.Err() == nil {
+			o.log.Warn("which officers are fit to work could not be looked up, it is tried again in a minute", "error", err)
+		}
+	}
+}
+
+// TellAll publishes the standing of every officer.
+func (o *Officers) TellAll(ctx context.Context) error {
+	o.tellUntold(ctx)
+	const page = 1000
+	for last := (fleet.DriverID{}); ; {
+		n, err := o.tell(func() (records []fleet.FitnessRecord, err error) {
+			records, err = o.drivers.FitnessAfter(ctx, last, page)
+			if len(records) > 0 {
+				last = records[len(records)-1].Driver
+			}
+			return records, err
+		})
+		if err != nil || n < page {
+			return err
+		}
+	}
+}
+
+// refresh publishes the standing of those officers of whom something has
+// changed. The change is made whatever comes of it: what fails here is made
+// good by the next round of Run.
+func (o *Officers) refresh(ctx context.Context, drivers ...fleet.DriverID) {
+	for _, driver := range drivers {
+		if driver.IsZero() {
+			continue
+		}
+		_, err := o.tell(func() ([]fleet.FitnessRecord, error) {
+			record, err := o.drivers.Fitness(ctx, driver)
+			return []fleet.FitnessRecord{record}, err
+		})
+		if err != nil {
+			o.log.Warn("whether an officer is fit to work could not be looked up, it is in a minute", "driver", driver, "error", err)
+		}
+	}
+}
+
+func (o *Officers) tell(read func() ([]fleet.FitnessRecord, error)) (n int, err error) {
+	o.telling.Lock()
+	defer o.telling.Unlock()
+	records, err := read()
+	if err != nil {
+		return 0, err
+	}
+	now := o.clock.Now()
+	for i := range records {
+		r := &records[i]
+		standing := bus.Standing{Driver: r.Driver, Duty: r.Duty}
+		if len(fleet.Fitness(r, now)) == 0 {
+			standing.Tiers = r.Tiers
+		}
+		o.bus.Standings.Publish(standing)
+	}
+	return len(records), nil
+}
+
+// Fitness returns why an officer is not fit to work now; nothing if they are.
+func (o *Officers) Fitness(ctx context.Context, driver fleet.DriverID) ([]fleet.Reason, error) {
+	record, err := o.drivers.Fitness(ctx, driver)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Fitness(&record, o.clock.Now()), nil
+}
+
+// Add adds an officer.
+func (o *Officers) Add(ctx context.Context, name string, tier fleet.Tier, user fleet.UserID) (fleet.Driver, error) {
+	d := fleet.Driver{ID: fleet.NewID[fleet.Driver](), Name: name, Tier: tier, User: user}
+	if err := o.drivers.Create(ctx, d); err != nil {
+		return d, err
+	}
+	o.refresh(ctx, d.ID)
+	return d, nil
+}
+
+var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+// Describe replaces what the officer who signs in as a user says of themselves.
+func (o *Officers) Describe(ctx context.Context, user fleet.UserID, p fleet.Personal) (fleet.DriverProfile, error) {
+	for _, tag := range p.Languages {
+		if len(tag) > 35 || !language.MatchString(tag) {
+			return fleet.DriverProfile{}, invalid("languages are BCP 47 tags, such as en or fr-CA")
+		}
+	}
+	return o.drivers.Describe(ctx, user, p)
+}
+
+// AddVehicle adds a vehicle, and whoever drives it needs its papers to be in
+// order.
+func (o *Officers) AddVehicle(ctx context.Context, v fleet.Vehicle) error {
+	if err := o.vehicles.Create(ctx, v, o.clock.Now()); err != nil {
+		return err
+	}
+	o.refresh(ctx, v.Driver)
+	return nil
+}
+
+// Change replaces what staff say of an officer. With the account the phones that
+// were the officer's come back as what they are now.
+func (o *Officers) Change(ctx context.Context, p *fleet.DriverProfile) error {
+	before, err := o.drivers.Get(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	if err := o.drivers.Change(ctx, p); err != nil {
+		return err
+	}
+	if before.User != p.User {
+		if err := o.devices.relink(ctx, p.ID); err != nil {
+			return err
+		}
+		if !before.User.IsZero() {
+			o.bus.Spells.Publish(bus.Spells{User: before.User})
+		}
+		o.tellSpells(ctx, p.ID)
+	}
+	o.refresh(ctx, p.ID)
+	return nil
+}
+
+// Assign says who drives a vehicle from now on; a zero driver is nobody.
+func (o *Officers) Assign(ctx context.Context, vehicle fleet.VehicleID, driver fleet.DriverID) error {
+	before, devices, err := o.vehicles.Assign(ctx, vehicle, driver, o.clock.Now())
+	if err != nil {
+		return err
+	}
+	for _, device := range devices {
+		o.devices.moved(device, fleet.UnitOf(device, before, vehicle))
+	}
+	o.refresh(ctx, before, driver)
+	return nil
+}
+
+// SetDuty says whether an officer works from now on.
+func (o *Officers) SetDuty(ctx context.Context, driver fleet.DriverID, duty fleet.Duty) error {
+	if err := o.duty.Set(ctx, driver, duty, o.clock.Now()); err != nil {
+		return err
+	}
+	o.tellSpells(ctx, driver)
+	o.refresh(ctx, driver)
+	return nil
+}
+
+// spellsKept is how far back it is known when an officer's phone may be followed.
+// It is longer than points of phones are kept.
+const spellsKept = 30 * 24 * time.Hour
+
+// tellSpells publishes when an officer's phone may be followed. What fails is
+// made good by the next round of Run.
+func (o *Officers) tellSpells(ctx context.Context, driver fleet.DriverID) {
+	o.telling.Lock()
+	defer o.telling.Unlock()
+	user, spells, err := o.duty.Of(ctx, driver, o.clock.Now().Add(-spellsKept))
+	if err != nil {
+		o.log.Error("when an officer works could not be read, it is tried again in a minute", "driver", driver, "error", err)
+		o.untold[driver] = true
+		return
+	}
+	delete(o.untold, driver)
+	if !user.IsZero() {
+		o.bus.Spells.Publish(bus.Spells{User: user, Spells: spells})
+	}
+}
+
+func (o *Officers) tellUntold(ctx context.Context) {
+	o.telling.Lock()
+	drivers := slices.Collect(maps.Keys(o.untold))
+	o.telling.Unlock()
+	for _, driver := range drivers {
+		o.tellSpells(ctx, driver)
+	}
+}
+
+// Spells returns when the phones of officers may be followed.
+func (o *Officers) Spells(ctx context.Context) (map[fleet.UserID][]fleet.Spell, error) {
+	return o.duty.Since(ctx, o.clock.Now().Add(-spellsKept))
+}
+
+var siaNumber = regexp.MustCompile(`^[0-9]{16}$`)
+
+// ofDrivers and ofVehicles are the kinds of document that each may have.
+var (
+	ofDrivers = []fleet.DocumentKind{fleet.SIALicence, fleet.BackgroundCheck, fleet.RightToWork, fleet.DrivingLicence,
+		fleet.PrivateHireDriver, fleet.Certification, fleet.OtherDocument}
+	ofVehicles = []fleet.DocumentKind{fleet.Insurance, fleet.MOT, fleet.PrivateHireVehicle, fleet.OtherDocument}
+)
+
+// expiring are the kinds of document that always run out.
+var expiring = []fleet.DocumentKind{fleet.SIALicence, fleet.Insurance, fleet.MOT, fleet.PrivateHireDriver, fleet.PrivateHireVehicle}
+
+// Submit takes in a document of a driver or a vehicle, for staff to verify.
+func (o *Officers) Submit(ctx context.Context, by string, d fleet.Document) (fleet.Document, error) {
+	kinds := ofDrivers
+	if d.Driver.IsZero() {
+		kinds = ofVehicles
+	}
+	switch {
+	case !slices.Contains(kinds, d.Kind):
+		return d, invalid("a document of kind %q is not one of these", d.Kind)
+	case d.Kind == fleet.SIALicence && !siaNumber.MatchString(d.Number):
+		return d, invalid("the number of an SIA licence has 16 digits")
+	case d.Kind == fleet.SIALicence && d.Category == "":
+		return d, invalid("category is missing: it is what the licence is for, such as %s", fleet.CloseProtection)
+	case slices.Contains(expiring, d.Kind) && d.Expires.IsZero():
+		return d, invalid("expires_at is missing: this kind of document runs out")
+	case !d.Expires.IsZero() && !d.Issued.Before(d.Expires):
+		return d, invalid("the document expires before it is issued")
+	}
+	d.ID, d.Status = fleet.NewID[fleet.Document](), fleet.Submitted
+	d.Submitted, d.SubmittedBy = o.clock.Now(), by
+	if err := o.documents.Submit(ctx, d); err != nil {
+		return d, err
+	}
+	o.refresh(ctx, d.Driver) // a reason may read otherwise
+	return d, nil
+}
+
+// Decide records what staff have found of a document, and who it makes fit or
+// unfit is so at once. A zero reverify is after a year.
+func (o *Officers) Decide(ctx context.Context, caller *Caller, id fleet.DocumentID, status fleet.DocumentStatus, reason string, reverify time.Time) (fleet.Document, error) {
+	now := o.clock.Now()
+	switch {
+	case status != fleet.Verified && reason == "":
+		return fleet.Document{}, invalid("reason is missing: whoever is turned down is told why")
+	case reverify.IsZero():
+		reverify = now.Add(verificationLife)
+	case !reverify.After(now) || reverify.After(now.Add(maxVerification)):
+		return fleet.Document{}, invalid("reverify_at is not within three years from now")
+	}
+	d, err := o.documents.Decide(ctx, id, schema.Examination{
+		Status: status, Reason: reason, Reverify: reverify, At: now, By: caller.Name, User: caller.User,
+	})
+	if err != nil {
+		return d, err
+	}
+	driver := d.Driver
+	if driver.IsZero() {
+		vehicle, err := o.vehicles.Get(ctx, d.Vehicle)
+		if err != nil {
+			o.log.Warn("who drives a vehicle could not be looked up, it is in a minute", "vehicle", d.Vehicle, "error", err)
+		}
+		driver = vehicle.Driver
+	}
+	o.refresh(ctx, driver)
+	return d, nil
+}

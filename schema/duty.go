@@ -1,0 +1,85 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// DutySpells are the times at which drivers work.
+type DutySpells struct{ DB *DB }
+
+// Set begins another spell at a time, or the time off duty. What a driver is
+// already stays as it is.
+func (t DutySpells) Set(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
+	err := pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+		var id fleet.DriverID
+		if err := tx.QueryRow(ctx, `SELECT id FROM drivers WHERE id = $1 FOR UPDATE`, driver).Scan(&id); err != nil {
+			return err
+		}
+		// A spell that began later, by a clock that has since been set back,
+		// has no length.
+		_, err := tx.Exec(ctx, `
+			UPDATE duty_spells SET ended = greatest(began, $3) WHERE driver = $1 AND ended IS NULL AND duty <> $2`, driver, duty, at)
+		if err != nil || duty == fleet.OffDuty {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			INSERT INTO duty_spells (driver, duty, began)
+			SELECT $1::uuid, $2, greatest($3::timestamptz, (SELECT max(ended) FROM duty_spells WHERE driver = $1))
+			WHERE NOT EXISTS (SELECT FROM duty_spells WHERE driver = $1 AND ended IS NULL)`, driver, duty, at)
+		return err
+	})
+	return translate("driver", err)
+}
+
+// Of returns the user as whom a driver signs in, and when they worked since a
+// time, in order.
+func (t DutySpells) Of(ctx context.Context, driver fleet.DriverID, since time.Time) (user fleet.UserID, spells []fleet.Spell, err error) {
+	user, err = one(ctx, t.DB, "driver", pgx.RowTo[fleet.UserID], `SELECT user_id FROM drivers WHERE id = $1`, driver)
+	if err != nil {
+		return user, nil, err
+	}
+	spells, err = all(ctx, t.DB, "spell", scanSpell, `
+		SELECT began, ended FROM duty_spells
+		WHERE driver = $1 AND (ended IS NULL OR ended > $2) ORDER BY began`, driver, since)
+	return user, spells, err
+}
+
+// Since returns when those drivers who have an account worked since a time, in
+// order.
+func (t DutySpells) Since(ctx context.Context, since time.Time) (map[fleet.UserID][]fleet.Spell, error) {
+	rows, err := t.DB.pool.Query(ctx, `
+		SELECT d.user_id, s.began, s.ended FROM duty_spells s JOIN drivers d ON d.id = s.driver
+		WHERE d.user_id IS NOT NULL AND (s.ended IS NULL OR s.ended > $1) ORDER BY s.began`, since)
+	if err != nil {
+		return nil, translate("spell", err)
+	}
+	spells := make(map[fleet.UserID][]fleet.Spell)
+	var user fleet.UserID
+	var from time.Time
+	var to *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&user, &from, &to}, func() error {
+		spells[user] = append(spells[user], spellOf(from, to))
+		return nil
+	})
+	return spells, translate("spell", err)
+}
+
+func scanSpell(row pgx.CollectableRow) (fleet.Spell, error) {
+	var from time.Time
+	var to *time.Time
+	err := row.Scan(&from, &to)
+	return spellOf(from, to), err
+}
+
+func spellOf(from time.Time, to *time.Time) fleet.Spell {
+	s := fleet.Spell{From: fleet.MillisOf(from)}
+	if to != nil {
+		s.To = fleet.MillisOf(*to)
+	}
+	return s
+}
