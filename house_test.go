@@ -61,6 +61,7 @@ var homes = map[string][]string{
 	"github.com/go-jose/go-jose/v4":       {"account"},
 	"golang.org/x/sync":                   {"account", "broker", "ingest", "sim", "cmd"},
 	"golang.org/x/time":                   {"broker", "api", "sim"},
+	"github.com/skip2/go-qrcode":          {"account"},
 	"github.com/gofiber/fiber/v2":         {"api"},
 	"github.com/valyala/fasthttp":         {"api"},
 	"github.com/danielgtaylor/huma/v2":    {"api"},

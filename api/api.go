@@ -228,6 +228,7 @@ func (s *Server) addRoutes() error {
 	s.addDocuments()
 	s.addEnrolment()
 	s.addBindings()
+	s.addOwnTracks()
 	s.addFences()
 	s.addDeadLetters()
 	s.mountIngest()

@@ -244,3 +244,54 @@ func newCertificate(t *testing.T) tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
+
+// The end of a session ends what was opened with its tokens, on every listener,
+// and nothing else.
+func TestEndOfASession(t *testing.T) {
+	t.Parallel()
+	cert := newCertificate(t)
+	pool := x509.NewCertPool()
+	pool.AddCert(cert.Leaf)
+	h := newHub(t, func(c *Config) {
+		c.TLSAddr, c.WSAddr = "127.0.0.1:0", "127.0.0.1:0"
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	})
+	session := fleet.NewID[fleet.UserSession]()
+	phone := func() string {
+		id := fleet.NewID[fleet.Device]()
+		h.auth.set(id.String(), fleet.Identity{Device: id, Session: session})
+		return id.String()
+	}
+	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
+	ws, _, err := dialer.Dial("ws://"+h.WSAddr().String()+"/mqtt", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := []*client{
+		h.dial(), h.dialTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), newClient(t, &wsConn{Conn: ws.NetConn(), ws: ws}),
+	}
+	for _, c := range ended {
+		name := phone()
+		c.login(login{id: "phone", name: name, clean: true, version: 5})
+	}
+	other, _ := h.phone()
+	h.EndSession(fleet.NewID[fleet.UserSession]())
+	h.EndSession(fleet.UserSessionID{}) // of those who have none
+	for _, c := range append(ended, other) {
+		c.ping()
+	}
+	h.EndSession(session)
+	for _, c := range ended {
+		if code := c.expectEnd(); code != packets.ErrNotAuthorized.Code {
+			t.Errorf("DISCONNECT %#x", code)
+		}
+	}
+	other.ping()
+
+	// Ended after its token was checked, before it is connected.
+	name := phone()
+	h.auth.hold = func(context.Context, fleet.Login) { h.EndSession(session) }
+	if ack := h.dial().login(login{id: "late", name: name, clean: true, version: 5}); ack.ReasonCode != packets.ErrBadUsernameOrPassword.Code {
+		t.Errorf("CONNACK %#x", ack.ReasonCode)
+	}
+}

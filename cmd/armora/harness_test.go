@@ -62,6 +62,7 @@ type served struct {
 	exited       chan struct{}
 	stderr       *safeBuffer
 	private      bool
+	token        string // of whoever asks the API
 }
 
 // safeBuffer is a log that is written by one goroutine and read by another.
@@ -85,7 +86,7 @@ func (b *safeBuffer) String() string {
 // serve starts a hub on a private PostgreSQL, or on the one that env names.
 func serve(t *testing.T, env ...string) *served {
 	t.Helper()
-	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), private: true, stderr: new(safeBuffer)}
+	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), private: true, stderr: new(safeBuffer), token: testToken}
 	for _, e := range env {
 		h.private = h.private && !strings.HasPrefix(e, "DATABASE_URL=")
 	}
@@ -236,7 +237,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// ask calls the API as the admin and returns the answer's body.
+// ask calls the API, as the admin unless token is another's, and returns the answer's body.
 func (h *served) ask(method, path string, body any, status int) []byte {
 	h.t.Helper()
 	text, err := json.Marshal(body)
@@ -252,7 +253,7 @@ func (h *served) ask(method, path string, body any, status int) []byte {
 	} else {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	request.Header.Set("Authorization", "Bearer "+testToken)
+	request.Header.Set("Authorization", "Bearer "+h.token)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		h.t.Fatal(err)
