@@ -34,6 +34,14 @@ type traveller struct {
 	lon  [2]float64
 }
 
+// update has the traveller make its nth move.
+func (t *traveller) update(c contender, n int) {
+	at := fleet.Millis(n + 1)
+	if !c.update(Fix{Unit: t.unit, At: at, Received: at, Lat: t.lat[n&1], Lon: t.lon[n&1]}) {
+		panic("a fix was not taken")
+	}
+}
+
 // newScene places units: evenly, or half of them within 500 m of ten points.
 // Searches are made where units are.
 func newScene(units int, clustered bool) *scene {
@@ -68,30 +76,28 @@ func newScene(units int, clustered bool) *scene {
 	return s
 }
 
+// search makes the nth search.
+func (s *scene) search(c contender, n int, dst []Neighbour) []Neighbour {
+	q := s.queries[n%len(s.queries)]
+	dst = c.nearest(dst[:0], q[0], q[1])
+	if len(dst) != 10 {
+		panic("ten were not found")
+	}
+	return dst
+}
+
 // contender is an index under measurement.
 type contender interface {
-	update(u *fleet.Unit, round int, lat, lon float64)
-	nearest(lat, lon float64)
+	update(f Fix) bool
+	nearest(dst []Neighbour, lat, lon float64) []Neighbour // ten
 }
 
-type ours struct {
-	x   *Index
-	dst sync.Pool
-}
+type ours struct{ x *Index }
 
-func (o *ours) update(u *fleet.Unit, round int, lat, lon float64) {
-	if !o.x.Apply(Fix{Unit: *u, At: fleet.Millis(round), Received: fleet.Millis(round), Lat: lat, Lon: lon}) {
-		panic("ours did not take a fix")
-	}
-}
+func (o *ours) update(f Fix) bool { return o.x.Apply(f) }
 
-func (o *ours) nearest(lat, lon float64) {
-	dst := o.dst.Get().(*[]Neighbour)
-	*dst = o.x.Nearest((*dst)[:0], lat, lon, 10, Filter{})
-	if len(*dst) != 10 {
-		panic("ours did not find ten")
-	}
-	o.dst.Put(dst)
+func (o *ours) nearest(dst []Neighbour, lat, lon float64) []Neighbour {
+	return o.x.Nearest(dst, lat, lon, 10, Filter{})
 }
 
 // spread returns the nth unit of a fleet whose ids look like real ones.
@@ -105,34 +111,63 @@ func spread(n int) fleet.Unit {
 	return u
 }
 
-// theirs is tidwall/rtree under one RWMutex, with the map that it takes to know
-// where a unit was. It answers with as much as ours does.
+// theirs is tidwall/rtree under one RWMutex, as one would write it to do the same
+// job: it keeps the whole fix of each unit, by the same rule of which fix counts,
+// and answers with as much. Its records are found by a map and pointed to by the
+// tree, so that it copies no ids about.
 type theirs struct {
 	mu    sync.RWMutex
-	tree  rtree.RTreeG[fleet.Unit]
-	where map[fleet.Unit][2]float64
-	dst   sync.Pool
+	tree  rtree.RTreeG[*theirUnit]
+	units map[fleet.Unit]*theirUnit
 }
 
-func (o *theirs) update(u *fleet.Unit, _ int, lat, lon float64) {
-	to := [2]float64{lon, lat}
+type theirUnit struct{ Fix }
+
+func newTheirs(units int) *theirs {
+	return &theirs{units: make(map[fleet.Unit]*theirUnit, units)}
+}
+
+func (o *theirs) update(f Fix) bool {
+	if f.At <= 0 || !onEarth(f.Lat, f.Lon) {
+		return false
+	}
+	to := [2]float64{f.Lon, f.Lat}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	from, known := o.where[*u]
-	o.where[*u] = to
-	if known {
-		o.tree.Replace(from, from, *u, to, to, *u)
-		return
+	u := o.units[f.Unit]
+	if u == nil {
+		u = &theirUnit{Fix: f}
+		o.units[f.Unit] = u
+		o.tree.Insert(to, to, u)
+		return true
 	}
-	o.tree.Insert(to, to, *u)
+	if !u.yields(&f) {
+		return false
+	}
+	from := [2]float64{u.Lon, u.Lat}
+	u.Fix = f
+	o.tree.Replace(from, from, u, to, to, u)
+	return true
+}
+
+// yields is that of ours.
+func (u *theirUnit) yields(f *Fix) bool {
+	switch {
+	case f.Source != u.Source:
+		return f.At > u.At+fleet.Millis(DefaultHandover.Milliseconds())
+	case f.At == u.At:
+		return f.Received >= u.Received
+	default:
+		return f.At > u.At
+	}
 }
 
 // nearest measures distances on the plane that touches the query, which is as
 // cheap as can be, and true nearby and away from the poles and the antimeridian
 // alone.
-func (o *theirs) nearest(lat, lon float64) {
+func (o *theirs) nearest(dst []Neighbour, lat, lon float64) []Neighbour {
 	cos := math.Cos(lat * radian)
-	o.search(func(low, high [2]float64, _ fleet.Unit, _ bool) float64 {
+	return o.search(dst, func(low, high [2]float64, _ *theirUnit, _ bool) float64 {
 		dLon := max(low[0]-lon, lon-high[0], 0) * cos
 		dLat := max(low[1]-lat, lat-high[1], 0)
 		return dLon*dLon + dLat*dLat
@@ -141,28 +176,25 @@ func (o *theirs) nearest(lat, lon float64) {
 
 // search takes ten in the order of a metric, which another function turns into
 // metres.
-func (o *theirs) search(metric func(low, high [2]float64, _ fleet.Unit, item bool) float64, metres func(float64) float64) {
-	dst := o.dst.Get().(*[]Neighbour)
-	*dst = (*dst)[:0]
+func (o *theirs) search(
+	dst []Neighbour, metric func(low, high [2]float64, _ *theirUnit, item bool) float64, metres func(float64) float64,
+) []Neighbour {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	o.tree.Nearby(metric, func(at, _ [2]float64, u fleet.Unit, d float64) bool {
-		*dst = append(*dst, Neighbour{Unit: u, Distance: metres(d), Lat: at[1], Lon: at[0]})
-		return len(*dst) < 10
+	o.tree.Nearby(metric, func(at, _ [2]float64, u *theirUnit, d float64) bool {
+		dst = append(dst, Neighbour{Unit: u.Unit, Distance: metres(d), Lat: at[1], Lon: at[0], Received: u.Received})
+		return len(dst) < 10
 	})
-	if len(*dst) != 10 {
-		panic("theirs did not find ten")
-	}
-	o.dst.Put(dst)
+	return dst
 }
 
 // sphere is theirs, with distances that are true everywhere, as ours are.
 type sphere struct{ *theirs }
 
-func (o sphere) nearest(lat, lon float64) {
+func (o sphere) nearest(dst []Neighbour, lat, lon float64) []Neighbour {
 	var v view
 	v.open(lat, lon)
-	o.search(func(low, high [2]float64, _ fleet.Unit, item bool) float64 {
+	return o.search(dst, func(low, high [2]float64, _ *theirUnit, item bool) float64 {
 		if item {
 			return v.haversine(v.offset(packE7(low[1], low[0])))
 		}
@@ -185,13 +217,11 @@ func BenchmarkRatio(b *testing.B) {
 }
 
 func compare(b *testing.B, s *scene) {
-	pool := func() sync.Pool { return sync.Pool{New: func() any { return new([]Neighbour) }} }
-	us := &ours{x: New(Options{}), dst: pool()}
-	them := &theirs{where: make(map[fleet.Unit][2]float64, len(s.units)), dst: pool()}
+	us, them := &ours{x: New(Options{})}, newTheirs(len(s.units))
 	for _, c := range []contender{us, them} {
 		for i := range s.units {
 			t := &s.units[i*stride%len(s.units)]
-			c.update(&t.unit, 1, t.lat[0], t.lon[0])
+			t.update(c, 0)
 		}
 	}
 	updates := func(c contender, r *round, n int) {
@@ -200,9 +230,9 @@ func compare(b *testing.B, s *scene) {
 		}
 	}
 	searches := func(c contender, _ *round, n int) {
+		var dst []Neighbour
 		for i := range n {
-			q := s.queries[i%len(s.queries)]
-			c.nearest(q[0], q[1])
+			dst = s.search(c, i, dst)
 		}
 	}
 	last := 1
@@ -250,7 +280,7 @@ const stride = 7919 // prime, and so each unit is met once
 func (r *round) update(c contender, s *scene, first, units int) {
 	i := first + r.i
 	t := &s.units[i]
-	c.update(&t.unit, r.n+1, t.lat[r.n&1], t.lon[r.n&1])
+	t.update(c, r.n)
 	if r.i++; r.i == units {
 		r.i, r.n = 0, r.n+1
 	}
@@ -263,11 +293,10 @@ func (r *round) mixed(c contender, s *scene, n int) {
 	half := len(s.units) / 2
 	for side := range 2 {
 		both.Go(func() {
-			mine := *r
+			mine, dst := *r, []Neighbour(nil)
 			for i := range n / 2 {
 				if i%10 == 9 {
-					q := s.queries[(i+side*997)%len(s.queries)]
-					c.nearest(q[0], q[1])
+					dst = s.search(c, i+side*997, dst)
 				} else {
 					mine.update(c, s, side*half, half)
 				}

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	leafSize   = 29            // entries of a leaf
+	leafSize   = 59            // entries of a leaf: a node is 512 bytes
 	mergeBelow = leafSize / 2  // a node with so many entries or fewer is a leaf again
 	maxDepth   = cellBits + 64 // ground is divided down to 1e-7°, then units by the bits of their ids
 	divided    = 1 << 31       // in place of the entries of a leaf
@@ -26,27 +26,26 @@ type node struct {
 	n       atomic.Uint32 // entries, or divided
 	below   uint32        // entries here and below; guarded by the cell
 	kids    [4]atomic.Pointer[node]
-	entries [leafSize]entry
+	entries [leafSize]atomic.Uint64
 }
 
-// entry is a position and whose it is.
-type entry struct {
-	position atomic.Uint64 // latitude and longitude, E7
-	ref      atomic.Uint64
+// entry is who is where in a cell: the record's ref, and how far north and east
+// of the cell's corner it is, in units of 1e-7 degrees. What a search loads from
+// memory is what it takes its time for.
+type entry uint64
+
+const (
+	northBits = cellBits
+	eastBits  = 64 - refBits - northBits // enough: cells about the poles are no wider
+)
+
+func makeEntry(ref, north, east uint32) entry {
+	return entry(ref)<<(northBits+eastBits) | entry(north)<<eastBits | entry(east)
 }
 
-func (e *entry) put(position, ref uint64) {
-	e.position.Store(position)
-	e.ref.Store(ref)
-}
-
-func (e *entry) copy(from *entry) { e.put(from.position.Load(), from.ref.Load()) }
-
-// where is where an entry is, twice.
-type where struct {
-	position uint64
-	spot     spot
-}
+func (e entry) ref() uint32   { return uint32(e >> (northBits + eastBits)) }
+func (e entry) north() uint32 { return uint32(e>>eastBits) & (1<<northBits - 1) }
+func (e entry) east() uint32  { return uint32(e) & (1<<eastBits - 1) }
 
 // spins is how often a lock is tried before the processor is given away: it is
 // held for less than a microsecond, unless its holder lost the processor.
@@ -63,22 +62,34 @@ func (c *cell) lock() {
 	}
 }
 
+func (c *cell) unlock() { c.sequence.Add(1) }
+
 // prefetch begins to load the root.
 func (c *cell) prefetch() {
 	if root := c.root.Load(); root != nil {
-		root.n.Load()
+		root.prefetch()
 	}
 }
 
-func (c *cell) unlock() { c.sequence.Add(1) }
+// prefetch begins to load the first lines of a leaf. It does not wait for how many
+// there are: a branch that is guessed wrongly would keep back what follows.
+func (n *node) prefetch() {
+	n.n.Load()
+	n.entries[4].Load()
+	n.entries[12].Load()
+	n.entries[20].Load()
+}
 
-// quadrant returns which of four is the way at a depth.
-func (p *page) quadrant(s spot, ref uint32, depth int) int {
+// quadrant returns which of four is the way to an entry at a depth.
+func (p *place) quadrant(e entry, depth int) int {
 	if depth < cellBits {
-		return s.quadrant(depth)
+		// Its column grows with the way to the east, in the units of the band.
+		column := uint32(uint64(p.west+e.east()) * p.band.scale >> 32)
+		shift := cellBits - 1 - depth
+		return int(e.north()>>shift&1<<1 | column>>shift&1)
 	}
 	// Both halves of the id together are different for any two units.
-	unit := &p.index.units.at(ref).unit
+	unit := &p.page.index.units.at(e.ref()).unit
 	if depth < cellBits+32 {
 		return int(hash(unit)>>(62-2*(depth-cellBits))) & 3
 	}
@@ -86,63 +97,63 @@ func (p *page) quadrant(s spot, ref uint32, depth int) int {
 }
 
 // insert puts an entry below n. The cell is locked, as it is in all that follow.
-func (p *page) insert(n *node, ref uint32, e where, depth int) {
+func (p *place) insert(n *node, e entry, depth int) {
 	for ; ; depth++ {
 		n.below++
 		count := n.n.Load()
 		if count < leafSize {
-			n.entries[count].put(e.position, uint64(ref))
+			n.entries[count].Store(uint64(e))
 			n.n.Store(count + 1)
 			return
 		}
 		if count != divided {
 			p.divide(n, depth)
 		}
-		n = p.kid(n, p.quadrant(e.spot, ref, depth))
+		n = p.kid(n, p.quadrant(e, depth))
 	}
 }
 
 // kid returns one of the kids of n, and makes it if need be.
-func (p *page) kid(n *node, i int) *node {
+func (p *place) kid(n *node, i int) *node {
 	kid := n.kids[i].Load()
 	if kid == nil {
-		kid = p.takeNode()
+		kid = p.page.takeNode()
 		n.kids[i].Store(kid)
 	}
 	return kid
 }
 
 // divide gives the entries of a full leaf to kids.
-func (p *page) divide(n *node, depth int) {
+func (p *place) divide(n *node, depth int) {
 	for i := range n.entries {
-		position, ref := n.entries[i].position.Load(), uint32(n.entries[i].ref.Load())
-		e := where{position, p.index.spot(position)}
-		p.insert(p.kid(n, p.quadrant(e.spot, ref, depth)), ref, e, depth+1)
+		e := entry(n.entries[i].Load())
+		p.insert(p.kid(n, p.quadrant(e, depth)), e, depth+1)
 	}
 	n.n.Store(divided)
 }
 
 // find returns where in a leaf an entry is.
-func (n *node) find(ref uint32, position uint64) int {
-	for i := range n.n.Load() {
-		if e := &n.entries[i]; e.position.Load() == position && e.ref.Load() == uint64(ref) {
-			return int(i)
+func (n *node) find(e entry) uint32 {
+	entries := n.entries[:n.n.Load()]
+	for i := range entries {
+		if entries[i].Load() == uint64(e) {
+			return uint32(i)
 		}
 	}
 	panic("live: an entry is not in its leaf")
 }
 
-// shift brings an entry from one place below n to another.
-func (p *page) shift(n *node, ref uint32, from, to where) {
+// shift puts an entry below n in place of another of the same unit.
+func (p *place) shift(n *node, from, to entry) {
 	for depth := 0; ; depth++ {
 		if n.n.Load() != divided {
-			n.entries[n.find(ref, from.position)].position.Store(to.position)
+			n.entries[n.find(from)].Store(uint64(to))
 			return
 		}
-		q := p.quadrant(from.spot, ref, depth)
-		if q != p.quadrant(to.spot, ref, depth) {
-			p.remove(n, ref, from, depth)
-			p.insert(n, ref, to, depth)
+		q := p.quadrant(from, depth)
+		if q != p.quadrant(to, depth) {
+			p.remove(n, from, depth)
+			p.insert(n, to, depth)
 			return
 		}
 		n = n.kids[q].Load()
@@ -151,24 +162,24 @@ func (p *page) shift(n *node, ref uint32, from, to where) {
 
 // remove takes an entry out from below n, and makes leaves again of nodes that
 // then hold little.
-func (p *page) remove(n *node, ref uint32, e where, depth int) {
+func (p *place) remove(n *node, e entry, depth int) {
 	n.below--
 	if count := n.n.Load(); count != divided {
-		if i := n.find(ref, e.position); i != int(count-1) {
-			n.entries[i].copy(&n.entries[count-1])
+		if i := n.find(e); i != count-1 {
+			n.entries[i].Store(n.entries[count-1].Load())
 		}
 		n.n.Store(count - 1)
 		return
 	}
-	way := &n.kids[p.quadrant(e.spot, ref, depth)]
+	way := &n.kids[p.quadrant(e, depth)]
 	kid := way.Load()
-	p.remove(kid, ref, e, depth+1)
+	p.remove(kid, e, depth+1)
 	if n.below <= mergeBelow {
 		n.n.Store(0)
-		p.gather(n, n)
+		p.page.gather(n, n)
 	} else if kid.below == 0 {
 		way.Store(nil)
-		p.giveNode(kid)
+		p.page.giveNode(kid)
 	}
 }
 
@@ -185,7 +196,7 @@ func (p *page) gather(from, into *node) {
 		} else {
 			filled := into.n.Load()
 			for i := range kid.n.Load() {
-				into.entries[filled+i].copy(&kid.entries[i])
+				into.entries[filled+i].Store(kid.entries[i].Load())
 			}
 			into.n.Store(filled + kid.n.Load())
 		}

@@ -12,7 +12,7 @@ func (x *Index) check() error {
 	positioned := 0
 	for ref := range x.units.made {
 		v := x.units.at(ref)
-		if x.units.find(&v.unit, hash(&v.unit)) != v || v.ref != ref {
+		if x.units.find(&v.unit, hash(&v.unit)) != v || v.ref.Load() != ref {
 			return fmt.Errorf("unit %v is not found", v.unit)
 		}
 		if v.at == 0 {
@@ -45,10 +45,10 @@ func (x *Index) checkPlace(v *vehicle) error {
 	p := x.place(v.position)
 	n := p.cell.root.Load()
 	for depth := 0; n != nil && n.n.Load() == divided; depth++ {
-		n = n.kids[p.page.quadrant(p.spot, v.ref, depth)].Load()
+		n = n.kids[p.quadrant(p.entry(v.ref.Load()), depth)].Load()
 	}
 	for i := range leafSize {
-		if n != nil && i < int(n.n.Load()) && n.entries[i].ref.Load() == uint64(v.ref) && n.entries[i].position.Load() == v.position {
+		if n != nil && i < int(n.n.Load()) && entry(n.entries[i].Load()) == p.entry(v.ref.Load()) {
 			return nil
 		}
 	}
@@ -130,10 +130,10 @@ func (x *Index) checkFeeds() error {
 		}
 		for i := range f.shards {
 			for _, v := range f.shards[i].changed {
-				if notes[v.ref]>>bit&1 == 1 {
+				if notes[v.ref.Load()]>>bit&1 == 1 {
 					return fmt.Errorf("feed %d holds two notes of unit %v", bit, v.unit)
 				}
-				notes[v.ref] |= 1 << bit
+				notes[v.ref.Load()] |= 1 << bit
 			}
 		}
 	}

@@ -4,15 +4,15 @@
 // The earth is cut into bands of pages of cells, along the bits of positions in
 // units of 1e-7 degrees:
 //
-//	band   a row of pages around the globe, 5.8 km high; it has as many columns
+//	band   a row of pages around the globe, 11.7 km high; it has as many columns
 //	       as keep its cells about square
 //	page   16 × 16 cells in 4.6 kB, made when somebody first comes there; it
 //	       knows which of its cells are occupied
-//	cell   364 m; the root of a quadtree
-//	leaf   up to 29 entries inline, each a position and whose it is: 512 bytes. A
-//	       leaf that overflows becomes a node of four, down to 11 mm; units that
-//	       stand in one place are told apart by the bits of their ids. Nodes that
-//	       hold little become a leaf again
+//	cell   729 m; the root of a quadtree
+//	leaf   up to 59 entries inline, each of 8 bytes: where in the cell, and whose
+//	       it is. A leaf that overflows becomes a node of four, down to 11 mm;
+//	       units that stand in one place are told apart by the bits of their ids.
+//	       Nodes that hold little become a leaf again
 //
 // All else that is known of a unit is in its record of 128 bytes, found by a hash
 // table and never moved. An update touches the unit's slot, its record and one

@@ -122,7 +122,7 @@ func (s *feeds) tell(v *vehicle) {
 		if f == nil {
 			continue // it is being closed
 		}
-		n := &f.shards[v.ref%shards]
+		n := &f.shards[v.ref.Load()%shards]
 		n.mu.Lock()
 		if !n.closed {
 			n.changed = append(n.changed, v)

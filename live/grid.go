@@ -11,20 +11,22 @@ import (
 // coordinate say which cell it is in, and where there.
 const (
 	turn     = 3_600_000_000 // around the globe
-	cellBits = 15
+	cellBits = 16
 	cellSize = 1 << cellBits
 	pageSide = 16 // cells along a page
 	pageBits = cellBits + 4
 	bands    = turn/2>>pageBits + 1
-	rows     = turn/2>>cellBits + 1
-	radian   = math.Pi / 180
-	radianE7 = radian * 1e-7
+	// leastColumns keeps cells so narrow that an entry has room for where it is.
+	leastColumns = turn>>eastBits + 1
+	rows         = turn/2>>cellBits + 1
+	radian       = math.Pi / 180
+	radianE7     = radian * 1e-7
 )
 
 // band is what the pages of one row have in common. Columns count from 180°
 // west, in units that are on the ground about as long as those of latitude.
 type band struct {
-	columns int     // of cells around the globe
+	columns int     // of cells around the globe, at least leastColumns
 	scale   uint64  // units for each 1e-7 degrees of longitude, times 2^32; at most 2^32
 	unit    float64 // 1e-7 degrees of longitude for each unit
 	minCos  float64 // at most the least cosine of a latitude in the band
@@ -53,22 +55,23 @@ type page struct {
 	spare   *node // nodes to use again, linked by their first kid
 }
 
-// spot is a position in units of the grid, from the south pole and from 180°
-// west.
-type spot struct{ row, column uint32 }
-
-// quadrant returns which of four is the way at a depth of less than cellBits.
-func (s spot) quadrant(depth int) int {
-	shift := cellBits - 1 - depth
-	return int(s.row>>shift&1<<1 | s.column>>shift&1)
-}
-
 // place is where a position belongs.
 type place struct {
-	page  *page
-	cell  *cell
-	index int // of the cell: row × 16 + column in the page
-	spot  spot
+	band        *band
+	page        *page
+	cell        *cell
+	index       int    // of the cell: row × 16 + column in the page
+	west        uint32 // of the cell, in 1e-7 degrees from 180° west
+	north, east uint32 // of its corner, in 1e-7 degrees
+}
+
+// entry returns what stands for a unit in its place.
+func (p *place) entry(ref uint32) entry { return makeEntry(ref, p.north, p.east) }
+
+// west returns where a column of cells begins, in 1e-7 degrees from 180° west:
+// the least longitude whose spot is in it.
+func (b *band) west(column int) uint32 {
+	return uint32((uint64(column)<<(cellBits+32) + b.scale - 1) / b.scale)
 }
 
 func (x *Index) initBands() {
@@ -77,42 +80,39 @@ func (x *Index) initBands() {
 		south := (float64(i<<pageBits) - turn/4) * radianE7
 		north := min((float64((i+1)<<pageBits)-turn/4)*radianE7, math.Pi/2)
 		a, c := math.Cos(south), math.Cos(north)
-		b.columns = max(1, int(turn/cellSize*max(a, c)))
+		b.columns = max(leastColumns, int(turn/cellSize*max(a, c)))
 		b.scale = uint64(b.columns) << (cellBits + 32) / turn
 		b.unit = (1 << 32) / float64(b.scale)
 		b.minCos = max(0, min(a, c)-1e-9)
 	}
 }
 
-// spot returns a position in the units of its band.
-func (x *Index) spot(position uint64) spot {
-	row := uint32(int32(position>>32) + turn/4)
-	lon := uint32(int32(position)) + turn/2
-	// 180° east is in the last column, since scale is rounded down.
-	return spot{row, uint32(uint64(lon) * x.bands[row>>pageBits].scale >> 32)}
-}
-
 // place returns where a position belongs, making the page if need be.
 func (x *Index) place(position uint64) place {
-	s := x.spot(position)
-	p := x.page(int(s.row>>pageBits), int(s.column>>pageBits))
+	row := uint32(int32(position>>32) + turn/4)
+	lon := uint32(int32(position)) + turn/2
+	b := &x.bands[row>>pageBits]
+	// 180° east is in the last column, since scale is rounded down.
+	column := uint32(uint64(lon) * b.scale >> 32)
+	p := x.page(int(row>>pageBits), int(column>>pageBits))
 	if p == nil {
-		p = x.makePage(int(s.row>>pageBits), int(s.column>>pageBits))
+		p = x.makePage(int(row>>pageBits), int(column>>pageBits))
 	}
-	i := int(s.row>>cellBits%pageSide*pageSide + s.column>>cellBits%pageSide)
-	return place{p, &p.cells[i], i, s}
+	i := int(row>>cellBits%pageSide*pageSide + column>>cellBits%pageSide)
+	west := b.west(int(column >> cellBits))
+	return place{b, p, &p.cells[i], i, west, row % cellSize, lon - west}
 }
 
 // prefetch begins to load the leaf to which the place belongs. The cell is not
 // locked, and what this comes upon may not be it.
 func (p *place) prefetch() {
-	n := p.cell.root.Load()
+	n, e := p.cell.root.Load(), p.entry(0)
 	for depth := 0; n != nil && depth < cellBits; depth++ {
 		if n.n.Load() != divided {
-			n.entries[4].position.Load()
+			n.prefetch()
 			return
 		}
-		n = n.kids[p.spot.quadrant(depth)].Load()
+		n = n.kids[p.quadrant(e, depth)].Load()
 	}
 }
 
@@ -166,8 +166,8 @@ func end(from, to *page) {
 	}
 }
 
-// insert puts an entry into the place.
-func (p *place) insert(v *vehicle, position uint64) {
+// add puts a vehicle's entry into the place.
+func (p *place) add(v *vehicle) {
 	p.page.count.Add(1)
 	p.cell.lock()
 	defer p.cell.unlock()
@@ -177,16 +177,16 @@ func (p *place) insert(v *vehicle, position uint64) {
 		p.cell.root.Store(root)
 		p.page.occupied[p.index/pageSide].Or(1 << (p.index % pageSide))
 	}
-	p.page.insert(root, v.ref, where{position, p.spot}, 0)
+	p.insert(root, p.entry(v.ref.Load()), 0)
 }
 
-// remove takes a vehicle's entry out of the place.
-func (p *place) remove(v *vehicle, position uint64) {
+// drop takes a vehicle's entry out of the place.
+func (p *place) drop(v *vehicle) {
 	p.page.count.Add(-1)
 	p.cell.lock()
 	defer p.cell.unlock()
 	root := p.cell.root.Load()
-	p.page.remove(root, v.ref, where{position, p.spot}, 0)
+	p.remove(root, p.entry(v.ref.Load()), 0)
 	if root.below == 0 {
 		p.cell.root.Store(nil)
 		p.page.giveNode(root)

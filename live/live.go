@@ -92,10 +92,10 @@ func (x *Index) Apply(f Fix) bool {
 		return false
 	}
 	if v.at == 0 {
-		to.insert(v, position)
+		to.add(v)
 		x.length.Add(1)
 	} else {
-		x.move(v, position, &to)
+		x.move(v, &to)
 	}
 	v.position, v.at, v.source = position, f.At, f.Source
 	v.received.Store(int64(f.Received))
@@ -119,17 +119,17 @@ func (v *vehicle) yields(f *Fix, handover fleet.Millis) bool {
 }
 
 // move brings the entry of a vehicle, which is locked, to another place.
-func (x *Index) move(v *vehicle, position uint64, to *place) {
-	from := x.place(v.position)
+func (x *Index) move(v *vehicle, to *place) {
+	from, ref := x.place(v.position), v.ref.Load()
 	if from.cell == to.cell {
 		to.cell.lock()
-		to.page.shift(to.cell.root.Load(), v.ref, where{v.position, from.spot}, where{position, to.spot})
+		to.shift(to.cell.root.Load(), from.entry(ref), to.entry(ref))
 		to.cell.unlock()
 		return
 	}
 	begin(from.page, to.page)
-	from.remove(v, v.position)
-	to.insert(v, position)
+	from.drop(v)
+	to.add(v)
 	end(from.page, to.page)
 }
 
@@ -170,7 +170,7 @@ func (x *Index) Remove(unit fleet.Unit) {
 		return
 	}
 	p := x.place(v.position)
-	p.remove(v, v.position)
+	p.drop(v)
 	v.at = 0
 	x.length.Add(-1)
 	x.feeds.tell(v)

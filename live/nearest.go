@@ -51,13 +51,16 @@ func (x *Index) Nearest(dst []Neighbour, lat, lon float64, k int, f Filter) []Ne
 			break
 		}
 	}
+	for i := range q.found { // begins to load them all
+		x.units.at(q.found[i].ref).received.Load()
+	}
 	for i := range q.found {
 		c := &q.found[i]
 		v := x.units.at(c.ref)
-		lat, lon := degrees(c.position)
-		dst = append(dst, Neighbour{
-			Unit: v.unit, Distance: metres(c.hav), Lat: lat, Lon: lon, Received: fleet.Millis(v.received.Load()),
-		})
+		dst = append(dst, Neighbour{})
+		n := &dst[len(dst)-1]
+		n.Unit, n.Distance, n.Received = v.unit, metres(c.hav), fleet.Millis(v.received.Load())
+		n.Lat, n.Lon = degrees(c.position)
 	}
 	return dst
 }
@@ -90,6 +93,7 @@ type search struct {
 	order   []uint64      // in which they are looked at
 	ordered []distantPage // when there is no end to rings
 	pages   *[]*page      // those that there were when it began
+	corner  corner        // of the cell that is being looked at
 	torn    bool          // a cell was written while it was read
 	insists bool          // cells are locked while they are read
 }
@@ -149,19 +153,22 @@ func (q *search) take(c candidate) {
 	if q.filters && !q.passes(c.ref) || q.insists && q.has(c.ref) {
 		return
 	}
+	i := 0
+	for j := range q.found { // without a branch that would be guessed wrongly
+		i += int((math.Float64bits(q.found[j].hav) - math.Float64bits(c.hav)) >> 63)
+	}
+	for i < len(q.found) && q.before(&q.found[i], &c) { // as near, and of a lesser id
+		i++
+	}
 	if len(q.found) < q.k {
 		q.found = append(q.found, c)
-	} else if !q.before(&c, &q.found[q.k-1]) {
+	} else if i == q.k {
 		return
 	}
-	found := q.found
-	i := len(found) - 1
-	for ; i > 0 && q.before(&c, &found[i-1]); i-- {
-		found[i] = found[i-1]
-	}
-	found[i] = c
-	if len(found) == q.k {
-		q.setBest(found[q.k-1].hav)
+	copy(q.found[i+1:], q.found[i:])
+	q.found[i] = c
+	if len(q.found) == q.k {
+		q.setBest(q.found[q.k-1].hav)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // farthestRing is the last ring of cells; beyond it, some 8 km away, a search
 // goes by pages.
-const farthestRing = 24
+const farthestRing = 12
 
 // bandsInSight is how many bands the rings touch at most.
 const bandsInSight = 2*farthestRing/pageSide + 2
@@ -64,7 +64,8 @@ func (q *search) rings() bool {
 // nearCell is a cell to be looked at.
 type nearCell struct {
 	least       float64 // square of the distance, on the plane
-	cell        *cell
+	page        *page
+	index       int // in the page
 	lens        *lens
 	row, column int // of its south-western corner
 }
@@ -79,7 +80,7 @@ func (q *search) visit() {
 	slices.Sort(q.order)
 	for _, o := range q.order {
 		if c := &q.near[uint32(o)]; c.least <= q.flatBest {
-			q.cell(c.cell, c.lens, c.row, c.column)
+			q.cell(c.page, c.index, c.lens, c.row, c.column)
 		}
 	}
 }
@@ -102,7 +103,7 @@ func (q *search) nextRing(row, ring int) int {
 	return int(min(maxJump, max(1, math.Sqrt(float64(q.k)/max(each, 1e-3))/2)))
 }
 
-const maxJump = 8 // rings
+const maxJump = 4 // rings
 
 // beyond returns the least square, on the plane, of a distance to what is outside
 // of the rings.
@@ -160,9 +161,9 @@ func (q *search) columns(b *band, pages []atomic.Pointer[page], l *lens, row, fr
 				if least > q.flatBest {
 					continue
 				}
-				cell := &p.cells[row%pageSide*pageSide+i]
-				cell.prefetch()
-				q.near = append(q.near, nearCell{least, cell, l, row << cellBits, west})
+				i += row % pageSide * pageSide
+				p.cells[i].prefetch()
+				q.near = append(q.near, nearCell{least, p, i, l, row << cellBits, west})
 			}
 		}
 		from += last + 1
@@ -178,8 +179,11 @@ func (q *search) flatToSquare(l *lens, row, column, size int) float64 {
 	return y*y + x*x*l.square
 }
 
-// cell looks at what is in a cell, whose south-western corner is given.
-func (q *search) cell(c *cell, l *lens, row, column int) {
+// cell looks at what is in the ith cell of a page. The cell's south-western corner
+// is given, in the units of the band.
+func (q *search) cell(p *page, i int, l *lens, row, column int) {
+	c := &p.cells[i]
+	q.corner = p.corner(i)
 	if q.insists {
 		c.lock()
 		defer c.unlock()
@@ -241,25 +245,42 @@ func (q *search) leaf(n *node, count int, plane bool) {
 	entries := n.entries[:min(count, leafSize)]
 	if !plane {
 		for i := range entries {
-			position := entries[i].position.Load()
+			e := entry(entries[i].Load())
+			position := q.corner.position(e)
 			if hav := q.haversine(q.offset(position)); hav <= q.best {
-				q.take(candidate{hav, position, uint32(entries[i].ref.Load())})
+				q.take(candidate{hav, position, e.ref()})
 			}
 		}
 		return
 	}
 	v, best := q.view, q.flatBest // in registers
+	south, west := v.offset(q.corner.position(0))
 	for i := range entries {
-		position := entries[i].position.Load()
-		north, east := v.offset(position)
+		e := entry(entries[i].Load())
+		north, east := south+float64(e.north()), west+float64(e.east())
 		if v.flat(north, east) > best {
 			continue
 		}
 		if hav := v.nearHaversine(north, east); hav <= q.best {
-			q.take(candidate{hav, position, uint32(entries[i].ref.Load())})
+			q.take(candidate{hav, q.corner.position(e), e.ref()})
 			best = q.flatBest
 		}
 	}
+}
+
+// corner is the south-western one of a cell, in 1e-7 degrees.
+type corner struct{ south, west int32 }
+
+func (p *page) corner(i int) corner {
+	return corner{
+		south: int32((p.band*pageSide+i/pageSide)<<cellBits - turn/4),
+		west:  int32(int(p.index.bands[p.band].west(p.column*pageSide+i%pageSide)) - turn/2),
+	}
+}
+
+// position returns where an entry of the cell is.
+func (c corner) position(e entry) uint64 {
+	return uint64(uint32(c.south+int32(e.north())))<<32 | uint64(uint32(c.west+int32(e.east())))
 }
 
 type distantPage struct {
@@ -293,7 +314,7 @@ func (q *search) wholePage(p *page) {
 		for occupied := p.occupied[row].Load(); occupied != 0; occupied &= occupied - 1 {
 			i := row*pageSide + bits.TrailingZeros32(occupied)
 			if b := p.ground(i, 1); q.toBox(&b) <= q.best {
-				q.cell(&p.cells[i], &lens{}, 0, 0)
+				q.cell(p, i, &lens{}, 0, 0)
 			}
 		}
 	}

@@ -9,8 +9,7 @@ import (
 	"armora/fleet"
 )
 
-// vehicle is all that is known of a unit. An update needs the first 64 bytes to
-// decide whether it counts.
+// vehicle is all that is known of a unit, in two cache lines.
 type vehicle struct {
 	unit     fleet.Unit
 	mu       sync.Mutex
@@ -20,13 +19,13 @@ type vehicle struct {
 	traits   atomic.Uint64 // class in the upper half, status in the lower
 	pending  uint64        // feeds with a note of it that nobody has taken; guarded by mu
 
-	source   fleet.DeviceID // this and the following are guarded by mu
-	accuracy float32
+	ref      atomic.Uint32 // never changes; loaded to begin to load this half
+	accuracy float32       // this and the following are guarded by mu
+	source   fleet.DeviceID
 	speed    float32
 	heading  float32
 	battery  float32
-	ref      uint32   // never changes
-	_        [28]byte // two cache lines, of which the processor loads both at once
+	_        [20]byte
 }
 
 // fix returns what is shown. The vehicle is locked.
@@ -45,7 +44,7 @@ func (v *vehicle) fix() Fix {
 //
 // The way to a record by its unit is a hash table in shards, open addressing
 // with linear probing, that is read without a lock. Nearly every update begins
-// here with memory that is in no cache, so slots are 8 bytes: half of the hash,
+// here with memory that is in no cache, so slots are 4 bytes: a tag of the hash,
 // and which record.
 type units struct {
 	shards [shards]unitShard
@@ -58,6 +57,8 @@ const (
 	shards    = 256
 	firstSize = 16 // slots of a new table, a power of two
 	blockBits = 10
+	refBits   = 26 // of a slot; 67 million units take 8 GB of records
+	tagBits   = 32 - refBits
 )
 
 type block [1 << blockBits]vehicle
@@ -70,9 +71,9 @@ type unitShard struct {
 }
 
 // unitTable is at most three quarters full. A slot is free while it is 0, and
-// else holds the lower half of the hash and, in the lower half, the record's ref
-// + 1.
-type unitTable struct{ slots []atomic.Uint64 }
+// else holds the lowest bits of the hash and, in its own lower bits, the record's
+// ref + 1.
+type unitTable struct{ slots []atomic.Uint32 }
 
 // hash mixes an id (Fibonacci hashing, Knuth, The Art of Computer Programming,
 // volume 3, §6.4). Units with the same upper half have different hashes.
@@ -107,8 +108,10 @@ func (u *units) find(unit *fleet.Unit, hash uint64) *vehicle {
 		if slot == 0 {
 			return nil
 		}
-		if slot>>32 == hash&(1<<32-1) {
-			if v := u.at(uint32(slot) - 1); v.unit == *unit {
+		if slot>>refBits == uint32(hash)&(1<<tagBits-1) {
+			v := u.at(slot&(1<<refBits-1) - 1)
+			v.ref.Load()
+			if v.unit == *unit {
 				return v
 			}
 		}
@@ -131,7 +134,7 @@ func (u *units) findOrMake(unit *fleet.Unit, hash uint64) *vehicle {
 		table = u.grow(s, table)
 	}
 	v := u.makeRecord(unit)
-	table.add(hash, v.ref)
+	table.add(hash, v.ref.Load())
 	s.used++
 	return v
 }
@@ -145,21 +148,25 @@ func (u *units) makeRecord(unit *fleet.Unit) *vehicle {
 		blocks = append(blocks, new(block))
 		u.blocks.Store(&blocks)
 	}
+	if u.made == 1<<refBits-1 {
+		panic("live: there are more units than it has numbers for")
+	}
 	v := u.at(u.made)
-	v.unit, v.ref = *unit, u.made
+	v.unit = *unit
+	v.ref.Store(u.made)
 	u.made++
 	return v
 }
 
 // grow gives a shard a table of twice the size.
 func (u *units) grow(s *unitShard, old *unitTable) *unitTable {
-	table := &unitTable{slots: make([]atomic.Uint64, firstSize)}
+	table := &unitTable{slots: make([]atomic.Uint32, firstSize)}
 	if old != nil {
-		table.slots = make([]atomic.Uint64, 2*len(old.slots))
+		table.slots = make([]atomic.Uint32, 2*len(old.slots))
 		for i := range old.slots {
 			if slot := old.slots[i].Load(); slot != 0 {
-				v := u.at(uint32(slot) - 1)
-				table.add(hash(&v.unit), v.ref)
+				v := u.at(slot&(1<<refBits-1) - 1)
+				table.add(hash(&v.unit), v.ref.Load())
 			}
 		}
 	}
@@ -173,5 +180,5 @@ func (t *unitTable) add(hash uint64, ref uint32) {
 	for t.slots[i&mask].Load() != 0 {
 		i++
 	}
-	t.slots[i&mask].Store(hash<<32 | uint64(ref+1))
+	t.slots[i&mask].Store(uint32(hash)<<refBits | (ref + 1))
 }

@@ -115,5 +115,5 @@ func metres(h float64) float64 {
 	if h > 1e-5 {
 		return 2 * earthRadius * math.Asin(math.Sqrt(min(1, h)))
 	}
-	return 2 * earthRadius * math.Sqrt(h) * (1 + h/6*(1+h*9/20*(1+h*25/42)))
+	return 2 * earthRadius * math.Sqrt(h) * (1 + h*(1./6)*(1+h*(9./20)*(1+h*(25./42))))
 }
