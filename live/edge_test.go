@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
@@ -130,5 +131,16 @@ func TestAWideSearchStopsNoOtherPage(t *testing.T) {
 	}
 	if len(found) != 3*manyPages || len(seen) != len(found) {
 		t.Errorf("%d found, %d units, want %d", len(found), len(seen), 3*manyPages)
+	}
+}
+
+// What is loaded from memory at random fills the lines that it touches.
+func TestRecordsAndNodesFillTheirLines(t *testing.T) {
+	t.Parallel()
+	if size := reflect.TypeFor[vehicle]().Size(); size != 128 {
+		t.Errorf("a record has %d bytes", size)
+	}
+	if size := reflect.TypeFor[node]().Size(); size != 512 {
+		t.Errorf("a node has %d bytes", size)
 	}
 }

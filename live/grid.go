@@ -69,7 +69,7 @@ type place struct {
 func (p *place) entry(ref uint32) entry { return makeEntry(ref, p.north, p.east) }
 
 // west returns where a column of cells begins, in 1e-7 degrees from 180° west:
-// the least longitude whose spot is in it.
+// the least longitude that is in it.
 func (b *band) west(column int) uint32 {
 	return uint32((uint64(column)<<(cellBits+32) + b.scale - 1) / b.scale)
 }

@@ -72,6 +72,9 @@ type nearCell struct {
 
 // visit looks at the cells of a ring, the nearest first.
 func (q *search) visit() {
+	for i := range q.near { // near together, so that the processor waits for all at once
+		q.near[i].page.cells[q.near[i].index].prefetch()
+	}
 	q.order = q.order[:0]
 	for i := range q.near {
 		// Numbers that are not negative are in the order of their bits.
@@ -162,7 +165,6 @@ func (q *search) columns(b *band, pages []atomic.Pointer[page], l *lens, row, fr
 					continue
 				}
 				i += row % pageSide * pageSide
-				p.cells[i].prefetch()
 				q.near = append(q.near, nearCell{least, p, i, l, row << cellBits, west})
 			}
 		}

@@ -25,7 +25,7 @@ type vehicle struct {
 	speed    float32
 	heading  float32
 	battery  float32
-	_        [20]byte
+	_        [28]byte
 }
 
 // fix returns what is shown. The vehicle is locked.
@@ -39,7 +39,7 @@ func (v *vehicle) fix() Fix {
 
 // units is the directory of vehicles. A record, once made, stays for good and
 // never becomes another unit's: so a search may look at one without a lock, and
-// 32 bits name it. Records hold no pointers, and cost the garbage collector
+// 26 bits name it. Records hold no pointers, and cost the garbage collector
 // nothing.
 //
 // The way to a record by its unit is a hash table in shards, open addressing
