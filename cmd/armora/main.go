@@ -26,6 +26,7 @@ type cli struct {
 	Demo    demoCommand    `cmd:"" help:"Run the hub with a simulated city of officers."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database to this version of the hub, and stop."`
 	Replay  replayCommand  `cmd:"" help:"Publish recorded tracks through real MQTT clients."`
+	Admin   adminCommand   `cmd:"" help:"Make admins, at the hub's machine."`
 	Health  healthCommand  `cmd:"" help:"Ask a running hub whether it is ready."`
 	Bench   benchCommand   `cmd:"" help:"Measure what the hub can do on this machine."`
 

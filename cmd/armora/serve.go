@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"armora/schema"
 )
@@ -63,15 +64,27 @@ type migrateCommand struct {
 }
 
 // Run implements the command.
-func (c *migrateCommand) Run(ctx context.Context, cli *cli, to console) (err error) {
-	log, dsn := cli.logger(to.err), c.DatabaseURL
-	if dsn == "" {
-		private, err := schema.StartPrivate(ctx, c.dataDir(), log)
-		if err != nil {
+func (c *migrateCommand) Run(ctx context.Context, cli *cli, to console) error {
+	return c.withDatabase(ctx, cli.logger(to.err), func(db *schema.DB) error {
+		if err := db.Migrate(ctx); err != nil {
 			return err
 		}
+		_, err := fmt.Fprintln(to.out, "the database is at this version of the hub")
+		return err
+	})
+}
+
+// withDatabase runs what needs the database and no hub: that of DATABASE_URL, or
+// the private one, which no hub may be using.
+func (s *settings) withDatabase(ctx context.Context, log *slog.Logger, do func(*schema.DB) error) (err error) {
+	dsn := s.DatabaseURL
+	if dsn == "" {
+		private, failed := schema.StartPrivate(ctx, s.dataDir(), log)
+		if failed != nil {
+			return failed
+		}
 		defer func() {
-			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
 			defer cancel()
 			err = errors.Join(err, private.Close(closing))
 		}()
@@ -82,9 +95,5 @@ func (c *migrateCommand) Run(ctx context.Context, cli *cli, to console) (err err
 		return err
 	}
 	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(to.out, "the database is at this version of the hub")
-	return err
+	return do(db)
 }
