@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 
 	"github.com/pquerna/otp/totp"
 
@@ -31,8 +32,9 @@ type Enlisted struct {
 	Recovery []string // codes for when the second factor is lost; likewise
 }
 
-// Enlist makes a verified account with a second factor, or gives one that is
-// there the roles as well and what it lacks. Sessions that the account had end.
+// Enlist makes a verified account, with a second factor if one of the roles needs
+// it, or gives an account that is there the roles as well and what it lacks.
+// Sessions that the account had end.
 func (p *People) Enlist(ctx context.Context, e Enlisting) (out Enlisted, err error) {
 	email, err := address(e.Email)
 	if err != nil {
@@ -64,7 +66,7 @@ func (p *People) Enlist(ctx context.Context, e Enlisting) (out Enlisted, err err
 			return out, err
 		}
 	}
-	if has.TOTP == nil || e.Anew {
+	if needsSecondFactor(e.Roles) && (has.TOTP == nil || e.Anew) {
 		key, err := totp.Generate(totp.GenerateOpts{Issuer: "ARMORA", AccountName: email, SecretSize: 20})
 		if err != nil {
 			return out, fmt.Errorf("make a second factor: %w", err)
@@ -76,4 +78,8 @@ func (p *People) Enlist(ctx context.Context, e Enlisting) (out Enlisted, err err
 	ended, err := p.users.Enlist(ctx, enlisted, now)
 	p.sessions.tell(ended)
 	return out, err
+}
+
+func needsSecondFactor(roles []fleet.Role) bool {
+	return slices.ContainsFunc(roles, fleet.Role.NeedsSecondFactor)
 }

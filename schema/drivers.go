@@ -88,6 +88,11 @@ func (t Drivers) Describe(ctx context.Context, user fleet.UserID, p fleet.Person
 		WHERE user_id = $1 RETURNING `+profileColumns, user, texts(p.Languages), p.Gender, text(p.Bio), p.Photo)
 }
 
+// Link says as which user a driver signs in.
+func (t Drivers) Link(ctx context.Context, id fleet.DriverID, user fleet.UserID) error {
+	return t.DB.exec(ctx, "driver", `UPDATE drivers SET user_id = $2 WHERE id = $1`, id, user)
+}
+
 // List returns up to limit drivers with ids after the given one, in order of id.
 func (t Drivers) List(ctx context.Context, after fleet.DriverID, limit int) ([]fleet.Driver, error) {
 	return all(ctx, t.DB, "driver", scanDriver, `

@@ -45,6 +45,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if c.AdminToken == "" {
 		c.AdminToken = rand.Text()
 	}
+	c.AllowBootstrap = true // the demo has an admin, and shows requests by the token
 	h, err := openHub(ctx, c.settings, log)
 	if err != nil {
 		return err
@@ -63,6 +64,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 		return fmt.Errorf("give the demo's officers their papers: %w", err)
 	}
 	h.announce(to.out)
+	introduce(to.out, "http://"+h.api.Addr().String(), roster.People)
 	h.invite(to.out, roster)
 	return c.simulate(ctx, h, roster, status, log)
 }
@@ -131,6 +133,7 @@ func (t traffic) since(before traffic) string {
 type roster struct {
 	Devices []sim.Device `json:"devices"` // two for each officer, in their order
 	Visitor sim.Device   `json:"visitor"` // for whoever looks at the demo
+	People  []demoPerson `json:"people"`
 }
 
 const rosterFile = "demo-fleet.json"
@@ -143,7 +146,7 @@ func (h *hub) recruit(ctx context.Context, officers int) (roster, error) {
 	if err != nil {
 		return r, err
 	}
-	complete := len(r.Devices) >= 2*officers
+	complete := len(r.Devices) >= 2*officers && len(r.People) > 0
 	for i := len(r.Devices) / 2; i < officers; i++ {
 		pair, err := h.recruitOfficer(ctx, i)
 		if err != nil {
@@ -157,6 +160,11 @@ func (h *hub) recruit(ctx context.Context, officers int) (roster, error) {
 	if r.Visitor.ID == "" {
 		if r.Visitor, err = h.provision(ctx, fleet.Device{Kind: fleet.Phone, Name: "Visitor's phone"}, 0, wire.JSON); err != nil {
 			return r, fmt.Errorf("provision the visitor's phone: %w", err)
+		}
+	}
+	if len(r.People) == 0 {
+		if r.People, err = h.enlistCast(ctx); err != nil {
+			return r, err
 		}
 	}
 	text, err := json.Marshal(r)

@@ -241,6 +241,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	if err != nil {
 		return err
 	}
+	if has, err := h.directory.HasAdmin(ctx); err == nil && !has && h.settings.AdminToken == "" {
+		h.log.Warn("this hub has no admin: make one with armora admin create, or set ARMORA_ADMIN_TOKEN")
+	}
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,

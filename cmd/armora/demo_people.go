@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"armora/account"
+	"armora/fleet"
+	"armora/schema"
+)
+
+// demoPerson is a login of the demo.
+type demoPerson struct {
+	Email    string       `json:"email"`
+	Name     string       `json:"name"`
+	Password string       `json:"password"`
+	Secret   string       `json:"totp_secret,omitempty"`
+	Roles    []fleet.Role `json:"roles"`
+}
+
+// demoCast are those who can sign in to the demo. The officers are the first two.
+func demoCast() []demoPerson {
+	person := func(mailbox, name string, roles ...fleet.Role) demoPerson {
+		return demoPerson{Email: mailbox + "@demo.armora.example", Name: name, Roles: roles}
+	}
+	return []demoPerson{
+		person("rider", "Ada Vale", fleet.RoleRider),
+		person("officer1", "Bo Finch", fleet.RoleDriver),
+		person("officer2", "Cy Marsh", fleet.RoleDriver),
+		person("dispatcher", "Dee Holt", fleet.RoleDispatcher),
+		person("admin", "Eve Stone", fleet.RoleAdmin),
+	}
+}
+
+// enlistCast gives everybody of the cast an account: verified, and with a second
+// factor where the role needs one.
+func (h *hub) enlistCast(ctx context.Context) ([]demoPerson, error) {
+	drivers, err := (schema.Drivers{DB: h.db}).List(ctx, fleet.DriverID{}, 2)
+	if err != nil {
+		return nil, err
+	}
+	cast := demoCast()
+	for i := range cast {
+		p := &cast[i]
+		made, err := h.people.Enlist(ctx, account.Enlisting{Email: p.Email, Name: p.Name, Roles: p.Roles, Anew: true})
+		if err != nil {
+			return nil, fmt.Errorf("enlist %s: %w", p.Email, err)
+		}
+		p.Password, p.Secret = made.Password, made.Secret
+		if slices.Contains(p.Roles, fleet.RoleDriver) && len(drivers) > 0 {
+			err := (schema.Drivers{DB: h.db}).Link(ctx, drivers[0].ID, made.User)
+			if drivers = drivers[1:]; err != nil {
+				return nil, err
+			}
+		}
+	}
+	return cast, nil
+}
+
+// introduce says who can sign in, and how.
+func introduce(out io.Writer, api string, cast []demoPerson) {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
+	say("\n  %-34s %-28s %s\n", "sign in as", "password", "second factor (TOTP secret)")
+	for _, p := range cast {
+		say("  %-34s %-28s %s\n", p.Email, p.Password, p.Secret)
+	}
+	say("\n  curl -H 'Content-Type: application/json' -d '{\"email\":\"%s\",\"password\":\"%s\"}' %s/api/auth/login\n",
+		cast[0].Email, cast[0].Password, api)
+}
