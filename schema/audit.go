@@ -1,0 +1,106 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Audit is the audit log. Whoever does something adds to it, and waits for
+// nobody; Seal chains what was added.
+type Audit struct{ DB *DB }
+
+// record adds entries to a transaction: they are in the log if, and only if,
+// what they tell of has happened. The database refuses to change them later.
+func record(ctx context.Context, tx pgx.Tx, entries ...fleet.AuditEntry) error {
+	for _, e := range entries {
+		if e.ID.IsZero() {
+			e.ID = fleet.NewID[fleet.AuditEntry]()
+		}
+		_, err := tx.Exec(ctx, `
+			WITH added AS (
+				INSERT INTO audit_entries (id, actor, actor_user, action, subjects, object, detail, at, request_id)
+				VALUES ($1, $2, $3, $4, $5::uuid[], $6, $7::text::json, $8, $9) RETURNING id)
+			INSERT INTO audit_tail SELECT id FROM added`,
+			e.ID, text(e.Actor), e.ActorUser, text(e.Action), idStrings(e.About()), text(e.Object), body(e.Detail), e.At, e.RequestID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Record adds entries that belong to no other change, such as reads.
+func (t Audit) Record(ctx context.Context, entries ...fleet.AuditEntry) error {
+	return t.DB.transact(ctx, "audit entry", func(tx pgx.Tx) error { return record(ctx, tx, entries...) })
+}
+
+// AuditQuery selects entries. A zero field selects all.
+type AuditQuery struct {
+	Subject  fleet.UserID
+	Actor    string
+	Action   string
+	From, To time.Time // From counts, To does not
+	Before   fleet.AuditID
+	Limit    int
+}
+
+// AuditListed is an entry of the log and whether a seal covers it.
+type AuditListed struct {
+	fleet.AuditEntry
+	Sealed bool // false: it is in the tail
+}
+
+const auditColumns = `e.id, e.actor, e.actor_user, e.action, e.subjects::text[], e.object, e.detail::text, e.at, e.request_id`
+
+func auditFields(e *fleet.AuditEntry, subjects *[]string, detail **string) []any {
+	return []any{&e.ID, &e.Actor, &e.ActorUser, &e.Action, subjects, &e.Object, detail, &e.At, &e.RequestID}
+}
+
+// finishAudit fills in what a row does not hold as an entry has it.
+func finishAudit(e *fleet.AuditEntry, subjects []string, detail *string) error {
+	e.Detail, e.At = fromBody(detail), e.At.UTC()
+	for _, s := range subjects {
+		id, err := fleet.ParseID[fleet.User](s)
+		if err != nil {
+			return err
+		}
+		e.Subjects = append(e.Subjects, id)
+	}
+	if len(e.Subjects) == 1 {
+		e.Subject, e.Subjects = e.Subjects[0], nil
+	}
+	return nil
+}
+
+func scanAudit(row pgx.CollectableRow) (e fleet.AuditEntry, err error) {
+	var subjects []string
+	var detail *string
+	if err := row.Scan(auditFields(&e, &subjects, &detail)...); err != nil {
+		return e, err
+	}
+	return e, finishAudit(&e, subjects, detail)
+}
+
+// List returns the entries that q selects, the newest first by their ids.
+func (t Audit) List(ctx context.Context, q AuditQuery) ([]AuditListed, error) {
+	scan := func(row pgx.CollectableRow) (l AuditListed, err error) {
+		var subjects []string
+		var detail *string
+		if err := row.Scan(append(auditFields(&l.AuditEntry, &subjects, &detail), &l.Sealed)...); err != nil {
+			return l, err
+		}
+		return l, finishAudit(&l.AuditEntry, subjects, detail)
+	}
+	return all(ctx, t.DB, "audit entry", scan, `
+		SELECT `+auditColumns+`, NOT EXISTS (SELECT FROM audit_tail l WHERE l.entry = e.id)
+		FROM audit_entries e
+		WHERE ($1::uuid IS NULL OR e.subjects @> ARRAY[$1::uuid]) AND ($2::text = '' OR e.actor = $2) AND ($3::text = '' OR e.action = $3)
+		      AND ($4::timestamptz IS NULL OR e.at >= $4) AND ($5::timestamptz IS NULL OR e.at < $5)
+		      AND ($6::uuid IS NULL OR e.id < $6)
+		ORDER BY e.id DESC LIMIT $7`,
+		q.Subject, q.Actor, q.Action, null(q.From), null(q.To), q.Before, q.Limit)
+}
