@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"armora/bus"
 	"armora/fleet"
 	"armora/schema"
@@ -149,12 +151,10 @@ func (o *Officers) Add(ctx context.Context, name string, tier fleet.Tier, user f
 	return d, nil
 }
 
-var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
-
 // Describe replaces what the officer who signs in as a user says of themselves.
 func (o *Officers) Describe(ctx context.Context, user fleet.UserID, p fleet.Personal) (fleet.DriverProfile, error) {
 	for _, tag := range p.Languages {
-		if len(tag) > 35 || !language.MatchString(tag) {
+		if _, err := language.Parse(tag); err != nil || len(tag) > 35 {
 			return fleet.DriverProfile{}, invalid("languages are BCP 47 tags, such as en or fr-CA")
 		}
 	}

@@ -85,7 +85,7 @@ func route[I, O any](s *Server, who access, op huma.Operation, handle func(conte
 		op.Parameters = append(op.Parameters, &parameter)
 		op.Middlewares = append(op.Middlewares, s.once)
 	}
-	op.MaxBodyBytes = maxBody
+	op.MaxBodyBytes = max(op.MaxBodyBytes, maxBody)
 	// The body is in memory before huma sees it. The read deadline that huma
 	// would set all the same would stay on the connection.
 	op.BodyReadTimeout = -1

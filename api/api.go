@@ -23,12 +23,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/account"
+	"armora/files"
 	"armora/fleet"
 	"armora/schema"
 )
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
-// Keys, Sessions, People, Directory, Approvals, Map, Clock and Log are required.
+// Keys, Sessions, People, Directory, Approvals, Profiles, Questionnaires,
+// Addresses, Files, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -54,8 +56,12 @@ type Config struct {
 	People   *account.People
 	Map      Map
 
-	Directory *account.Directory
-	Approvals *account.Approvals
+	Directory      *account.Directory
+	Approvals      *account.Approvals
+	Profiles       *account.Profiles
+	Questionnaires *account.Questionnaires
+	Addresses      *account.Addresses
+	Files          *files.Files
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -129,6 +135,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || cfg.Approvals == nil {
 		return nil, errors.New("api: Directory and Approvals are required")
 	}
+	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Files == nil {
+		return nil, errors.New("api: Profiles, Questionnaires, Addresses and Files are required")
+	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
 	}
@@ -176,6 +185,7 @@ func (s *Server) newFiber() *fiber.App {
 		ErrorHandler:            s.writeError,
 	})
 	s.refuseUnknownMethods(app)
+	app.Server().HeaderReceived = s.limitsOf
 	app.Use(s.observe, refuseEncodings, refuseBadText)
 	return app
 }
@@ -231,6 +241,10 @@ func (s *Server) addRoutes() error {
 	s.addOwnTracks()
 	s.addFences()
 	s.addDeadLetters()
+	s.addProfile()
+	s.addQuestionnaire()
+	s.addAddresses()
+	s.addFiles()
 	s.mountIngest()
 	s.mountConsole()
 	document, err := json.Marshal(s.huma.OpenAPI())

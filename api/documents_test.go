@@ -89,10 +89,10 @@ func TestWhoIsUnfitIsNotMatched(t *testing.T) {
 		id := as[Driver](t, h.must(201, "POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "executive"})).ID
 		h.place(id)
 		documents := "/api/drivers/" + id.String() + "/documents"
-		expect := func(fit bool, what string, flaws ...fleet.Flaw) {
+		expect := func(fit bool, what string, flaws ...fleet.Defect) {
 			t.Helper()
 			f := h.fitness(id)
-			var got []fleet.Flaw
+			var got []fleet.Defect
 			for _, r := range f.Reasons {
 				got = append(got, r.Flaw)
 			}
@@ -100,27 +100,27 @@ func TestWhoIsUnfitIsNotMatched(t *testing.T) {
 				t.Fatalf("%s: fit %v for %v, matched %v", what, f.Fit, got, h.matchable(id, fleet.Executive))
 			}
 		}
-		expect(false, "without papers", fleet.FlawMissing, fleet.FlawMissing, fleet.FlawMissing)
+		expect(false, "without papers", fleet.DefectMissing, fleet.DefectMissing, fleet.DefectMissing)
 		licence := h.verify(documents, "sia_licence")
 		h.verify(documents, "background_check")
 		right := h.submit(documents, map[string]any{"kind": "right_to_work"})
-		expect(false, "with one that nobody has looked at", fleet.FlawUnverified)
+		expect(false, "with one that nobody has looked at", fleet.DefectUnverified)
 		h.decide(right, fleet.Verified)
 		expect(true, "with all")
 
 		h.decide(licence, fleet.Suspended)
-		expect(false, "suspended", fleet.Flaw(fleet.Suspended))
+		expect(false, "suspended", fleet.Defect(fleet.Suspended))
 		h.decide(licence, fleet.Verified)
 		expect(true, "reinstated")
 
 		car := as[Vehicle](t, h.must(201, "POST", "/api/vehicles", map[string]any{"registration": "AB12 CDE"})).ID
 		h.must(204, "PUT", "/api/vehicles/"+car.String()+"/driver", map[string]any{"driver_id": id})
-		expect(false, "in a car without papers", fleet.FlawMissing, fleet.FlawMissing)
+		expect(false, "in a car without papers", fleet.DefectMissing, fleet.DefectMissing)
 		h.verify("/api/vehicles/"+car.String()+"/documents", "mot")
 		insurance := h.verify("/api/vehicles/"+car.String()+"/documents", "insurance")
 		expect(true, "in a car that is in order")
 		h.decide(insurance, fleet.Revoked)
-		expect(false, "in a car without insurance", fleet.Flaw(fleet.Revoked))
+		expect(false, "in a car without insurance", fleet.Defect(fleet.Revoked))
 		h.must(204, "PUT", "/api/vehicles/"+car.String()+"/driver", map[string]any{})
 		expect(true, "out of the car")
 
@@ -134,7 +134,7 @@ func TestWhoIsUnfitIsNotMatched(t *testing.T) {
 		if err := h.officers.TellAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		expect(false, "when all has run out", fleet.FlawExpired, fleet.FlawExpired, fleet.FlawUnverified)
+		expect(false, "when all has run out", fleet.DefectExpired, fleet.DefectExpired, fleet.DefectUnverified)
 	})
 }
 

@@ -78,13 +78,13 @@ type changeDriverInput struct {
 
 type (
 	driverOutput  struct{ Body Driver }
-	profileOutput struct{ Body DriverProfile }
+	driverProfileOutput struct{ Body DriverProfile }
 )
 
 // Reason is why somebody is not fit to work.
 type Reason struct {
 	Kind       fleet.DocumentKind `json:"kind,omitempty" doc:"Of the document that does not count, or is not there"`
-	Flaw       fleet.Flaw         `json:"flaw" enum:"missing,unverified,expired,rejected,suspended,revoked,account"`
+	Flaw       fleet.Defect         `json:"flaw" enum:"missing,unverified,expired,rejected,suspended,revoked,account"`
 	DocumentID fleet.DocumentID   `json:"document_id,omitzero" format:"uuid"`
 	VehicleID  fleet.VehicleID    `json:"vehicle_id,omitzero" format:"uuid" doc:"The car that it is about"`
 }
@@ -153,15 +153,15 @@ func (s *Server) listDrivers(ctx context.Context, in *PageQuery) (*pageOutput[Dr
 	return newPage(rows, in.Limit, showDriver, func(d fleet.Driver) any { return d.ID })
 }
 
-func (s *Server) getDriver(ctx context.Context, in *DriverPath) (*profileOutput, error) {
+func (s *Server) getDriver(ctx context.Context, in *DriverPath) (*driverProfileOutput, error) {
 	p, err := s.tables.drivers.Profile(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &profileOutput{Body: showProfile(p)}, nil
+	return &driverProfileOutput{Body: showProfile(p)}, nil
 }
 
-func (s *Server) changeDriver(ctx context.Context, in *changeDriverInput) (*profileOutput, error) {
+func (s *Server) changeDriver(ctx context.Context, in *changeDriverInput) (*driverProfileOutput, error) {
 	p := fleet.DriverProfile{
 		Driver: fleet.Driver{ID: in.ID, Name: in.Body.Name, Tier: in.Body.Tier, User: in.Body.UserID},
 		Tiers:  in.Body.Tiers, Coverage: make([]json.RawMessage, len(in.Body.Coverage)),
@@ -186,7 +186,7 @@ func (s *Server) getFitness(ctx context.Context, in *DriverPath) (*fitnessOutput
 	out := &fitnessOutput{}
 	out.Body.Fit, out.Body.Reasons = len(reasons) == 0, make([]Reason, 0, len(reasons))
 	for _, r := range reasons {
-		out.Body.Reasons = append(out.Body.Reasons, Reason{Kind: r.Kind, Flaw: r.Flaw, DocumentID: r.Document, VehicleID: r.Vehicle})
+		out.Body.Reasons = append(out.Body.Reasons, Reason{Kind: r.Kind, Flaw: r.Defect, DocumentID: r.Document, VehicleID: r.Vehicle})
 	}
 	return out, nil
 }

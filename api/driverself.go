@@ -43,22 +43,22 @@ func (s *Server) ownDriver(ctx context.Context) (fleet.DriverProfile, error) {
 	return s.tables.drivers.Own(ctx, callerOf(ctx).User)
 }
 
-func (s *Server) getOwnDriver(ctx context.Context, _ *struct{}) (*profileOutput, error) {
+func (s *Server) getOwnDriver(ctx context.Context, _ *struct{}) (*driverProfileOutput, error) {
 	p, err := s.ownDriver(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &profileOutput{Body: showProfile(p)}, nil
+	return &driverProfileOutput{Body: showProfile(p)}, nil
 }
 
-func (s *Server) describeOwnDriver(ctx context.Context, in *describeInput) (*profileOutput, error) {
+func (s *Server) describeOwnDriver(ctx context.Context, in *describeInput) (*driverProfileOutput, error) {
 	p, err := s.cfg.Officers.Describe(ctx, callerOf(ctx).User, fleet.Personal{
 		Languages: in.Body.Languages, Gender: in.Body.Gender, Bio: in.Body.Bio, Photo: in.Body.PhotoID,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &profileOutput{Body: showProfile(p)}, nil
+	return &driverProfileOutput{Body: showProfile(p)}, nil
 }
 
 func (s *Server) getOwnFitness(ctx context.Context, _ *struct{}) (*fitnessOutput, error) {

@@ -16,6 +16,7 @@ import (
 
 	"armora/account"
 	"armora/bus"
+	"armora/files"
 	"armora/fleet"
 	"armora/live"
 	"armora/schema"
@@ -57,6 +58,7 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.keyring = keyring
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: h.clock, Log: log, Issuer: "test"})
 	if err := keys.Open(t.Context()); err != nil {
@@ -88,6 +90,7 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		Devices: h.devices, Officers: h.officers, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Clock: h.clock, Log: log,
 	}
+	h.addPeople(&cfg)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -105,6 +108,25 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	h.url = "http://" + h.Addr().String()
 	t.Cleanup(h.stop)
 	return h
+}
+
+// addPeople makes what is about people.
+func (h *hub) addPeople(cfg *Config) {
+	h.t.Helper()
+	var err error
+	if cfg.Profiles, err = account.NewProfiles(h.db, h.clock); err != nil {
+		h.t.Fatal(err)
+	}
+	if cfg.Questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, h.clock); err != nil {
+		h.t.Fatal(err)
+	}
+	cfg.Addresses = account.NewAddresses(h.db, h.keyring, h.clock)
+	h.blobs = h.t.TempDir()
+	store, err := files.OpenStore("file://" + h.blobs)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cfg.Files = files.New(files.Config{DB: h.db, Store: store, Sealer: h.keyring, Clock: h.clock, Log: cfg.Log})
 }
 
 func (h *hub) stop() {

@@ -130,7 +130,7 @@ func refuseEncodings(c *fiber.Ctx) error {
 
 // refuseBadText refuses what no text column of the database takes, wherever in
 // a request it may be: bytes that are not UTF-8, and NUL. Devices' reports are
-// left alone: ingest judges those.
+// left alone: ingest judges those; and so are files, which are not text.
 func refuseBadText(c *fiber.Ctx) error {
 	if strings.HasPrefix(c.Path(), ingestPrefix) {
 		return c.Next()
@@ -142,6 +142,9 @@ func refuseBadText(c *fiber.Ctx) error {
 	query, err := url.QueryUnescape(target.RawQuery)
 	if err != nil || !isText([]byte(query)) || !isText([]byte(target.Path)) {
 		return newProblem(http.StatusUnprocessableEntity, "the path or the query holds what is not text").(*Problem)
+	}
+	if isUpload(c.Method(), c.Path()) {
+		return c.Next()
 	}
 	if body := c.Request().Body(); !isText(body) || escapesNUL(body) {
 		return newProblem(http.StatusUnprocessableEntity, "the body holds NUL or is not UTF-8").(*Problem)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,6 +104,9 @@ func (s *Server) asProblem(ctx context.Context, err error) error {
 	p := refusal(status, code, http.StatusText(http.StatusInternalServerError))
 	if e, ok := errors.AsType[*fleet.Error](err); ok && code != fleet.CodeInternal {
 		p.Detail, p.retry = e.Message, e.Retry
+		for _, f := range e.Flaws {
+			p.Errors = append(p.Errors, Flaw{Location: strings.TrimSuffix("body."+f.Location, "."), Message: f.Message})
+		}
 	}
 	if status >= http.StatusInternalServerError {
 		s.log.ErrorContext(ctx, "a request failed", "request_id", requestID(ctx), "code", code, "error", err)
@@ -143,7 +147,7 @@ func plainDetail(status int) string {
 	case http.StatusMethodNotAllowed:
 		return "this path does not take this method; see the Allow header"
 	case http.StatusRequestEntityTooLarge:
-		return "the request body is larger than " + strconv.Itoa(maxBody) + " bytes"
+		return "the request body is larger than this path takes"
 	}
 	return http.StatusText(status)
 }
@@ -162,6 +166,10 @@ func statusOf(code fleet.Code) int {
 		return http.StatusConflict
 	case fleet.CodeVersionMismatch:
 		return http.StatusPreconditionFailed
+	case fleet.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fleet.CodeMediaType:
+		return http.StatusUnsupportedMediaType
 	case fleet.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case fleet.CodeTooMany:
@@ -174,8 +182,6 @@ func statusOf(code fleet.Code) int {
 // Codes that only HTTP knows.
 const (
 	codeMethodNotAllowed fleet.Code = "method_not_allowed"
-	codeTooLarge         fleet.Code = "too_large"
-	codeMediaType        fleet.Code = "unsupported_media_type"
 	codeTimeout          fleet.Code = "timeout"
 	codeKeyReused        fleet.Code = "idempotency_key_reused"
 	codeUnderWay         fleet.Code = "request_under_way"
@@ -195,10 +201,12 @@ func codeOfStatus(status int) fleet.Code {
 		return codeTimeout
 	case http.StatusConflict:
 		return fleet.CodeConflict
+	case http.StatusPreconditionFailed:
+		return fleet.CodeVersionMismatch
 	case http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
-		return codeTooLarge
+		return fleet.CodeTooLarge
 	case http.StatusUnsupportedMediaType:
-		return codeMediaType
+		return fleet.CodeMediaType
 	case http.StatusTooManyRequests:
 		return fleet.CodeTooMany
 	case http.StatusServiceUnavailable:

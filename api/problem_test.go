@@ -60,10 +60,10 @@ func TestFibersOwnErrorsHaveTheOneShape(t *testing.T) {
 		"wrong method":   {func() answer { return h.do("PATCH", "/api/devices", nil) }, 405, codeMethodNotAllowed},
 		"body too large": {func() answer {
 			return h.raw(fmt.Sprintf("POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", maxBody+1))
-		}, 413, codeTooLarge},
+		}, 413, fleet.CodeTooLarge},
 		"unknown method":  {func() answer { return h.raw("BREW / HTTP/1.1\r\nHost: x\r\n\r\n") }, 400, fleet.CodeInvalid},
 		"not HTTP":        {func() answer { return h.raw("s3cr3t\r\n\r\n") }, 400, fleet.CodeInvalid},
-		"headers too big": {func() answer { return h.raw("GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 10000) + "\r\n\r\n") }, 431, codeTooLarge},
+		"headers too big": {func() answer { return h.raw("GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 10000) + "\r\n\r\n") }, 431, fleet.CodeTooLarge},
 		"bad target":      {func() answer { return h.raw("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n") }, 400, fleet.CodeInvalid},
 		"bad JSON":        {func() answer { return h.do("POST", "/api/devices", "{") }, 400, fleet.CodeInvalid},
 		"no body":         {func() answer { return h.do("POST", "/api/devices", nil) }, 400, fleet.CodeInvalid},
@@ -71,7 +71,7 @@ func TestFibersOwnErrorsHaveTheOneShape(t *testing.T) {
 			r := h.request("POST", "/api/devices", "kind=phone")
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			return h.send(r)
-		}, 415, codeMediaType},
+		}, 415, fleet.CodeMediaType},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := c.send()
@@ -176,7 +176,7 @@ func TestCompressedRequestIsRefusedUnread(t *testing.T) {
 	}
 	r := h.request("POST", "/api/devices", &packed)
 	r.Header.Set("Content-Encoding", "gzip")
-	problem(t, h.send(r), http.StatusUnsupportedMediaType, codeMediaType)
+	problem(t, h.send(r), http.StatusUnsupportedMediaType, fleet.CodeMediaType)
 }
 
 // encoding/json matches names in any case, huma's validation does not.

@@ -155,7 +155,7 @@ func TestStreamFlowsWhileItIsMade(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(rest), "end") || len(rest) != 2*exportBuffer+3 {
 		t.Errorf("%d bytes more, %v", len(rest), err)
 	}
-	if resp.Header.Get("Content-Disposition") != `attachment; filename="x.txt"` {
+	if resp.Header.Get("Content-Disposition") != "attachment; filename=x.txt" {
 		t.Errorf("headers %v", resp.Header)
 	}
 }

@@ -87,29 +87,29 @@ func (d *Document) Deadline() time.Time {
 // Counts reports whether the document is good at a time.
 func (d *Document) Counts(at time.Time) bool { return d.flaw(at) == "" }
 
-func (d *Document) flaw(at time.Time) Flaw {
+func (d *Document) flaw(at time.Time) Defect {
 	switch {
 	case d.Status == Submitted:
-		return FlawUnverified
+		return DefectUnverified
 	case d.Status != Verified:
-		return Flaw(d.Status)
+		return Defect(d.Status)
 	case !d.Expires.IsZero() && !at.Before(d.Expires):
-		return FlawExpired
+		return DefectExpired
 	case !d.Reverify.IsZero() && !at.Before(d.Reverify):
-		return FlawUnverified
+		return DefectUnverified
 	}
 	return ""
 }
 
-// Flaw is what is wrong with a document, or the lack of one.
-type Flaw string
+// Defect is what is wrong with a document, or the lack of one.
+type Defect string
 
-// The flaws. A document that was rejected, suspended or revoked has its status.
+// The defects. A document that was rejected, suspended or revoked has its status.
 const (
-	FlawMissing    Flaw = "missing"
-	FlawUnverified Flaw = "unverified"
-	FlawExpired    Flaw = "expired"
-	FlawAccount    Flaw = "account" // it is not a document: the account is suspended, or is no driver's
+	DefectMissing    Defect = "missing"
+	DefectUnverified Defect = "unverified"
+	DefectExpired    Defect = "expired"
+	DefectAccount    Defect = "account" // it is not a document: the account is suspended, or is no driver's
 )
 
 // FitnessRecord is all that decides whether a driver is fit to work.
@@ -131,7 +131,7 @@ type Car struct {
 // Reason is why a driver is not fit to work.
 type Reason struct {
 	Kind     DocumentKind // "" if it is not about a document
-	Flaw     Flaw
+	Defect   Defect
 	Document DocumentID // zero if there is none
 	Vehicle  VehicleID  // zero if it is the driver's own
 }
@@ -143,7 +143,7 @@ type Reason struct {
 func Fitness(r *FitnessRecord, at time.Time) []Reason {
 	var reasons []Reason
 	if r.Closed {
-		reasons = append(reasons, Reason{Flaw: FlawAccount})
+		reasons = append(reasons, Reason{Defect: DefectAccount})
 	}
 	reasons = lacking(reasons, r.Documents, at, VehicleID{}, PrivateHireDriver, SIALicence, BackgroundCheck, RightToWork)
 	var unfit []Reason
@@ -160,7 +160,7 @@ func Fitness(r *FitnessRecord, at time.Time) []Reason {
 // lacking adds a reason for each kind of which no document counts.
 func lacking(to []Reason, documents []Document, at time.Time, car VehicleID, optional DocumentKind, required ...DocumentKind) []Reason {
 	for _, kind := range append(required, optional) {
-		worst := Reason{Kind: kind, Flaw: FlawMissing, Vehicle: car}
+		worst := Reason{Kind: kind, Defect: DefectMissing, Vehicle: car}
 		good, held := false, kind != optional
 		for i := range documents {
 			d := &documents[i]
@@ -171,7 +171,7 @@ func lacking(to []Reason, documents []Document, at time.Time, car VehicleID, opt
 			if flaw := d.flaw(at); flaw == "" {
 				good = true
 			} else {
-				worst.Flaw, worst.Document = flaw, d.ID // of several, the last submitted
+				worst.Defect, worst.Document = flaw, d.ID // of several, the last submitted
 			}
 		}
 		if held && !good {

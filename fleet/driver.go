@@ -42,11 +42,6 @@ const (
 	GenderOther  Gender = "other"
 )
 
-// FileID names a file that somebody has uploaded.
-type FileID = ID[file]
-
-type file struct{}
-
 // Vehicle is a car of the fleet.
 type Vehicle struct {
 	ID           VehicleID

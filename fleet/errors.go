@@ -22,6 +22,8 @@ const (
 	CodeVersionMismatch Code = "version_mismatch" // it has changed since the caller read it
 	CodeUnavailable     Code = "unavailable"      // a dependency is away: try again
 	CodeTooMany         Code = "too_many"         // a limit of the caller's was reached
+	CodeTooLarge        Code = "too_large"
+	CodeMediaType       Code = "unsupported_media_type"
 	CodeInternal        Code = "internal"
 )
 
@@ -32,6 +34,14 @@ type Error struct {
 	Message string
 	Err     error         // the cause, for logs; never shown to the caller
 	Retry   time.Duration // when to try again; 0: nobody can say
+	Flaws   []Flaw        // what is wrong with a document, one by one
+}
+
+// Flaw is one thing that is wrong with a document. It does not repeat the value,
+// which may be a secret.
+type Flaw struct {
+	Location string // where it is: threats.stalking
+	Message  string
 }
 
 func (e *Error) Error() string {

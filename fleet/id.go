@@ -3,6 +3,7 @@ package fleet
 import (
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -25,6 +26,16 @@ type (
 // NewID makes a fresh version 7 UUID: ids made later sort later, which keeps
 // index inserts at the right-hand edge.
 func NewID[K any]() ID[K] { return ID[K](uuid.Must(uuid.NewV7())) }
+
+// Made returns when the id was made, by the clock of the machine that made it;
+// zero for one of another version than ours.
+func (id ID[K]) Made() time.Time {
+	u := uuid.UUID(id)
+	if u.Version() != 7 {
+		return time.Time{}
+	}
+	return time.Unix(u.Time().UnixTime()).UTC()
+}
 
 // ParseID reads the canonical 36-character form and nothing else, so that one
 // id has one spelling in topics and URLs.

@@ -190,6 +190,37 @@ func (db *DB) exec(ctx context.Context, noun, sql string, args ...any) error {
 	return translate(noun, err)
 }
 
+// swap runs a statement that changes what it names only if that is still of the
+// version that the caller has read; else it is CodeVersionMismatch.
+func (db *DB) swap(ctx context.Context, noun, sql string, args ...any) error {
+	err := db.exec(ctx, noun, sql, args...)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the " + noun + " has changed since it was read: read it again"}
+	}
+	return err
+}
+
+// addOwned adds something to what a user has, unless that is as much as limit
+// already. The user's row is locked first, so that two that are added at once
+// count each other.
+func (db *DB) addOwned(ctx context.Context, noun string, user fleet.UserID, count string, limit int, add func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var id fleet.UserID
+		if err := tx.QueryRow(ctx, `SELECT id FROM users WHERE id = $1 AND erased IS NULL FOR UPDATE`, user).Scan(&id); err != nil {
+			return translate("user", err)
+		}
+		var has int
+		if err := tx.QueryRow(ctx, count, user).Scan(&has); err != nil {
+			return err
+		}
+		if has >= limit {
+			return &fleet.Error{Code: fleet.CodeTooMany, Message: fmt.Sprintf("one person has %d of these at most: delete one first", limit)}
+		}
+		return add(tx)
+	})
+	return translate(noun, err)
+}
+
 // one reads the one row that sql selects; none is CodeNotFound.
 func one[T any](ctx context.Context, db *DB, noun string, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	rows, err := db.pool.Query(ctx, sql, args...)

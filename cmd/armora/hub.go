@@ -16,6 +16,7 @@ import (
 	"armora/api"
 	"armora/broker"
 	"armora/bus"
+	"armora/files"
 	"armora/fleet"
 	"armora/ingest"
 	"armora/ingest/fences"
@@ -43,13 +44,19 @@ type hub struct {
 	commands  *account.Commands
 	officers  *account.Officers
 	spells    ingest.Spells
-	index     *live.Index
-	fences    *fences.Fences
-	pipeline  *ingest.Pipeline
-	notices   *ingest.Notices
-	broker    *broker.Broker
-	api       *api.Server
-	metrics   *metricsServer
+
+	profiles       *account.Profiles
+	questionnaires *account.Questionnaires
+	addresses      *account.Addresses
+	files          *files.Files
+
+	index    *live.Index
+	fences   *fences.Fences
+	pipeline *ingest.Pipeline
+	notices  *ingest.Notices
+	broker   *broker.Broker
+	api      *api.Server
+	metrics  *metricsServer
 
 	stopping atomic.Bool
 	stop     context.CancelFunc // ends what runs in the background
@@ -74,7 +81,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openJobs, h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -249,6 +256,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
 		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
+		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Files: h.files,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // people's time zones, also where the machine has none
 
 	"github.com/alecthomas/kong"
 

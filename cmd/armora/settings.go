@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"armora/schema"
@@ -28,6 +29,7 @@ type settings struct {
 
 	DataDir     string        `name:"data-dir" env:"ARMORA_DATA_DIR" type:"path" group:"store" help:"Where the hub keeps its secret key and its private database (${data_dir_default})."`
 	DatabaseURL string        `name:"database-url" env:"DATABASE_URL" group:"store" help:"PostgreSQL to use, postgres://user:password@host/name; without it the hub runs one of its own. Set it in the environment: flags can be seen by other users."`
+	FilesURL    string        `name:"files-url" env:"ARMORA_FILES_URL" group:"store" help:"Where people's files are kept, encrypted: file:///path, or s3://key:secret@host/bucket of any S3-compatible storage; without it, the folder files in the data folder. Set it in the environment."`
 	KeepPoints  time.Duration `name:"keep-points" env:"ARMORA_KEEP_POINTS" default:"720h" group:"store" help:"How long points are kept."`
 	KeepPhone   time.Duration `name:"keep-phone" env:"ARMORA_KEEP_PHONE" default:"24h" group:"store" help:"How long the points of phones are kept, which are where a person was."`
 
@@ -59,6 +61,18 @@ func (s *settings) dataDir() string {
 		return s.DataDir
 	}
 	return defaultDataDir()
+}
+
+// filesURL is where files are kept, or the default for it.
+func (s *settings) filesURL() string {
+	if s.FilesURL != "" {
+		return s.FilesURL
+	}
+	dir, err := filepath.Abs(filepath.Join(s.dataDir(), "files"))
+	if err != nil {
+		dir = "/nowhere" // the working folder is gone: opening says so
+	}
+	return (&url.URL{Scheme: "file", Path: dir}).String()
 }
 
 // defaultDataDir depends on who asks: PostgreSQL runs as another user when the

@@ -32,7 +32,7 @@ func (h *hub) vet(ctx context.Context) error {
 
 func (h *hub) vetOfficer(ctx context.Context, r *fleet.FitnessRecord) error {
 	for _, reason := range fleet.Fitness(r, h.clock.Now()) {
-		if reason.Flaw != fleet.FlawMissing {
+		if reason.Defect != fleet.DefectMissing {
 			continue
 		}
 		now := h.clock.Now()

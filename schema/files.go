@@ -1,0 +1,102 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Files are what is known of private files besides their content.
+type Files struct{ DB *DB }
+
+const fileColumns = `f.id, f.user_id, f.purpose, f.name, f.media_type, f.size, f.sha256, f.created`
+
+func scanFile(row pgx.CollectableRow) (f fleet.File, err error) {
+	err = row.Scan(&f.ID, &f.Owner, &f.Purpose, &f.Name, &f.MediaType, &f.Size, &f.SHA256, &f.Created)
+	f.Created = f.Created.UTC()
+	return f, err
+}
+
+// Add adds a file with its sealed key, unless its owner has as many as limit.
+func (t Files) Add(ctx context.Context, f fleet.File, key []byte, limit int) error {
+	return t.DB.addOwned(ctx, "file", f.Owner, `SELECT count(*) FROM files WHERE user_id = $1`, limit, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO files (id, user_id, purpose, name, media_type, size, sha256, key, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			f.ID, f.Owner, f.Purpose, text(f.Name), f.MediaType, f.Size, f.SHA256, key, f.Created)
+		return err
+	})
+}
+
+// Get returns a file and its sealed key to its owner, and to staff who may read
+// the files of others that are for the given purposes.
+func (t Files) Get(ctx context.Context, viewer fleet.UserID, may []fleet.FilePurpose, id fleet.FileID) (fleet.File, []byte, error) {
+	purposes := make([]string, len(may))
+	for i, purpose := range may {
+		purposes[i] = string(purpose)
+	}
+	var key []byte
+	scan := func(row pgx.CollectableRow) (f fleet.File, err error) {
+		err = row.Scan(&f.ID, &f.Owner, &f.Purpose, &f.Name, &f.MediaType, &f.Size, &f.SHA256, &f.Created, &key)
+		f.Created = f.Created.UTC()
+		return f, err
+	}
+	f, err := one(ctx, t.DB, "file", scan, `
+		SELECT `+fileColumns+`, f.key FROM files f JOIN users u ON u.id = f.user_id
+		WHERE f.id = $2 AND (f.user_id = $1 OR f.purpose = ANY($3::text[]) AND `+visibleToStaff+`)`, viewer, id, purposes)
+	return f, key, err
+}
+
+// List returns a user's files, the oldest first.
+func (t Files) List(ctx context.Context, user fleet.UserID) ([]fleet.File, error) {
+	return all(ctx, t.DB, "file", scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.user_id = $1 ORDER BY f.created, f.id`, user)
+}
+
+// Delete deletes a file of the user's, and leaves the job to delete its blob. A
+// profile that shows it shows nothing from then on.
+func (t Files) Delete(ctx context.Context, user fleet.UserID, id fleet.FileID) error {
+	return t.delete(ctx, `DELETE FROM files WHERE user_id = $1 AND id = $2 RETURNING id`, user, id)
+}
+
+// DeleteAll deletes all files of a user, likewise. A user without files is
+// CodeNotFound.
+func (t Files) DeleteAll(ctx context.Context, user fleet.UserID) error {
+	return t.delete(ctx, `DELETE FROM files WHERE user_id = $1 RETURNING id`, user)
+}
+
+func (t Files) delete(ctx context.Context, sql string, args ...any) error {
+	return translate("file", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error { return t.deleteIn(ctx, tx, sql, args...) }))
+}
+
+func (t Files) deleteIn(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	gone, err := pgx.CollectRows(rows, pgx.RowTo[fleet.FileID])
+	if err != nil {
+		return err
+	}
+	if len(gone) == 0 {
+		return pgx.ErrNoRows
+	}
+	for _, id := range gone {
+		if err := t.DB.enqueue(ctx, tx, fleet.DropBlob{File: id}, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unknown returns those of the ids that no file has.
+func (t Files) Unknown(ctx context.Context, ids []fleet.FileID) ([]fleet.FileID, error) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return all(ctx, t.DB, "file", pgx.RowTo[fleet.FileID], `
+		SELECT blob FROM unnest($1::text[]::uuid[]) AS blob WHERE NOT EXISTS (SELECT FROM files WHERE id = blob)`, texts)
+}
