@@ -30,7 +30,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Directory, Approvals, Profiles, Questionnaires,
-// Addresses, Files, Map, Clock and Log are required.
+// Addresses, Contacts, Files, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -61,6 +61,7 @@ type Config struct {
 	Profiles       *account.Profiles
 	Questionnaires *account.Questionnaires
 	Addresses      *account.Addresses
+	Contacts       *account.EmergencyContacts
 	Files          *files.Files
 
 	Checks  []Check      // what must hold for the hub to be ready
@@ -135,8 +136,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || cfg.Approvals == nil {
 		return nil, errors.New("api: Directory and Approvals are required")
 	}
-	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Files == nil {
-		return nil, errors.New("api: Profiles, Questionnaires, Addresses and Files are required")
+	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil {
+		return nil, errors.New("api: Profiles, Questionnaires, Addresses, Contacts and Files are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -244,6 +245,7 @@ func (s *Server) addRoutes() error {
 	s.addProfile()
 	s.addQuestionnaire()
 	s.addAddresses()
+	s.addEmergencyContacts()
 	s.addFiles()
 	s.mountIngest()
 	s.mountConsole()

@@ -77,14 +77,14 @@ type changeDriverInput struct {
 }
 
 type (
-	driverOutput  struct{ Body Driver }
+	driverOutput        struct{ Body Driver }
 	driverProfileOutput struct{ Body DriverProfile }
 )
 
 // Reason is why somebody is not fit to work.
 type Reason struct {
 	Kind       fleet.DocumentKind `json:"kind,omitempty" doc:"Of the document that does not count, or is not there"`
-	Flaw       fleet.Defect         `json:"flaw" enum:"missing,unverified,expired,rejected,suspended,revoked,account"`
+	Flaw       fleet.Defect       `json:"flaw" enum:"missing,unverified,expired,rejected,suspended,revoked,account"`
 	DocumentID fleet.DocumentID   `json:"document_id,omitzero" format:"uuid"`
 	VehicleID  fleet.VehicleID    `json:"vehicle_id,omitzero" format:"uuid" doc:"The car that it is about"`
 }

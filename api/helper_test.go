@@ -36,6 +36,7 @@ type hub struct {
 	sessions *account.Sessions
 	people   *account.People
 	keyring  *account.Keyring
+	blobs    string // the folder of the store of files
 	clock    *fleet.ManualClock
 	bus      *bus.Bus
 	log      *bytes.Buffer // only read after Close
@@ -121,6 +122,7 @@ func (h *hub) addPeople(cfg *Config) {
 		h.t.Fatal(err)
 	}
 	cfg.Addresses = account.NewAddresses(h.db, h.keyring, h.clock)
+	cfg.Contacts = account.NewEmergencyContacts(h.db, h.keyring, h.clock, "https://hub.example/")
 	h.blobs = h.t.TempDir()
 	store, err := files.OpenStore("file://" + h.blobs)
 	if err != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -360,5 +361,48 @@ func TestAddressesHaveALimit(t *testing.T) {
 	}
 	if made != 50 {
 		t.Errorf("%d addresses were saved", made)
+	}
+}
+
+// What people say of themselves may be anything: the hub does not fail.
+func TestMutatedProfilesNeverFailTheHub(t *testing.T) {
+	t.Parallel()
+	const seed = 3
+	r := rand.New(rand.NewPCG(seed, seed))
+	h := newHub(t)
+	p := h.person(fleet.RoleRider)
+	address := as[Address](t, p.must(http.StatusCreated, "POST", "/api/users/addresses", map[string]any{"text": "x", "lat": 1, "lon": 1}))
+	type request struct {
+		method, path string
+		body         map[string]any
+	}
+	requests := []request{
+		{"PUT", "/api/users/profile", map[string]any{"name": "x", "title": "Ms", "language": "en", "zone": "UTC", "photo_id": ""}},
+		{"PUT", "/api/users/preferences", map[string]any{"discretion": "low", "temperature_c": 20, "officer_languages": []string{"en"}, "quiet_hours": map[string]any{}}},
+		{"PUT", "/api/users/questionnaire", map[string]any{"profession": map[string]any{"category": "media"}, "threats": threats(no, no, no, no, no, no, no)}},
+		{"PUT", "/api/users/addresses/" + address.ID.String(), map[string]any{"label": "x", "text": "x", "lat": 1, "lon": 2}},
+		{"POST", "/api/users/contacts", charles("a@example.com")},
+	}
+	for _, step := range steps {
+		text, err := json.Marshal(step.answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body map[string]any
+		if err := json.Unmarshal(text, &body); err != nil {
+			t.Fatal(err)
+		}
+		requests = append(requests, request{"PUT", stepPath + step.name, body})
+	}
+	for range 600 {
+		q := requests[r.IntN(len(requests))]
+		text := mutate(t, r, q.body)
+		a := p.do(q.method, q.path, text)
+		if a.StatusCode >= 500 {
+			t.Errorf("seed %d: %s %s %s: %s: %s", seed, q.method, q.path, text, a.Status, a.body)
+		}
+		if a.StatusCode >= 400 {
+			problem(t, a, a.StatusCode, as[Problem](t, a).Code)
+		}
 	}
 }

@@ -21,6 +21,7 @@ type Questionnaire struct {
 	Missing     []string        `json:"missing" doc:"Steps that are still to be answered, in order"`
 	CompletedAt time.Time       `json:"completed_at,omitzero" doc:"When the consents were given"`
 	ChangedAt   time.Time       `json:"changed_at,omitzero"`
+	Contacts    []Contact       `json:"contacts,omitempty" doc:"For staff: the person's emergency contacts"`
 }
 
 type questionnaireOutput struct {
@@ -104,5 +105,14 @@ func (s *Server) readQuestionnaire(ctx context.Context, in *UserPath) (*question
 	if err != nil {
 		return nil, err
 	}
-	return showQuestionnaire(a), nil
+	// Whoever may read the one may read the other: they are one entry in the log.
+	contacts, err := s.cfg.Contacts.List(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := showQuestionnaire(a)
+	for _, c := range contacts {
+		out.Body.Contacts = append(out.Body.Contacts, showContact(c))
+	}
+	return out, nil
 }

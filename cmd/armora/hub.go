@@ -48,6 +48,7 @@ type hub struct {
 	profiles       *account.Profiles
 	questionnaires *account.Questionnaires
 	addresses      *account.Addresses
+	contacts       *account.EmergencyContacts
 	files          *files.Files
 
 	index    *live.Index
@@ -256,7 +257,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
 		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
-		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Files: h.files,
+		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
