@@ -78,7 +78,7 @@ func NewKeyring(root []byte) (*Keyring, error) {
 		return nil, fmt.Errorf("make the sealing cipher: %w", err)
 	}
 	// 96-bit random nonces are safe for 2^32 sealings under one key; the hub
-	// seals a few for each device.
+	// seals a few for each device, and some for each change of what a person says.
 	sealer, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return nil, fmt.Errorf("make the sealing mode: %w", err)

@@ -105,8 +105,8 @@ func (f *folder) List(ctx context.Context, yield func(fleet.FileID) error) error
 		if err != nil || entry.IsDir() {
 			return errors.Join(err, ctx.Err())
 		}
-		id, err := fleet.ParseID[fleet.File](strings.TrimSuffix(entry.Name(), halfWritten))
-		if err != nil || path.Dir(blobPath(id)) != path.Dir(name) {
+		id, notOurs := fleet.ParseID[fleet.File](strings.TrimSuffix(entry.Name(), halfWritten))
+		if notOurs != nil || path.Dir(blobPath(id)) != path.Dir(name) {
 			return nil
 		}
 		return yield(id)
