@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gofiber/fiber/v2"
 
 	"armora/account"
 	"armora/fleet"
@@ -107,6 +108,35 @@ func TestEveryFiberRouteIsDocumentedOrListed(t *testing.T) {
 }
 
 var fiberVariable = regexp.MustCompile(`:([a-z]+)`)
+
+// A path with a name where an earlier one takes any id would never be reached.
+func TestNoRouteIsHiddenByAnother(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	var earlier []fiber.Route
+	for _, r := range h.app.GetRoutes(true) {
+		for _, e := range earlier {
+			if e.Method == r.Method && e.Path != r.Path && hides(e.Path, r.Path) {
+				t.Errorf("%s %s is hidden by %s: add it before", r.Method, r.Path, e.Path)
+			}
+		}
+		earlier = append(earlier, r)
+	}
+}
+
+// hides reports whether every request for a path fits an earlier one too.
+func hides(earlier, path string) bool {
+	a, b := strings.Split(earlier, "/"), strings.Split(path, "/")
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && !strings.HasPrefix(a[i], ":") {
+			return false
+		}
+	}
+	return true
+}
 
 func TestWithoutAdminTokenNobodyGetsIn(t *testing.T) {
 	t.Parallel()

@@ -215,6 +215,8 @@ func (s *Server) newHuma() huma.API {
 	return api
 }
 
+// addRoutes adds what has a name in a path before what takes any id there, such
+// as /api/users/profile before /api/users/{id}: Fiber takes the first that fits.
 func (s *Server) addRoutes() error {
 	s.addHealth()
 	s.addKeySet()
@@ -223,6 +225,10 @@ func (s *Server) addRoutes() error {
 	s.addPasswords()
 	s.addTOTP()
 	s.addContacts()
+	s.addProfile()
+	s.addQuestionnaire()
+	s.addAddresses()
+	s.addEmergencyContacts()
 	s.addUsers()
 	s.addViewers()
 	s.addApprovals()
@@ -232,7 +238,7 @@ func (s *Server) addRoutes() error {
 	s.addReports()
 	s.addPosition()
 	s.addPoints()
-	s.addNearby() // before what is at /api/drivers/{id}
+	s.addNearby()
 	s.addDriverSelf()
 	s.addDrivers()
 	s.addVehicles()
@@ -242,10 +248,6 @@ func (s *Server) addRoutes() error {
 	s.addOwnTracks()
 	s.addFences()
 	s.addDeadLetters()
-	s.addProfile()
-	s.addQuestionnaire()
-	s.addAddresses()
-	s.addEmergencyContacts()
 	s.addFiles()
 	s.mountIngest()
 	s.mountConsole()
