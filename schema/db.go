@@ -23,6 +23,7 @@ type Options struct {
 	Keep     Keep                  // zero: DefaultKeep
 	Log      *slog.Logger          // nil: discarded
 	Metrics  prometheus.Registerer // nil: not registered
+	Tracer   pgx.QueryTracer       // sees every statement; nil: nobody does
 }
 
 // DB is a pool of connections to one PostgreSQL database, with or without
@@ -75,6 +76,7 @@ func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
 	case !strings.Contains(dsn, "pool_max_conns"):
 		config.MaxConns = 10
 	}
+	config.ConnConfig.Tracer = opt.Tracer
 	params := config.ConnConfig.RuntimeParams
 	params["synchronous_commit"] = "on"
 	params["timezone"] = "UTC"
