@@ -62,11 +62,11 @@ func TestDeviceTokenIsGoodUntilItExpires(t *testing.T) {
 }
 
 // forged makes a token out of a good one's header and claims, changed.
-func forged(t *testing.T, key signingKey, change func(header, claims map[string]any)) string {
+func forged(t *testing.T, use *tokenUse, key signingKey, change func(header, claims map[string]any)) string {
 	t.Helper()
-	header := map[string]any{"alg": "EdDSA", "typ": deviceToken.typ, "kid": key.id}
+	header := map[string]any{"alg": "EdDSA", "typ": use.typ, "kid": key.id}
 	claims := map[string]any{
-		"iss": "https://hub.test", "aud": deviceToken.audience, "sub": fleet.NewID[fleet.Device]().String(),
+		"iss": "https://hub.test", "aud": use.audience, "sub": fleet.NewID[fleet.Device]().String(),
 		"iat": noon.Unix(), "exp": noon.Add(time.Minute).Unix(),
 	}
 	change(header, claims)
@@ -86,46 +86,87 @@ func part(t *testing.T, v any) string {
 func TestForgedDeviceTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	keys := testKeys(t, schematest.Plain(t), fleet.NewManualClock(noon), 1)
-	key := keys.keys[0]
-	set := func(in string, name string, value any) string {
-		return forged(t, key, func(header, claims map[string]any) {
+	good, bad := forgeries(t, &deviceToken, keys.keys[0])
+	if _, err := keys.VerifyDevice(good); err != nil {
+		t.Fatalf("what the others are made of is not good: %v", err)
+	}
+	for name, token := range bad {
+		if got, err := keys.VerifyDevice(token); err == nil {
+			t.Errorf("%s: good for %+v", name, got)
+		}
+	}
+}
+
+func TestForgedAccessTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, schematest.Plain(t))
+	session, _ := p.signIn(p.user(fleet.RoleRider), false)
+	of := func(claims map[string]any) {
+		if claims["sub"] != nil && claims["sub"] != "admin" {
+			claims["sub"], claims["sid"] = session.User.String(), session.ID.String()
+		}
+	}
+	good, bad := forgeries(t, &accessToken, p.keys.keys[0], of)
+	if _, err := p.Verify(t.Context(), good); err != nil {
+		t.Fatalf("what the others are made of is not good: %v", err)
+	}
+	bad["no session"] = forged(t, &accessToken, p.keys.keys[0], func(_, claims map[string]any) { claims["sub"] = session.User.String() })
+	bad["unknown session"] = forged(t, &accessToken, p.keys.keys[0], func(_, claims map[string]any) {
+		claims["sub"], claims["sid"] = session.User.String(), fleet.NewID[fleet.UserSession]().String()
+	})
+	for name, token := range bad {
+		p.refused(token, name)
+	}
+}
+
+// forgeries returns a token that is good and many that are not, each of which is
+// the good one but for what its name says. finish completes their claims.
+func forgeries(t *testing.T, use *tokenUse, key signingKey, finish ...func(claims map[string]any)) (good string, bad map[string]string) {
+	t.Helper()
+	craft := func(key signingKey, in string, name string, value any) string {
+		return forged(t, use, key, func(header, claims map[string]any) {
 			target := map[string]map[string]any{"header": header, "claims": claims}[in]
 			if value == nil {
 				delete(target, name)
-				return
+			} else {
+				target[name] = value
 			}
-			target[name] = value
+			for _, f := range finish {
+				f(claims)
+			}
 		})
 	}
-	if _, err := keys.VerifyDevice(set("claims", "x", 1)); err != nil {
-		t.Fatalf("what the others are made of is not good: %v", err)
+	set := func(in string, name string, value any) string { return craft(key, in, name, value) }
+	other := accessToken
+	if use == &accessToken {
+		other = deviceToken
 	}
 	_, stranger, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := set("claims", "x", 1)
+	good = set("claims", "x", 1)
 	parts := strings.Split(good, ".")
-	for name, token := range map[string]string{
+	return good, map[string]string{
 		"empty":            "",
 		"dots":             "..",
 		"huge":             strings.Repeat("a", maxTokenBytes+1),
 		"no signature":     parts[0] + "." + parts[1] + ".",
 		"other signature":  parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
 		"other claims":     parts[0] + "." + part(t, map[string]any{"sub": "x"}) + "." + parts[2],
-		"alg none":         part(t, map[string]any{"alg": "none", "typ": deviceToken.typ, "kid": key.id}) + "." + parts[1] + ".",
-		"alg HS256":        hs256(t, key, parts[1]),
+		"alg none":         part(t, map[string]any{"alg": "none", "typ": use.typ, "kid": key.id}) + "." + parts[1] + ".",
+		"alg HS256":        hs256(t, use, key, parts[1]),
 		"alg named RS256":  set("header", "alg", "RS256"),
-		"other key":        forged(t, signingKey{id: key.id, private: stranger}, func(_, _ map[string]any) {}),
+		"other key":        craft(signingKey{id: key.id, private: stranger}, "claims", "x", 1),
 		"unknown kid":      set("header", "kid", "x"),
 		"no kid":           set("header", "kid", nil),
 		"kid not a string": set("header", "kid", 1),
 		"typ JWT":          set("header", "typ", "JWT"),
-		"typ at+jwt":       set("header", "typ", "at+jwt"),
+		"typ of other use": set("header", "typ", other.typ),
 		"no typ":           set("header", "typ", nil),
 		"other issuer":     set("claims", "iss", "https://other.test"),
 		"no issuer":        set("claims", "iss", nil),
-		"other audience":   set("claims", "aud", "armora"),
+		"other audience":   set("claims", "aud", other.audience),
 		"no audience":      set("claims", "aud", nil),
 		"no expiry":        set("claims", "exp", nil),
 		"expired":          set("claims", "exp", noon.Unix()),
@@ -135,17 +176,13 @@ func TestForgedDeviceTokensAreRefused(t *testing.T) {
 		"not yet":          set("claims", "nbf", noon.Add(time.Minute).Unix()),
 		"no subject":       set("claims", "sub", nil),
 		"other subject":    set("claims", "sub", "admin"),
-	} {
-		if got, err := keys.VerifyDevice(token); err == nil {
-			t.Errorf("%s: good for %v", name, got)
-		}
 	}
 }
 
 // hs256 signs with the public key as if it were a shared secret.
-func hs256(t *testing.T, key signingKey, claims string) string {
+func hs256(t *testing.T, use *tokenUse, key signingKey, claims string) string {
 	t.Helper()
-	signed := part(t, map[string]any{"alg": "HS256", "typ": deviceToken.typ, "kid": key.id}) + "." + claims
+	signed := part(t, map[string]any{"alg": "HS256", "typ": use.typ, "kid": key.id}) + "." + claims
 	mac := hmac.New(sha256.New, key.private.Public().(ed25519.PublicKey))
 	mac.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
