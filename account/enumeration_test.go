@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,7 +110,7 @@ func TestARightPasswordOfAnAccountOutOfForceIsAWrongOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, email := range []string{"waiting@example.com", "suspended@example.com", "nobody@example.com"} {
-			if _, err := w.login(email, password, ""); err != errBadLogin {
+			if _, err := w.login(email, password, ""); !errors.Is(err, errBadLogin) {
 				t.Errorf("%s: %v", email, err)
 			}
 		}

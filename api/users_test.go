@@ -139,6 +139,39 @@ func TestSomebodyStaysAdmin(t *testing.T) {
 	h.must(http.StatusAccepted, http.MethodPut, "/api/users/"+ada.id.String()+"/roles", rolesBody()) // even the bootstrap admin asks
 }
 
+// Of several who decide at once, one is the second person.
+func TestAnApprovalIsDecidedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	ada, cy := h.person(fleet.RoleAdmin), h.person(fleet.RoleRider)
+	others := []*person{h.person(fleet.RoleAdmin), h.person(fleet.RoleAdmin), h.person(fleet.RoleAdmin), h.person(fleet.RoleAdmin)}
+	asked := as[roleChange](t, ada.must(http.StatusAccepted, http.MethodPut, "/api/users/"+cy.id.String()+"/roles", rolesBody(fleet.RoleFinance))).Approval
+	answers := make([]answer, len(others))
+	var all sync.WaitGroup
+	for i, p := range others {
+		verb := "/approve"
+		if i%2 == 1 {
+			verb = "/reject"
+		}
+		all.Go(func() { answers[i] = p.do(http.MethodPost, "/api/approvals/"+asked.ID.String()+verb, nil) })
+	}
+	all.Wait()
+	won := -1
+	for i, a := range answers {
+		if a.StatusCode == http.StatusOK {
+			if won >= 0 {
+				t.Errorf("%d and %d have both decided", won, i)
+			}
+			won = i
+		} else {
+			problem(t, a, http.StatusConflict, fleet.CodeConflict)
+		}
+	}
+	if won < 0 || slices.Contains(h.rolesOf(cy.id), fleet.RoleFinance) != (won%2 == 0) {
+		t.Errorf("%d decided, and the roles are %v", won, h.rolesOf(cy.id))
+	}
+}
+
 func TestTheSoleAdminDoesNotStepDown(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
