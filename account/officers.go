@@ -29,6 +29,7 @@ const (
 // OfficersConfig is what Officers needs. All is required.
 type OfficersConfig struct {
 	DB      *schema.DB
+	Keyring *Keyring
 	Devices *Devices
 	Bus     *bus.Bus
 	Clock   fleet.Clock
@@ -42,6 +43,8 @@ type Officers struct {
 	vehicles  schema.Vehicles
 	documents schema.Documents
 	duty      schema.DutySpells
+	users     schema.Users
+	keyring   *Keyring
 	devices   *Devices
 	bus       *bus.Bus
 	clock     fleet.Clock
@@ -57,11 +60,12 @@ type Officers struct {
 func NewOfficers(cfg OfficersConfig) *Officers {
 	return &Officers{
 		drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB}, documents: schema.Documents{DB: cfg.DB},
-		duty: schema.DutySpells{DB: cfg.DB}, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
+		duty: schema.DutySpells{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, keyring: cfg.Keyring, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
 	}
 }
 
-// Run keeps standings true as time passes, until ctx ends.
+// Run keeps standings true as time passes, and warns of what runs out, until ctx
+// ends.
 func (o *Officers) Run(ctx context.Context) {
 	for {
 		fired, stop := o.clock.NewTimer(standingEvery)
@@ -73,6 +77,9 @@ func (o *Officers) Run(ctx context.Context) {
 		}
 		if err := o.TellAll(ctx); err != nil && ctx.Err() == nil {
 			o.log.Warn("which officers are fit to work could not be looked up, it is tried again in a minute", "error", err)
+		}
+		if err := o.Warn(ctx); err != nil && ctx.Err() == nil {
+			o.log.Warn("people could not be told of documents that run out, it is tried again in a minute", "error", err)
 		}
 	}
 }
@@ -292,7 +299,7 @@ func (o *Officers) Submit(ctx context.Context, by string, d fleet.Document) (fle
 }
 
 // Decide records what staff have found of a document, and who it makes fit or
-// unfit is so at once. A zero reverify is after a year.
+// unfit is so at once. Staff are told of what is suspended or revoked. A zero reverify is after a year.
 func (o *Officers) Decide(ctx context.Context, caller *Caller, id fleet.DocumentID, status fleet.DocumentStatus, reason string, reverify time.Time) (fleet.Document, error) {
 	now := o.clock.Now()
 	switch {
@@ -303,8 +310,12 @@ func (o *Officers) Decide(ctx context.Context, caller *Caller, id fleet.Document
 	case !reverify.After(now) || reverify.After(now.Add(maxVerification)):
 		return fleet.Document{}, invalid("reverify_at is not within three years from now")
 	}
+	notices, err := o.alarm(ctx, id, status, reason)
+	if err != nil {
+		return fleet.Document{}, err
+	}
 	d, err := o.documents.Decide(ctx, id, schema.Examination{
-		Status: status, Reason: reason, Reverify: reverify, At: now, By: caller.Name, User: caller.User,
+		Status: status, Reason: reason, Reverify: reverify, At: now, By: caller.Name, User: caller.User, Notices: notices,
 	})
 	if err != nil {
 		return d, err

@@ -83,7 +83,7 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.devices.Close)
-	h.officers = account.NewOfficers(account.OfficersConfig{DB: db, Devices: h.devices, Bus: h.bus, Clock: h.clock, Log: log})
+	h.officers = account.NewOfficers(account.OfficersConfig{DB: db, Keyring: keyring, Devices: h.devices, Bus: h.bus, Clock: h.clock, Log: log})
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, AllowBootstrap: true, DB: db, Keyring: keyring, Limits: DefaultLimits().Times(1e6),
 		Directory: account.NewDirectory(db, h.sessions, h.clock), Approvals: account.NewApprovals(db, h.sessions, h.clock),

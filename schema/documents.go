@@ -45,37 +45,125 @@ type Examination struct {
 	Reason   string
 	Reverify time.Time // when it is verified
 	At       time.Time
-	By       string       // a name of the audit log
-	User     fleet.UserID // who decides: never about what is their own; zero for the bootstrap admin
+	By       string         // a name of the audit log
+	User     fleet.UserID   // who decides: never about what is their own; zero for the bootstrap admin
+	Notices  []fleet.Notice // that tell of it
 }
 
 // Decide moves a document to another status, and returns it. One whose status
 // does not allow that is CodeConflict; the decider's own is CodeForbidden.
-func (t Documents) Decide(ctx context.Context, id fleet.DocumentID, v Examination) (fleet.Document, error) {
+func (t Documents) Decide(ctx context.Context, id fleet.DocumentID, v Examination) (d fleet.Document, err error) {
 	var verified, reverify *time.Time
 	if v.Status == fleet.Verified {
 		verified, reverify = &v.At, null(v.Reverify)
 	}
-	d, err := one(ctx, t.DB, "document", scanDocument, `
-		UPDATE documents d
-		SET status = $2, reason = $3, verified = coalesce($4, verified), reverify = coalesce($5, reverify),
-		    verified_by = CASE WHEN $4::timestamptz IS NULL THEN verified_by ELSE $6 END
-		WHERE id = $1 AND status = ANY($7::text[])
-		  AND NOT EXISTS (SELECT FROM drivers o WHERE o.id = d.driver AND o.user_id = $8)
-		RETURNING `+documentColumns, id, v.Status, text(v.Reason), verified, reverify, v.By, texts(v.Status.From()), v.User)
-	if fleet.CodeOf(err) != fleet.CodeNotFound {
-		return d, err
+	err = t.DB.transact(ctx, "document", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			UPDATE documents d
+			SET status = $2, reason = $3, verified = coalesce($4, verified), reverify = coalesce($5, reverify),
+			    verified_by = CASE WHEN $4::timestamptz IS NULL THEN verified_by ELSE $6 END
+			WHERE id = $1 AND status = ANY($7::text[])
+			  AND NOT EXISTS (SELECT FROM drivers o WHERE o.id = d.driver AND o.user_id = $8)
+			RETURNING `+documentColumns, id, v.Status, text(v.Reason), verified, reverify, v.By, texts(v.Status.From()), v.User)
+		if err != nil {
+			return err
+		}
+		if d, err = pgx.CollectExactlyOneRow(rows, scanDocument); err != nil {
+			return err
+		}
+		return t.tell(ctx, tx, v.Notices)
+	})
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		err = t.undecided(ctx, id, v.User)
 	}
+	return d, err
+}
+
+// undecided says why nobody could decide about a document.
+func (t Documents) undecided(ctx context.Context, id fleet.DocumentID, user fleet.UserID) error {
 	own, err := one(ctx, t.DB, "document", pgx.RowTo[bool], `
-		SELECT EXISTS (SELECT FROM drivers o WHERE o.id = d.driver AND o.user_id = $2) FROM documents d WHERE d.id = $1`, id, v.User)
+		SELECT EXISTS (SELECT FROM drivers o WHERE o.id = d.driver AND o.user_id = $2) FROM documents d WHERE d.id = $1`, id, user)
 	switch {
 	case err != nil:
-		return d, err
+		return err
 	case own:
-		return d, &fleet.Error{Code: fleet.CodeForbidden, Message: "nobody decides about their own documents"}
+		return &fleet.Error{Code: fleet.CodeForbidden, Message: "nobody decides about their own documents"}
 	default:
-		return d, &fleet.Error{Code: fleet.CodeConflict, Message: "the document's status does not allow this"}
+		return &fleet.Error{Code: fleet.CodeConflict, Message: "the document's status does not allow this"}
 	}
+}
+
+func (t Documents) tell(ctx context.Context, tx pgx.Tx, notices []fleet.Notice) error {
+	for _, n := range notices {
+		if err := t.DB.notify(ctx, tx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Subject is a document with whom it is about.
+type Subject struct {
+	fleet.Document
+	Registration string       // of the vehicle, if it is a vehicle's
+	Name         string       // of the driver, or of who drives the vehicle; "" if nobody does
+	User         fleet.UserID // likewise; zero if they have no account
+	Email        string
+}
+
+// Subject returns a document with whom it is about.
+func (t Documents) Subject(ctx context.Context, id fleet.DocumentID) (Subject, error) {
+	return one(ctx, t.DB, "document", scanSubject, subjects+` WHERE d.id = $1`, id)
+}
+
+// Expiring returns up to limit documents that stop counting by a time, of which
+// nobody was told. What a newer document of the same kind replaces is not among
+// them.
+func (t Documents) Expiring(ctx context.Context, by time.Time, limit int) ([]Subject, error) {
+	return all(ctx, t.DB, "document", scanSubject, subjects+`
+		WHERE d.status = 'verified' AND least(d.expires, d.reverify) <= $1
+		  AND d.warned IS DISTINCT FROM least(d.expires, d.reverify)
+		  AND NOT EXISTS (
+			SELECT FROM documents n
+			WHERE (n.driver = d.driver OR n.vehicle = d.vehicle) AND (n.kind, n.category) = (d.kind, d.category)
+			  AND n.status = 'verified' AND least(n.expires, n.reverify) > $1)
+		ORDER BY least(d.expires, d.reverify), d.id LIMIT $2`, by, limit)
+}
+
+const subjects = `
+	SELECT ` + documentColumns + `, coalesce(v.registration, ''), coalesce(o.name, ''), u.id, coalesce(u.email, '')
+	FROM documents d LEFT JOIN vehicles v ON v.id = d.vehicle
+	LEFT JOIN drivers o ON o.id = coalesce(d.driver, v.driver)
+	LEFT JOIN users u ON u.id = o.user_id AND u.suspended IS NULL AND u.erased IS NULL`
+
+func scanSubject(row pgx.CollectableRow) (s Subject, err error) {
+	s.Document, err = scanDocument(furtherRow{row, []any{&s.Registration, &s.Name, &s.User, &s.Email}})
+	return s, err
+}
+
+// furtherRow is a row with more columns than its reader knows.
+type furtherRow struct {
+	pgx.CollectableRow
+	further []any
+}
+
+// Scan implements pgx.CollectableRow.
+func (r furtherRow) Scan(dest ...any) error {
+	return r.CollectableRow.Scan(append(dest, r.further...)...)
+}
+
+// Warned notes that people are told of a document's deadline, and tells them. If
+// that was done before, or the deadline has moved, it does nothing.
+func (t Documents) Warned(ctx context.Context, id fleet.DocumentID, deadline time.Time, notices []fleet.Notice) error {
+	return t.DB.transact(ctx, "document", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			UPDATE documents SET warned = $2
+			WHERE id = $1 AND status = 'verified' AND least(expires, reverify) = $2 AND warned IS DISTINCT FROM $2`, id, deadline)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return t.tell(ctx, tx, notices)
+	})
 }
 
 // OfDriver returns a driver's documents, the oldest first.

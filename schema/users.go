@@ -47,6 +47,13 @@ func (t Users) Get(ctx context.Context, id fleet.UserID) (fleet.User, error) {
 	return one(ctx, t.DB, "user", scanUser, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
 }
 
+// Reachable returns the users with any of the roles who may be written to.
+func (t Users) Reachable(ctx context.Context, roles ...fleet.Role) ([]fleet.User, error) {
+	return all(ctx, t.DB, "user", scanUser, `
+		SELECT `+userColumns+` FROM users
+		WHERE roles && $1::text[] AND email_verified IS NOT NULL AND suspended IS NULL AND erased IS NULL ORDER BY id`, roleStrings(roles))
+}
+
 // UserSessions are the sign-ins of users.
 type UserSessions struct{ DB *DB }
 

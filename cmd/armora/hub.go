@@ -211,6 +211,9 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 		return err
 	}
 	h.directory = account.NewDirectory(h.db, h.sessions, h.clock)
+	h.officers = account.NewOfficers(account.OfficersConfig{
+		DB: h.db, Keyring: h.keyring, Devices: h.devices, Bus: &h.bus, Clock: h.clock, Log: h.log,
+	})
 	h.commands = account.NewCommands(h.db, &h.bus, h.clock)
 	background, stop := context.WithCancel(background)
 	var refreshing sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"armora/account"
 	"armora/bus"
 	"armora/fleet"
 	"armora/live"
@@ -14,9 +13,6 @@ import (
 // openOfficers shows the map what each officer may be offered for, from now on as
 // it changes, and ingest when their phones may be followed.
 func (h *hub) openOfficers(ctx, background context.Context) error {
-	h.officers = account.NewOfficers(account.OfficersConfig{
-		DB: h.db, Devices: h.devices, Bus: &h.bus, Clock: h.clock, Log: h.log,
-	})
 	shown := officersShown{index: h.index, as: make(map[fleet.DriverID]bus.Standing)}
 	leave := []func(){
 		h.bus.Standings.Subscribe(shown.show),
