@@ -85,7 +85,7 @@ type Enrolment struct {
 // Enrol adds a phone of a person who has signed in, bound to them and, if they
 // are a driver, as a driver's.
 func (t Devices) Enrol(ctx context.Context, e Enrolment) error {
-	return translate("device", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+	return t.DB.transact(ctx, "device", func(tx pgx.Tx) error {
 		// The user's row is locked, so that two that are enrolled at once count
 		// each other.
 		var phones int
@@ -106,7 +106,7 @@ func (t Devices) Enrol(ctx context.Context, e Enrolment) error {
 			return err
 		}
 		return bind(ctx, tx, e.Device, e.At)
-	}))
+	})
 }
 
 // EnrolAgain brings a phone that the person enrolled before up to date. It

@@ -39,7 +39,7 @@ func scanDevice(row pgx.CollectableRow) (d fleet.Device, err error) {
 // external name that another device of the same format (or gateway) has, is
 // CodeConflict.
 func (t Devices) Create(ctx context.Context, d fleet.Device) error {
-	return translate("device", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+	return t.DB.transact(ctx, "device", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			d.ID, d.Kind, d.Name, int16(d.Format), d.External, d.Gateway, d.Driver, d.Vehicle, d.User, d.Created)
@@ -47,7 +47,7 @@ func (t Devices) Create(ctx context.Context, d fleet.Device) error {
 			return err
 		}
 		return bind(ctx, tx, d.ID, d.Created)
-	}))
+	})
 }
 
 // Get returns one device.

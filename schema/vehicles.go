@@ -20,14 +20,14 @@ func scanVehicle(row pgx.CollectableRow) (v fleet.Vehicle, err error) {
 // Create adds a vehicle, and from a time on its driver, if it has one. A known
 // registration is CodeConflict.
 func (t Vehicles) Create(ctx context.Context, v fleet.Vehicle, at time.Time) error {
-	return translate("vehicle", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+	return t.DB.transact(ctx, "vehicle", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx,
 			`INSERT INTO vehicles (id, registration, driver) VALUES ($1, $2, $3)`, v.ID, v.Registration, v.Driver)
 		if err != nil || v.Driver.IsZero() {
 			return err
 		}
 		return drive(ctx, tx, v.ID, v.Driver, at)
-	}))
+	})
 }
 
 // drive begins an assignment in the history.

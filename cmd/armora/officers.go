@@ -13,7 +13,9 @@ import (
 // openOfficers shows the map what each officer may be offered for, from now on as
 // it changes, and ingest when their phones may be followed.
 func (h *hub) openOfficers(ctx, background context.Context) error {
-	shown := officersShown{index: h.index, as: make(map[fleet.DriverID]bus.Standing)}
+	shown := officersShown{
+		index: h.index, clock: h.clock, as: make(map[fleet.DriverID]bus.Standing), off: make(map[fleet.DriverID]fleet.Millis),
+	}
 	leave := []func(){
 		h.bus.Standings.Subscribe(shown.show),
 		h.bus.Moves.Subscribe(shown.vacate),
@@ -46,19 +48,31 @@ func (h *hub) openOfficers(ctx, background context.Context) error {
 // officersShown is how officers stand on the map.
 type officersShown struct {
 	index *live.Index
+	clock fleet.Clock
 	mu    sync.Mutex
 	as    map[fleet.DriverID]bus.Standing
+	off   map[fleet.DriverID]fleet.Millis // since when those are off duty who are
 }
 
-// show takes a standing over to the map. Who goes off duty leaves it; the tracker
-// of a car brings them back as the one who drives it.
+// show takes a standing over to the map. Who is off duty leaves it, with what was
+// measured before and was still under way then; the tracker of a car brings them
+// back as the one who drives it.
 func (o *officersShown) show(s bus.Standing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	before := o.as[s.Driver]
 	o.as[s.Driver] = s
-	if s.Duty == fleet.OffDuty && before.Duty != fleet.OffDuty {
-		o.index.Remove(fleet.Unit(s.Driver))
+	since, wasOff := o.off[s.Driver]
+	switch {
+	case s.Duty != fleet.OffDuty:
+		delete(o.off, s.Driver)
+	case !wasOff:
+		since = fleet.MillisOf(o.clock.Now())
+		o.off[s.Driver] = since
+		fallthrough
+	default:
+		if fix, ok := o.index.Get(fleet.Unit(s.Driver)); ok && fix.At <= since {
+			o.index.Remove(fleet.Unit(s.Driver))
+		}
 	}
 	o.describe(s)
 }

@@ -1,0 +1,221 @@
+package schema_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
+)
+
+func newUser(t *testing.T, db *schema.DB, roles ...fleet.Role) fleet.UserID {
+	t.Helper()
+	id := fleet.NewID[fleet.User]()
+	must(t, schema.Users{DB: db}.Create(t.Context(), fleet.User{
+		ID: id, Email: id.String() + "@example.com", EmailVerified: noon, Name: "Ada", Roles: roles, Created: noon,
+	}, ""))
+	return id
+}
+
+func newDriver(t *testing.T, db *schema.DB, user fleet.UserID) fleet.DriverID {
+	t.Helper()
+	id := fleet.NewID[fleet.Driver]()
+	must(t, schema.Drivers{DB: db}.Create(t.Context(), fleet.Driver{ID: id, Name: "Ada Vale", Tier: fleet.Shadow, User: user}))
+	return id
+}
+
+func TestDriverProfiles(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, drivers := t.Context(), schema.Drivers{DB: db}
+		user, rider := newUser(t, db, fleet.RoleDriver), newUser(t, db, fleet.RoleRider)
+		id := newDriver(t, db, user)
+		wantCode(t, drivers.Create(ctx, fleet.Driver{ID: fleet.NewID[fleet.Driver](), Tier: fleet.Shadow, User: rider}), fleet.CodeInvalid)
+		wantCode(t, drivers.Create(ctx, fleet.Driver{ID: fleet.NewID[fleet.Driver](), Tier: fleet.Shadow, User: user}), fleet.CodeConflict)
+
+		personal := fleet.Personal{Languages: []string{"en", "fr-CA"}, Gender: fleet.GenderOther, Bio: "a\x00b", Photo: fleet.FileID(id)}
+		got, err := drivers.Describe(ctx, user, personal)
+		must(t, err)
+		if got.ID != id || got.Bio != "a\uFFFDb" || got.Photo != personal.Photo || !slices.Equal(got.Languages, personal.Languages) {
+			t.Errorf("described as %+v", got)
+		}
+		_, err = drivers.Describe(ctx, rider, personal)
+		wantCode(t, err, fleet.CodeNotFound)
+		_, err = drivers.Own(ctx, fleet.UserID{})
+		wantCode(t, err, fleet.CodeNotFound)
+
+		change := fleet.DriverProfile{
+			Driver: fleet.Driver{ID: id, Name: "Ada V", Tier: fleet.Executive, User: user},
+			Tiers:  []fleet.Tier{fleet.Essential}, Coverage: []json.RawMessage{json.RawMessage(`{"type":"Circle"}`)},
+		}
+		must(t, drivers.Change(ctx, &change))
+		own, err := drivers.Own(ctx, user)
+		must(t, err)
+		if own.Name != "Ada V" || own.Tier != fleet.Executive || !slices.Equal(own.Tiers, change.Tiers) || len(own.Coverage) != 1 || own.Gender != fleet.GenderOther {
+			t.Errorf("changed to %+v", own)
+		}
+		change.User = rider
+		wantCode(t, drivers.Change(ctx, &change), fleet.CodeInvalid)
+		change.ID = fleet.NewID[fleet.Driver]()
+		wantCode(t, drivers.Change(ctx, &change), fleet.CodeNotFound)
+	})
+}
+
+func TestWhatDecidesFitness(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, documents, vehicles := t.Context(), schema.Documents{DB: db}, schema.Vehicles{DB: db}
+		user := newUser(t, db, fleet.RoleDriver)
+		id := newDriver(t, db, user)
+		other := newDriver(t, db, fleet.UserID{})
+		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA", Driver: id}
+		must(t, vehicles.Create(ctx, car, noon))
+		licence := fleet.Document{ID: fleet.NewID[fleet.Document](), Driver: id, Kind: fleet.SIALicence, Number: "1", Category: "c",
+			Issued: noon.Add(-time.Hour), Expires: noon.Add(time.Hour), File: fleet.FileID(id), Status: fleet.Submitted, Submitted: noon, SubmittedBy: "x"}
+		mot := fleet.Document{ID: fleet.NewID[fleet.Document](), Vehicle: car.ID, Kind: fleet.MOT, Status: fleet.Submitted, Submitted: noon, SubmittedBy: "x"}
+		must(t, documents.Submit(ctx, licence))
+		must(t, documents.Submit(ctx, mot))
+		nobody := licence
+		nobody.ID, nobody.Driver = fleet.NewID[fleet.Document](), fleet.NewID[fleet.Driver]()
+		wantCode(t, documents.Submit(ctx, nobody), fleet.CodeNotFound)
+
+		got, err := schema.Drivers{DB: db}.Fitness(ctx, id)
+		must(t, err)
+		if got.Closed || len(got.Documents) != 1 || got.Documents[0] != licence || len(got.Cars) != 1 || got.Cars[0].ID != car.ID ||
+			len(got.Cars[0].Documents) != 1 || got.Cars[0].Documents[0] != mot || got.Duty != "" {
+			t.Fatalf("record %+v", got)
+		}
+		all, err := schema.Drivers{DB: db}.FitnessAfter(ctx, fleet.DriverID{}, 10)
+		must(t, err)
+		if len(all) != 2 || all[0].Driver != id || all[1].Driver != other || len(all[1].Documents)+len(all[1].Cars) != 0 {
+			t.Errorf("records %+v", all)
+		}
+		_, err = schema.Drivers{DB: db}.Fitness(ctx, fleet.NewID[fleet.Driver]())
+		wantCode(t, err, fleet.CodeNotFound)
+		listed, err := documents.List(ctx, fleet.Submitted, licence.ID, 10)
+		must(t, err)
+		ofCar, err := documents.OfVehicle(ctx, car.ID)
+		must(t, err)
+		if len(listed) != 1 || listed[0] != mot || len(ofCar) != 1 || ofCar[0] != mot {
+			t.Errorf("listed %v and %v", listed, ofCar)
+		}
+		_, err = db.Pool().Exec(ctx, `UPDATE users SET suspended = created`)
+		must(t, err)
+		if got, err = (schema.Drivers{DB: db}).Fitness(ctx, id); err != nil || !got.Closed {
+			t.Errorf("a suspended user's: %+v, %v", got, err)
+		}
+	})
+}
+
+func TestVehiclesKeepTheHistoryOfTheirDrivers(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, vehicles := t.Context(), schema.Vehicles{DB: db}
+		a, b := newDriver(t, db, fleet.UserID{}), newDriver(t, db, fleet.UserID{})
+		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA", Driver: a}
+		must(t, vehicles.Create(ctx, car, noon))
+		tracker := fleet.Device{ID: fleet.NewID[fleet.Device](), Kind: fleet.Tracker, Name: "x", Vehicle: car.ID, Created: noon}
+		must(t, schema.Devices{DB: db}.Create(ctx, tracker))
+		before, devices, err := vehicles.Assign(ctx, car.ID, b, noon.Add(time.Hour))
+		must(t, err)
+		if before != a || !slices.Equal(devices, []fleet.DeviceID{tracker.ID}) {
+			t.Errorf("before %v, devices %v", before, devices)
+		}
+		if _, devices, err = vehicles.Assign(ctx, car.ID, b, noon.Add(2*time.Hour)); err != nil || devices != nil {
+			t.Errorf("assigned again: %v, %v", devices, err)
+		}
+		_, _, err = vehicles.Assign(ctx, car.ID, fleet.DriverID{}, noon.Add(-time.Hour)) // by a clock that was set back
+		must(t, err)
+		history, err := vehicles.Assignments(ctx, car.ID, 10)
+		must(t, err)
+		at := noon.Add(time.Hour)
+		if want := []fleet.Assignment{{Vehicle: car.ID, Driver: b, From: at, To: at}, {Vehicle: car.ID, Driver: a, From: noon, To: at}}; !slices.Equal(history, want) {
+			t.Errorf("history %v, want %v", history, want)
+		}
+		_, _, err = vehicles.Assign(ctx, fleet.NewID[fleet.Vehicle](), b, noon)
+		wantCode(t, err, fleet.CodeNotFound)
+		_, _, err = vehicles.Assign(ctx, car.ID, fleet.NewID[fleet.Driver](), noon)
+		wantCode(t, err, fleet.CodeInvalid)
+	})
+}
+
+func TestDutySpells(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, duty := t.Context(), schema.DutySpells{DB: db}
+		user := newUser(t, db, fleet.RoleDriver)
+		id, other := newDriver(t, db, user), newDriver(t, db, fleet.UserID{})
+		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+		ms := func(minutes int) fleet.Millis { return fleet.MillisOf(at(minutes)) }
+		must(t, duty.Set(ctx, id, fleet.OffDuty, at(0)))
+		for minutes, d := range []fleet.Duty{fleet.OnDuty, fleet.OnDuty, fleet.OnBreak, fleet.OnDuty, fleet.OffDuty, fleet.OffDuty} {
+			must(t, duty.Set(ctx, id, d, at(minutes)))
+		}
+		must(t, duty.Set(ctx, other, fleet.OnDuty, at(0)))
+		must(t, duty.Set(ctx, id, fleet.OnDuty, at(1))) // by a clock that was set back: it does not overlap
+		want := []fleet.Spell{{From: ms(0), To: ms(2)}, {From: ms(2), To: ms(3)}, {From: ms(3), To: ms(4)}, {From: ms(4)}}
+		whose, spells, err := duty.Of(ctx, id, at(-60))
+		must(t, err)
+		if whose != user || !slices.Equal(spells, want) {
+			t.Errorf("%v worked %v, want %v", whose, spells, want)
+		}
+		since, err := duty.Since(ctx, at(3))
+		must(t, err)
+		if !maps.EqualFunc(since, map[fleet.UserID][]fleet.Spell{user: want[2:]}, slices.Equal[[]fleet.Spell]) {
+			t.Errorf("since: %v", since)
+		}
+		record, err := schema.Drivers{DB: db}.Fitness(ctx, id)
+		must(t, err)
+		if record.Duty != fleet.OnDuty {
+			t.Errorf("duty %q", record.Duty)
+		}
+		wantCode(t, duty.Set(ctx, fleet.NewID[fleet.Driver](), fleet.OnDuty, noon), fleet.CodeNotFound)
+	})
+}
+
+func TestBindings(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, devices := t.Context(), schema.Devices{DB: db}
+		user := newUser(t, db, fleet.RoleDriver)
+		own, hired := newDriver(t, db, user), newDriver(t, db, fleet.UserID{})
+		phone := schema.Enrolment{Device: fleet.NewID[fleet.Device](), User: user, Name: "x", Platform: "ios", App: "1", At: noon}
+		must(t, devices.Enrol(ctx, phone))
+		whose, err := devices.PersonalPhones(ctx)
+		must(t, err)
+		if !maps.Equal(whose, map[fleet.DeviceID]fleet.UserID{phone.Device: user}) {
+			t.Errorf("phones %v", whose)
+		}
+		before, err := devices.Bind(ctx, phone.Device, own, fleet.VehicleID{}, noon.Add(time.Minute))
+		must(t, err)
+		if d, err := devices.Own(ctx, phone.Device, user); before != fleet.Unit(own) || err != nil || d.Driver != own {
+			t.Errorf("bound to its own: %v, %+v, %v", before, d, err)
+		}
+		_, err = devices.Bind(ctx, phone.Device, hired, fleet.VehicleID{}, noon.Add(2*time.Minute))
+		must(t, err)
+		_, err = devices.Own(ctx, phone.Device, user)
+		wantCode(t, err, fleet.CodeNotFound)
+		_, _, err = devices.EnrolAgain(ctx, phone)
+		wantCode(t, err, fleet.CodeNotFound)
+		_, err = devices.Bind(ctx, phone.Device, fleet.DriverID{}, fleet.VehicleID{}, noon.Add(3*time.Minute))
+		must(t, err)
+		history, err := devices.Bindings(ctx, phone.Device, 10)
+		must(t, err)
+		want := []fleet.Binding{
+			{Device: phone.Device, Driver: hired, From: noon.Add(2 * time.Minute), To: noon.Add(3 * time.Minute)},
+			{Device: phone.Device, Driver: own, User: user, From: noon.Add(time.Minute), To: noon.Add(2 * time.Minute)},
+			{Device: phone.Device, Driver: own, User: user, From: noon, To: noon.Add(time.Minute)},
+		}
+		if !slices.Equal(history, want) {
+			t.Errorf("history %+v", history)
+		}
+		_, err = devices.Bind(ctx, phone.Device, fleet.DriverID{}, fleet.NewID[fleet.Vehicle](), noon)
+		wantCode(t, err, fleet.CodeInvalid)
+		_, err = devices.Bind(ctx, fleet.NewID[fleet.Device](), own, fleet.VehicleID{}, noon)
+		wantCode(t, err, fleet.CodeNotFound)
+	})
+}
