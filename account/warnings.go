@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"armora/fleet"
@@ -44,7 +45,7 @@ func (o *Officers) Warn(ctx context.Context) error {
 			s := &expiring[i]
 			to := staff
 			if s.Email != "" {
-				to = append(staff[:len(staff):len(staff)], fleet.User{ID: s.User, Email: s.Email})
+				to = slices.Concat(staff, []fleet.User{{ID: s.User, Email: s.Email}})
 			}
 			expires := s.Deadline()
 			if now := o.clock.Now(); expires.Before(now.Add(alarmLife)) {

@@ -197,7 +197,7 @@ func TestADriverDecidesNothingOfTheirFitness(t *testing.T) {
 		"a car's":       {"kind": "mot", "expires_at": "2028-01-01T00:00:00Z"},
 		"before issued": {"kind": "right_to_work", "issued_at": "2028-01-01T00:00:00Z", "expires_at": "2027-01-01T00:00:00Z"},
 	} {
-		if a := ada.do("POST", "/api/drivers/me/documents", body); a.StatusCode != 422 {
+		if a := ada.do("POST", "/api/drivers/me/documents", body); a.StatusCode != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %s", name, a.Status)
 		}
 	}

@@ -31,7 +31,7 @@ func openInside(t *testing.T) inside {
 	h, err := openHub(t.Context(), settings{
 		HTTPAddr: "127.0.0.1:0", MQTTAddr: "127.0.0.1:0", MQTTTLSAddr: off, MQTTWSAddr: off, MetricsAddr: off,
 		DataDir: t.TempDir(), DatabaseURL: schematest.PlainDSN(t), KeepPoints: 720 * time.Hour, KeepPhone: 24 * time.Hour,
-		AdminToken: testToken, PublicURL: "http://hub.example", PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
+		AdminToken: testToken, RateLimits: 1, PublicURL: "http://hub.example", PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
