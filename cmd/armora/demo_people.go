@@ -50,8 +50,13 @@ func (h *hub) enlistCast(ctx context.Context) ([]demoPerson, error) {
 		}
 		p.Password, p.Secret = made.Password, made.Secret
 		if slices.Contains(p.Roles, fleet.RoleDriver) && len(drivers) > 0 {
-			err := (schema.Drivers{DB: h.db}).Link(ctx, drivers[0].ID, made.User)
-			if drivers = drivers[1:]; err != nil {
+			driver := drivers[0].ID
+			drivers = drivers[1:]
+			if err := (schema.Drivers{DB: h.db}).Link(ctx, driver, made.User); err != nil {
+				return nil, err
+			}
+			// With an account, an officer's phone is followed on duty alone.
+			if err := h.officers.SetDuty(ctx, driver, fleet.OnDuty); err != nil {
 				return nil, err
 			}
 		}
