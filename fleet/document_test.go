@@ -35,19 +35,19 @@ func TestFitness(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change func(r *FitnessRecord)
-		want   []Flaw
+		want   []Defect
 	}{
 		"with all papers":   {func(*FitnessRecord) {}, nil},
-		"with none":         {func(r *FitnessRecord) { r.Documents = nil }, []Flaw{FlawMissing, FlawMissing, FlawMissing}},
-		"a closed account":  {func(r *FitnessRecord) { r.Closed = true }, []Flaw{FlawAccount}},
+		"with none":         {func(r *FitnessRecord) { r.Documents = nil }, []Defect{DefectMissing, DefectMissing, DefectMissing}},
+		"a closed account":  {func(r *FitnessRecord) { r.Closed = true }, []Defect{DefectAccount}},
 		"a moment before":   {func(r *FitnessRecord) { r.Documents[0].Expires = at.Add(1) }, nil},
-		"expired":           {func(r *FitnessRecord) { r.Documents[0].Expires = at }, []Flaw{FlawExpired}},
+		"expired":           {func(r *FitnessRecord) { r.Documents[0].Expires = at }, []Defect{DefectExpired}},
 		"never expires":     {func(r *FitnessRecord) { r.Documents[2].Expires = time.Time{} }, nil},
-		"to be looked at":   {func(r *FitnessRecord) { r.Documents[1].Reverify = at }, []Flaw{FlawUnverified}},
-		"not looked at":     {func(r *FitnessRecord) { r.Documents[1].Status = Submitted }, []Flaw{FlawUnverified}},
-		"rejected":          {func(r *FitnessRecord) { r.Documents[1].Status = Rejected }, []Flaw{Flaw(Rejected)}},
-		"suspended":         {func(r *FitnessRecord) { r.Documents[0].Status = Suspended }, []Flaw{Flaw(Suspended)}},
-		"for another work":  {func(r *FitnessRecord) { r.Documents[0].Category = "door_supervision" }, []Flaw{FlawMissing}},
+		"to be looked at":   {func(r *FitnessRecord) { r.Documents[1].Reverify = at }, []Defect{DefectUnverified}},
+		"not looked at":     {func(r *FitnessRecord) { r.Documents[1].Status = Submitted }, []Defect{DefectUnverified}},
+		"rejected":          {func(r *FitnessRecord) { r.Documents[1].Status = Rejected }, []Defect{Defect(Rejected)}},
+		"suspended":         {func(r *FitnessRecord) { r.Documents[0].Status = Suspended }, []Defect{Defect(Suspended)}},
+		"for another work":  {func(r *FitnessRecord) { r.Documents[0].Category = "door_supervision" }, []Defect{DefectMissing}},
 		"a newer one waits": {func(r *FitnessRecord) { r.Documents = append(r.Documents, later(r.Documents[0], Submitted)) }, nil},
 		"a newer one is good": {func(r *FitnessRecord) {
 			r.Documents = append(r.Documents, later(r.Documents[0], Verified))
@@ -61,19 +61,19 @@ func TestFitness(t *testing.T) {
 		}, nil},
 		"private hire, run out": {func(r *FitnessRecord) {
 			r.Documents = append(r.Documents, Document{Kind: PrivateHireDriver, Status: Verified, Verified: at, Expires: at})
-		}, []Flaw{FlawExpired}},
-		"a car without papers": {func(r *FitnessRecord) { r.Cars = []Car{{ID: car}} }, []Flaw{FlawMissing, FlawMissing}},
+		}, []Defect{DefectExpired}},
+		"a car without papers": {func(r *FitnessRecord) { r.Cars = []Car{{ID: car}} }, []Defect{DefectMissing, DefectMissing}},
 		"a car with papers":    {func(r *FitnessRecord) { r.Cars = []Car{{ID: car, Documents: carPapers(at)}} }, nil},
 		"another car is good":  {func(r *FitnessRecord) { r.Cars = []Car{{ID: spare}, {ID: car, Documents: carPapers(at)}} }, nil},
 		"the car's hire licence is revoked": {func(r *FitnessRecord) {
 			r.Cars = []Car{{ID: car, Documents: append(carPapers(at), Document{Kind: PrivateHireVehicle, Status: Revoked, Verified: at})}}
-		}, []Flaw{Flaw(Revoked)}},
+		}, []Defect{Defect(Revoked)}},
 	} {
 		r := FitnessRecord{Documents: papers(at)}
 		c.change(&r)
-		var got []Flaw
+		var got []Defect
 		for _, reason := range Fitness(&r, at) {
-			got = append(got, reason.Flaw)
+			got = append(got, reason.Defect)
 			if (reason.Vehicle == car) != (len(r.Cars) > 0) {
 				t.Errorf("%s: about the vehicle %v", name, reason.Vehicle)
 			}
