@@ -65,7 +65,7 @@ func (q *Questionnaires) ReadBy(ctx context.Context, reader *Caller, user fleet.
 		return Assessment{}, err
 	}
 	if err := q.audit.Record(ctx, fleet.AuditEntry{
-		Actor: reader.Name, ActorUser: reader.User, Action: "questionnaire.read", Subject: user, At: q.clock.Now(),
+		Actor: reader.Name, ActorUser: reader.User, Action: "read_questionnaire", Subject: user, At: q.clock.Now(),
 	}); err != nil {
 		return Assessment{}, err
 	}

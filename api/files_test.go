@@ -80,6 +80,9 @@ func TestFilesArePrivate(t *testing.T) {
 		}
 		problem(t, reader.do("DELETE", path, nil), http.StatusNotFound, fleet.CodeNotFound)
 	}
+	if entries := h.audited("read_file", ada.id); len(entries) != 2 || entries[0].Object != "file/"+f.ID.String() {
+		t.Errorf("the log has %+v", entries)
+	}
 	avatar := ada.keep("avatar", portrait(t))
 	h.person(fleet.RoleDispatcher).must(http.StatusOK, "GET", "/api/files/"+avatar.ID.String(), nil)
 	if _, err := h.db.Pool().Exec(t.Context(), `UPDATE users SET restricted = true WHERE id = $1`, ada.id); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 const yes, no = true, false
@@ -179,4 +180,25 @@ func TestStaffReadQuestionnaires(t *testing.T) {
 	}
 	problem(t, dispatcher.do("GET", path, nil), http.StatusNotFound, fleet.CodeNotFound)
 	p.must(http.StatusOK, "GET", "/api/users/questionnaire", nil)
+	if err := (schema.Users{DB: h.db}).AddViewer(t.Context(), p.id, dispatcher.id, h.person(fleet.RoleAdmin).id, noon); err != nil {
+		t.Fatal(err)
+	}
+	dispatcher.must(http.StatusOK, "GET", path, nil)
+	// Each reading is in the log, and what was refused, or one's own, is not.
+	if entries := h.audited("read_questionnaire", p.id); len(entries) != 4 || entries[0].ActorUser != dispatcher.id || !entries[0].At.Equal(h.clock.Now()) {
+		t.Errorf("the log has %+v", entries)
+	}
+}
+
+// audited returns the entries of an action about a person, the newest first.
+func (h *hub) audited(action string, about fleet.UserID) (found []fleet.AuditEntry) {
+	h.t.Helper()
+	list, err := schema.Audit{DB: h.db}.List(h.t.Context(), schema.AuditQuery{Subject: about, Action: action, Limit: 100})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, entry := range list {
+		found = append(found, entry.AuditEntry)
+	}
+	return found
 }

@@ -130,7 +130,7 @@ func (f *Files) Open(ctx context.Context, reader Reader, id fleet.FileID) (fleet
 	}
 	if file.Owner != reader.User {
 		err := f.audit.Record(ctx, fleet.AuditEntry{
-			Actor: reader.Name, ActorUser: reader.User, Action: "file.read", Subject: file.Owner, Object: file.ID.String(), At: f.clock.Now(),
+			Actor: reader.Name, ActorUser: reader.User, Action: "read_file", Subject: file.Owner, Object: "file/" + file.ID.String(), At: f.clock.Now(),
 		})
 		if err != nil {
 			return fleet.File{}, nil, err
