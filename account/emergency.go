@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/mail"
 	"strings"
 	"time"
 	"unicode"
@@ -199,15 +198,17 @@ func reachedAt(c *fleet.Contact) string {
 
 // seal checks a contact and makes of it what is stored.
 func (e *EmergencyContacts) seal(user fleet.UserID, c *fleet.Contact) (schema.SealedContact, error) {
-	c.Name, c.Email = strings.TrimSpace(c.Name), strings.ToLower(strings.TrimSpace(c.Email))
-	if c.Name == "" {
+	var err error
+	if c.Name = strings.TrimSpace(c.Name); c.Name == "" {
 		return schema.SealedContact{}, invalid("the contact has no name")
 	}
 	if c.Email == "" && c.Phone == "" {
 		return schema.SealedContact{}, invalid("the contact has neither an e-mail address nor a telephone number")
 	}
-	if parsed, err := mail.ParseAddress(c.Email); c.Email != "" && (err != nil || parsed.Address != c.Email || len(c.Email) > 254) {
-		return schema.SealedContact{}, invalid("email is not an e-mail address")
+	if c.Email != "" {
+		if c.Email, err = address(c.Email); err != nil {
+			return schema.SealedContact{}, err
+		}
 	}
 	if c.Phone != "" && !phoneNumber.MatchString(c.Phone) {
 		return schema.SealedContact{}, invalid("phone is not a telephone number in the form +442079460000")

@@ -11,15 +11,6 @@ import (
 	"armora/schema/schematest"
 )
 
-func newUser(t testing.TB, db *schema.DB) fleet.UserID {
-	t.Helper()
-	id := fleet.NewID[fleet.User]()
-	must(t, schema.Users{DB: db}.Create(t.Context(), fleet.User{
-		ID: id, Email: id.String() + "@example.com", Name: "Ada Vale", Roles: []fleet.Role{fleet.RoleRider}, Created: noon,
-	}, ""))
-	return id
-}
-
 func TestProfilesAndDocumentsAreSwappedByVersion(t *testing.T) {
 	t.Parallel()
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {

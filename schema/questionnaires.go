@@ -36,7 +36,7 @@ func (t Questionnaires) Get(ctx context.Context, user fleet.UserID) (fleet.Quest
 func (t Questionnaires) GetFor(ctx context.Context, viewer, user fleet.UserID) (fleet.Questionnaire, error) {
 	return one(ctx, t.DB, "questionnaire", scanQuestionnaire, `
 		SELECT `+questionnaireColumns+` FROM questionnaires q JOIN users u ON u.id = q.user_id
-		WHERE q.user_id = $2 AND u.erased IS NULL AND `+visibleToStaff, viewer, user)
+		WHERE q.user_id = $2 AND u.erased IS NULL AND `+visible, viewer, user)
 }
 
 // Put saves a user's questionnaire in place of that of q.Version; of another
@@ -52,8 +52,3 @@ func (t Questionnaires) Put(ctx context.Context, user fleet.UserID, q fleet.Ques
 		WHERE q.version = $2`,
 		user, q.Version, q.Form, string(q.Body), string(q.Risk), null(q.Completed), q.Changed)
 }
-
-// visibleToStaff is the condition under which a user, u, may be seen by staff,
-// whose id is $1: null is the bootstrap admin. It is the one place that knows of
-// restricted users; the list of who is named belongs here.
-const visibleToStaff = `($1::uuid IS NULL OR NOT u.restricted)`
