@@ -209,6 +209,8 @@ func inForce(c *fleet.Credential, now time.Time) bool {
 const (
 	deviceSecret  = "armd_"
 	refreshSecret = "armr_"
+	partnerSecret = "armp_"
+	oneTimeSecret = "armo_"
 )
 
 // newSecret makes 256 random bits in letters that need no escaping in a URL,

@@ -48,17 +48,17 @@ func countLookups(answers *prometheus.CounterVec, question string) *lookupMetric
 	}
 }
 
-func newSessionMetrics(registry prometheus.Registerer) (*lookupMetrics, error) {
+func newSessionMetrics(registry prometheus.Registerer) (*prometheus.CounterVec, error) {
 	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "armora_account_session_lookups_total",
-		Help: "Questions about people's sessions, by where the answer came from: memory, memory while the database was away, the database.",
+		Help: "Questions about people's sessions and about partners, by where the answer came from: memory, memory while the database was away, the database.",
 	}, []string{"question", "source"})
 	if registry != nil {
 		if err := registry.Register(answers); err != nil {
 			return nil, fmt.Errorf("register the metrics of sessions: %w", err)
 		}
 	}
-	return countLookups(answers, "session"), nil
+	return answers, nil
 }
 
 func (m *metrics) login(from door, w way, err error) {

@@ -31,7 +31,7 @@ type Caller struct {
 	User          fleet.UserID        // zero for a partner and the bootstrap admin
 	Session       fleet.UserSessionID // likewise
 	Roles         []fleet.Role        // in which the caller may act now
-	Scopes        []string            // of a partner
+	Scopes        []fleet.Scope       // of a partner
 	Authenticated time.Time           // when they last proved who they are
 	SecondFactor  bool
 }
@@ -60,12 +60,13 @@ type Sessions struct {
 	bus         *bus.Bus
 	clock       fleet.Clock
 	signedIn    *lookups[schema.SignedIn] // by session id
-	unsubscribe func()
+	partners    *lookups[fleet.Partner]   // by partner id
+	unsubscribe []func()
 }
 
 // NewSessions returns the sessions of a hub. Close it to leave the bus.
 func NewSessions(cfg SessionsConfig) (*Sessions, error) {
-	m, err := newSessionMetrics(cfg.Metrics)
+	answers, err := newSessionMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +74,28 @@ func NewSessions(cfg SessionsConfig) (*Sessions, error) {
 		store: schema.UserSessions{DB: cfg.DB}, tokens: schema.RefreshTokens{DB: cfg.DB},
 		keyring: cfg.Keyring, keys: cfg.Keys, bus: cfg.Bus, clock: cfg.Clock,
 	}
-	s.signedIn = newLookups(cfg.Clock, semaphore.NewWeighted(lookupConcurrency), m,
+	turns, partners := semaphore.NewWeighted(lookupConcurrency), schema.Partners{DB: cfg.DB}
+	s.signedIn = newLookups(cfg.Clock, turns, countLookups(answers, "session"),
 		func(ctx context.Context, id string) (schema.SignedIn, error) {
 			return s.store.SignedIn(ctx, fleet.UserSessionID([]byte(id)))
 		})
-	s.unsubscribe = cfg.Bus.Sessions.Subscribe(s.forget)
+	s.partners = newLookups(cfg.Clock, turns, countLookups(answers, "partner"),
+		func(ctx context.Context, id string) (fleet.Partner, error) {
+			return partners.Get(ctx, fleet.PartnerID([]byte(id)))
+		})
+	s.unsubscribe = []func(){
+		cfg.Bus.Sessions.Subscribe(s.forget),
+		cfg.Bus.Partners.Subscribe(func(id fleet.PartnerID) { s.partners.forget(string(id[:])) }),
+	}
 	return s, nil
 }
 
 // Close leaves the bus. It may be called more than once.
-func (s *Sessions) Close() { s.unsubscribe() }
+func (s *Sessions) Close() {
+	for _, leave := range s.unsubscribe {
+		leave()
+	}
+}
 
 func (s *Sessions) forget(id fleet.UserSessionID) { s.signedIn.forget(string(id[:])) }
 
@@ -170,6 +183,9 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 	c, err := s.keys.verify(&accessToken, token)
 	if err != nil {
 		return nil, badToken(err)
+	}
+	if c.Session == "" {
+		return s.partner(ctx, &c)
 	}
 	id, err := fleet.ParseID[fleet.UserSession](c.Session)
 	if err != nil {

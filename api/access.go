@@ -15,8 +15,12 @@ import (
 	"armora/fleet"
 )
 
-// bearerScheme is the security scheme's name in the OpenAPI document.
-const bearerScheme = "bearer"
+// The names of the security schemes in the OpenAPI document: of people, and of
+// partners' systems.
+const (
+	bearerScheme  = "bearer"
+	partnerScheme = "partner"
+)
 
 // access says who may call an operation. Its security is written into the
 // operation, where OpenAPI 3.1 takes role names, so that what is documented is
@@ -55,6 +59,17 @@ func ops() access { return only(fleet.RoleDispatcher, fleet.RoleAdmin) }
 
 // admins may make and unmake what the fleet consists of.
 func admins() access { return only(fleet.RoleAdmin) }
+
+// scoped opens an operation, besides, to partners' systems that have all of the
+// scopes.
+func (a access) scoped(scopes ...fleet.Scope) access {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	a.security = append(slices.Clone(a.security), map[string][]string{partnerScheme: names})
+	return a
+}
 
 // afresh asks those who may, for what a stolen phone must not do, to have proved
 // who they are within account.FreshFor.
@@ -167,6 +182,11 @@ func (s *Server) refuse(ctx huma.Context, err error) {
 // role it lets in whoever is a person.
 func may(caller *account.Caller, security []map[string][]string) bool {
 	return slices.ContainsFunc(security, func(alternative map[string][]string) bool {
+		if scopes, ok := alternative[partnerScheme]; ok {
+			return len(scopes) > 0 && caller.Has(fleet.RolePartner) && !slices.ContainsFunc(scopes, func(scope string) bool {
+				return !slices.Contains(caller.Scopes, fleet.Scope(scope))
+			})
+		}
 		roles, ok := alternative[bearerScheme]
 		if ok && len(roles) == 0 {
 			return !caller.User.IsZero()

@@ -29,8 +29,8 @@ import (
 )
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
-// Keys, Sessions, People, Directory, Approvals, Profiles, Questionnaires,
-// Addresses, Contacts, Files, Map, Clock and Log are required.
+// Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
+// Questionnaires, Addresses, Contacts, Files, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -56,6 +56,8 @@ type Config struct {
 	People   *account.People
 	Map      Map
 
+	Federation     *account.Federation
+	Partners       *account.Partners
 	Directory      *account.Directory
 	Approvals      *account.Approvals
 	Profiles       *account.Profiles
@@ -133,8 +135,8 @@ func New(cfg Config) (*Server, error) {
 		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
 		return nil, errors.New("api: DB, Keyring, Devices, Officers, Commands, Keys, Sessions, People, Map, Clock and Log are required")
 	}
-	if cfg.Directory == nil || cfg.Approvals == nil {
-		return nil, errors.New("api: Directory and Approvals are required")
+	if cfg.Directory == nil || cfg.Approvals == nil || cfg.Federation == nil || cfg.Partners == nil {
+		return nil, errors.New("api: Directory, Approvals, Federation and Partners are required")
 	}
 	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil {
 		return nil, errors.New("api: Profiles, Questionnaires, Addresses, Contacts and Files are required")
@@ -208,11 +210,19 @@ func (s *Server) newHuma() huma.API {
 	config.RejectUnknownQueryParameters = true
 	config.Transformers = []huma.Transformer{s.stampProblem}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		partnerScheme: {
+			Type: "oauth2", Description: "A partner's system.",
+			Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/api/auth/token", Scopes: scopesInWords()}},
+		},
 		bearerScheme: {Type: "http", Scheme: "bearer", Description: "A person's access token, or the bootstrap admin's token."},
 	}
 	api := humafiber.New(s.app, config)
 	api.UseMiddleware(s.authorize)
 	return api
+}
+
+func scopesInWords() map[string]string {
+	return map[string]string{string(fleet.ScopeFleetRead): "Which protection officers are near a place"}
 }
 
 // addRoutes adds what has a name in a path before what takes any id there, such
@@ -224,6 +234,8 @@ func (s *Server) addRoutes() error {
 	s.addSessions()
 	s.addPasswords()
 	s.addTOTP()
+	s.addOIDC()
+	s.addPartners()
 	s.addContacts()
 	s.addProfile()
 	s.addQuestionnaire()

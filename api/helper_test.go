@@ -52,7 +52,14 @@ func newHub(t *testing.T, change ...func(*Config)) *hub {
 
 func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 	t.Helper()
-	h := &hub{t: t, db: db, clock: fleet.NewManualClock(noon), bus: &bus.Bus{}, log: &bytes.Buffer{}}
+	return newHubAt(t, db, noon, change...)
+}
+
+// newHubAt is a hub whose clock stands at a time: for tests with others that
+// have a clock of their own.
+func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config)) *hub {
+	t.Helper()
+	h := &hub{t: t, db: db, clock: fleet.NewManualClock(now), bus: &bus.Bus{}, log: &bytes.Buffer{}}
 	root := make([]byte, 32)
 	rand.Read(root)
 	keyring, err := account.NewKeyring(root)
@@ -89,7 +96,9 @@ func newHubOn(t *testing.T, db *schema.DB, change ...func(*Config)) *hub {
 		Directory: account.NewDirectory(db, h.sessions, h.clock), Approvals: account.NewApprovals(db, h.sessions, h.clock),
 		PublicURL: "https://hub.example", PublicMQTTURL: "mqtts://mqtt.example:8883",
 		Devices: h.devices, Officers: h.officers, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
-		Clock: h.clock, Log: log,
+		Federation: account.NewFederation(account.FederationConfig{DB: db, Keyring: keyring, People: h.people, Clock: h.clock}),
+		Partners:   account.NewPartners(db, keyring, keys, h.bus, h.clock),
+		Clock:      h.clock, Log: log,
 	}
 	h.addPeople(&cfg)
 	for _, c := range change {

@@ -32,9 +32,9 @@ type Limits struct {
 // them, and a hotel's guests behind one address do as well.
 func DefaultLimits() Limits {
 	return Limits{
-		Usual:    Limit{PerSecond: 20, Burst: 100},
+		Usual:    Limit{PerSecond: 50, Burst: 200},
 		Costly:   Limit{PerSecond: 0.5, Burst: 10},
-		Guessing: Limit{PerSecond: 0.5, Burst: 30},
+		Guessing: Limit{PerSecond: 5, Burst: 100},
 	}
 }
 

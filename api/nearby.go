@@ -48,7 +48,7 @@ type nearbyOutput struct {
 }
 
 func (s *Server) addNearby() {
-	route(s, ops(), huma.Operation{
+	route(s, ops().scoped(fleet.ScopeFleetRead), huma.Operation{
 		OperationID: "list-drivers-nearby", Method: http.MethodGet, Path: "/api/drivers/nearby",
 		Summary: "The protection officers nearest to a place, the nearest first", Tags: []string{"drivers"},
 	}, s.listNearby)

@@ -30,11 +30,11 @@ type changePasswordInput struct {
 
 func (s *Server) addPasswords() {
 	tags := []string{"passwords"}
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "forgot-password", Method: http.MethodPost, Path: "/api/auth/forgot-password", DefaultStatus: http.StatusAccepted,
 		Summary: "Ask for a code by which a forgotten password can be replaced", Tags: tags,
 	}, s.forgotPassword)
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "reset-password", Method: http.MethodPost, Path: "/api/auth/reset-password", DefaultStatus: http.StatusNoContent,
 		Summary: "Replace a forgotten password, and end all sessions", Tags: tags,
 	}, s.resetPassword)

@@ -162,7 +162,7 @@ func statusOf(code fleet.Code) int {
 		return http.StatusForbidden
 	case fleet.CodeNotFound:
 		return http.StatusNotFound
-	case fleet.CodeConflict:
+	case fleet.CodeConflict, fleet.CodeLinkNeeded:
 		return http.StatusConflict
 	case fleet.CodeVersionMismatch:
 		return http.StatusPreconditionFailed

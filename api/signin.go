@@ -95,15 +95,15 @@ func (s *Server) showTokens(t account.Tokens, u fleet.User, err error) (*tokensO
 
 func (s *Server) addSignIn() {
 	tags := []string{"sign-in"}
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "register", Method: http.MethodPost, Path: "/api/auth/register", DefaultStatus: http.StatusAccepted,
 		Summary: "Begin an account; a code comes by mail", Tags: tags,
 	}, s.register)
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "verify-email", Method: http.MethodPost, Path: "/api/auth/verify-email",
 		Summary: "Put an account in force by the code that came by mail, and sign in", Tags: tags,
 	}, s.verifyEmail)
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/api/auth/login",
 		Summary: "Sign in", Tags: tags,
 	}, s.login)

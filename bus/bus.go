@@ -22,6 +22,8 @@ type Bus struct {
 	// changed. Who holds a connection opened by one ends it; who remembers what
 	// one may do forgets it.
 	Sessions Topic[fleet.UserSessionID]
+	// Partners are partners' systems that have been shut out.
+	Partners Topic[fleet.PartnerID]
 	// Standings are officers of whom has just been found what they may be
 	// offered for.
 	Standings Topic[Standing]

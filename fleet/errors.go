@@ -16,6 +16,7 @@ const (
 	CodeForbidden       Code = "forbidden"       // somebody, but not allowed
 	CodeOTPNeeded       Code = "otp_needed"      // right so far: the second factor is missing
 	CodeApprovalNeeded  Code = "approval_needed" // allowed once a second person has agreed
+	CodeLinkNeeded      Code = "link_needed"     // the address has an account, which has to link this way to sign in
 	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"         // somebody else was first

@@ -46,7 +46,7 @@ func (t Files) Get(ctx context.Context, viewer fleet.UserID, may []fleet.FilePur
 	}
 	f, err := one(ctx, t.DB, "file", scan, `
 		SELECT `+fileColumns+`, f.key FROM files f JOIN users u ON u.id = f.user_id
-		WHERE f.id = $2 AND (f.user_id = $1 OR f.purpose = ANY($3::text[]) AND `+visibleToStaff+`)`, viewer, id, purposes)
+		WHERE f.id = $2 AND (f.user_id = $1 OR f.purpose = ANY($3::text[]) AND `+visible+`)`, viewer, id, purposes)
 	return f, key, err
 }
 

@@ -30,6 +30,8 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`, now.Add(-keep.Messages))},
 		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`, now.Add(-keep.Messages))},
 		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
+		{"sign-ins under way", m.forget(`DELETE FROM oidc_flows WHERE expires < $1`, now)},
+		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
 		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`, now.Add(-keep.Messages))},
 	}
 	var failed []error

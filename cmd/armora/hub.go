@@ -40,6 +40,8 @@ type hub struct {
 	sessions  *account.Sessions
 	people    *account.People
 	directory *account.Directory
+	others    *account.Federation
+	partners  *account.Partners
 	devices   *account.Devices
 	commands  *account.Commands
 	officers  *account.Officers
@@ -214,6 +216,9 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	h.officers = account.NewOfficers(account.OfficersConfig{
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Bus: &h.bus, Clock: h.clock, Log: h.log,
 	})
+	if err := h.openFederation(); err != nil {
+		return err
+	}
 	h.commands = account.NewCommands(h.db, &h.bus, h.clock)
 	background, stop := context.WithCancel(background)
 	var refreshing sync.WaitGroup
@@ -262,6 +267,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
+		Federation: h.others, Partners: h.partners,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,

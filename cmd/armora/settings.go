@@ -40,6 +40,9 @@ type settings struct {
 	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
 	PublicMQTTURL  string   `name:"public-mqtt-url" env:"ARMORA_PUBLIC_MQTT_URL" default:"mqtt://127.0.0.1:1883" group:"access" help:"Where devices reach the hub by MQTT, as they are told: mqtt://host:port, or mqtts:// for TLS."`
 
+	OIDCProviders string   `name:"oidc-providers" env:"ARMORA_OIDC_PROVIDERS" group:"access" help:"By whom people may sign in: a JSON file (docs/operations.md), or the JSON itself, in the environment."`
+	OIDCRedirects []string `name:"oidc-redirects" env:"ARMORA_OIDC_REDIRECTS" group:"access" help:"Addresses at which apps wait for people who come back from a provider, exactly as they name them."`
+
 	RateLimits float64 `name:"rate-limits" env:"ARMORA_RATE_LIMITS" default:"1" group:"access" help:"By how much to multiply the limits on how often a caller may call the API; the bootstrap admin has none."`
 
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
