@@ -1,0 +1,375 @@
+package api
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"armora/account"
+	"armora/fleet"
+	"armora/schema"
+)
+
+// routes says who may call each operation: roles; person, for whoever has signed
+// in; anyone, for nobody in particular; a scope, for partners' systems that have
+// it. "fresh" asks for a sign-in of just now besides. It is written by hand, from
+// what the operation is for, and not from the document: a new operation fails the
+// test below until somebody has said here who may call it.
+const routes = `
+GET     /.well-known/jwks.json                      anyone
+GET     /healthz                                    anyone
+GET     /readyz                                     anyone
+
+POST    /api/auth/register                          anyone
+POST    /api/auth/verify-email                      anyone
+POST    /api/auth/login                             anyone
+POST    /api/auth/refresh                           anyone
+POST    /api/auth/forgot-password                   anyone
+POST    /api/auth/reset-password                    anyone
+POST    /api/auth/change-password                   person
+POST    /api/auth/logout                            person
+POST    /api/auth/reauthenticate                    person
+GET     /api/auth/sessions                          person
+DELETE  /api/auth/sessions/{id}                     person
+POST    /api/auth/totp                              person fresh
+POST    /api/auth/totp/confirm                      person fresh
+DELETE  /api/auth/totp                              person fresh
+POST    /api/auth/totp/recovery-codes               person fresh
+GET     /api/auth/oidc                              anyone
+GET     /api/auth/oidc/{provider}/start             anyone
+GET     /api/auth/oidc/{provider}/callback          anyone
+POST    /api/auth/oidc/{provider}/callback          anyone
+POST    /api/auth/oidc/{provider}/token             anyone
+POST    /api/auth/oidc/{provider}/link              person fresh
+POST    /api/auth/oidc/exchange                     anyone
+GET     /api/auth/identities                        person
+DELETE  /api/auth/identities/{id}                   person fresh
+POST    /api/auth/token                             anyone
+
+POST    /api/partners                               admin fresh
+GET     /api/partners                               admin
+POST    /api/partners/{id}/secret                   admin fresh
+DELETE  /api/partners/{id}                          admin
+
+POST    /api/approvals                              compliance admin
+GET     /api/approvals                              compliance admin
+POST    /api/approvals/{id}/approve                 compliance admin fresh
+POST    /api/approvals/{id}/reject                  compliance admin
+
+GET     /api/users/me                               person
+POST    /api/users/me/email                         person fresh
+POST    /api/users/me/email/verify                  person fresh
+POST    /api/users/me/phone                         person fresh
+POST    /api/users/me/phone/verify                  person fresh
+GET     /api/users                                  dispatcher finance compliance admin
+GET     /api/users/{id}                             dispatcher finance compliance admin
+GET     /api/users/{id}/suspensions                 dispatcher finance compliance admin
+POST    /api/users/{id}/suspend                     admin
+POST    /api/users/{id}/reinstate                   admin
+PUT     /api/users/{id}/roles                       admin fresh
+PUT     /api/users/{id}/restricted                  admin
+GET     /api/users/{id}/viewers                     admin
+PUT     /api/users/{id}/viewers/{viewer}            admin
+DELETE  /api/users/{id}/viewers/{viewer}            admin
+
+POST    /api/devices                                admin
+GET     /api/devices                                dispatcher admin
+GET     /api/devices/{id}                           dispatcher admin
+POST    /api/devices/enrol                          rider driver
+PUT     /api/devices/{id}/binding                   dispatcher admin
+GET     /api/devices/{id}/bindings                  dispatcher admin
+POST    /api/devices/{id}/owntracks                 admin
+PUT     /api/devices/{id}/payload-key               admin
+GET     /api/devices/{id}/points                    dispatcher admin
+GET     /api/devices/{id}/position                  dispatcher admin
+GET     /api/devices/{id}/status                    dispatcher admin
+GET     /api/devices/{id}/events                    dispatcher admin
+GET     /api/devices/{id}/commands                  dispatcher admin
+POST    /api/devices/{id}/commands                  dispatcher admin
+GET     /api/devices/{id}/credentials               admin
+POST    /api/devices/{id}/credentials               admin
+DELETE  /api/devices/{id}/credentials/{credential}  admin
+POST    /api/devices/{id}/token                     rider driver admin
+GET     /api/dead-letters                           dispatcher admin
+
+POST    /api/drivers                                admin
+GET     /api/drivers                                dispatcher admin
+GET     /api/drivers/nearby                         dispatcher admin fleet:read
+GET     /api/drivers/me                             driver
+PUT     /api/drivers/me                             driver
+GET     /api/drivers/me/documents                   driver
+POST    /api/drivers/me/documents                   driver
+GET     /api/drivers/me/fitness                     driver
+GET     /api/drivers/{id}                           dispatcher compliance admin
+PUT     /api/drivers/{id}                           compliance admin
+GET     /api/drivers/{id}/documents                 dispatcher compliance admin
+POST    /api/drivers/{id}/documents                 compliance admin
+GET     /api/drivers/{id}/fitness                   dispatcher compliance admin
+PUT     /api/drivers/{id}/duty                      driver dispatcher admin
+GET     /api/documents                              compliance admin
+PUT     /api/documents/{id}/status                  compliance admin
+
+POST    /api/vehicles                               admin
+GET     /api/vehicles                               dispatcher admin
+GET     /api/vehicles/{id}/documents                dispatcher compliance admin
+POST    /api/vehicles/{id}/documents                compliance admin
+PUT     /api/vehicles/{id}/driver                   dispatcher admin
+GET     /api/vehicles/{id}/drivers                  dispatcher admin
+
+POST    /api/fences                                 admin
+GET     /api/fences                                 dispatcher admin
+GET     /api/fences/{id}                            dispatcher admin
+DELETE  /api/fences/{id}                            admin
+GET     /api/fences/{id}/events                     dispatcher admin
+`
+
+// grant is a row of routes.
+type grant struct {
+	who   []string
+	fresh bool
+}
+
+func grants(t *testing.T) map[string]grant {
+	t.Helper()
+	rows := map[string]grant{}
+	for line := range strings.Lines(routes) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		name := words[0] + " " + words[1]
+		if _, twice := rows[name]; twice || len(words) < 3 {
+			t.Fatalf("the row %q is there twice, or says nothing", name)
+		}
+		g := grant{who: words[2:]}
+		if i := slices.Index(g.who, "fresh"); i >= 0 {
+			g.who, g.fresh = slices.Delete(g.who, i, i+1), true
+		}
+		rows[name] = g
+	}
+	return rows
+}
+
+// operations are those of the document, by method and path.
+func (h *hub) operations() map[string]*huma.Operation {
+	found := map[string]*huma.Operation{}
+	for path, item := range h.huma.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete, item.Patch, item.Head, item.Options, item.Trace} {
+			if op != nil {
+				found[op.Method+" "+path] = op
+			}
+		}
+	}
+	return found
+}
+
+// actor is somebody who knocks. A request that is let in may end its actor's
+// session, so that each knocks once.
+type actor struct {
+	name string
+	is   []string // words of routes that let them in
+	make func() *person
+}
+
+func (h *hub) actors() []actor {
+	ada := h.partner()
+	list := []actor{
+		{"nobody", []string{"anyone"}, func() *person { return &person{h: h} }},
+		{"a person without a role", []string{"anyone", "person"}, func() *person { return h.person() }},
+		{"a partner's system", []string{"anyone", "fleet:read"}, func() *person { return h.granted(ada) }},
+		{"an admin without a second factor", []string{"anyone", "person"}, func() *person {
+			p := h.person(fleet.RoleAdmin)
+			tokens, err := h.sessions.Begin(h.t.Context(), account.SignIn{User: p.id, Method: fleet.ByPassword})
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			p.session, p.token = tokens.Session.ID, tokens.Access
+			return p
+		}},
+	}
+	for _, role := range fleet.Roles() {
+		if role != fleet.RolePartner { // no person's
+			list = append(list, actor{"a " + string(role), []string{"anyone", "person", string(role)}, func() *person { return h.person(role) }})
+		}
+	}
+	return list
+}
+
+// knock sends a request without sense to an operation and reports how it was
+// refused at the door: 401 or 403; 0 if it was let in.
+func (p *person) knock(op *huma.Operation) (int, answer) {
+	p.h.t.Helper()
+	var body any
+	if op.RequestBody != nil {
+		body = "{}"
+	}
+	r := p.h.request(op.Method, concrete(op.Path), body)
+	r.Header.Del("Authorization")
+	if p.token != "" {
+		r.Header.Set("Authorization", "Bearer "+p.token)
+	}
+	a := p.h.send(r)
+	said := string(a.body)
+	switch {
+	case a.StatusCode == http.StatusUnauthorized && strings.Contains(said, "bearer token"),
+		a.StatusCode == http.StatusForbidden && (strings.Contains(said, "another role") || strings.Contains(said, `"stale_sign_in"`)):
+		return a.StatusCode, a
+	}
+	return 0, a
+}
+
+func TestEveryRouteOpensToItsRolesAlone(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	rows, operations := grants(t), h.operations()
+	for name := range rows {
+		if operations[name] == nil {
+			t.Errorf("%s is in the table and not in the document", name)
+		}
+	}
+	actors := h.actors()
+	for name, op := range operations {
+		row, ok := rows[name]
+		if !ok {
+			t.Errorf("%s has no row: say in routes, in roles_test.go, who may call it", name)
+			continue
+		}
+		for _, a := range actors {
+			want := 0
+			if !slices.ContainsFunc(row.who, func(word string) bool { return slices.Contains(a.is, word) }) {
+				want = http.StatusForbidden
+				if a.name == "nobody" {
+					want = http.StatusUnauthorized
+				}
+			}
+			got, answer := a.make().knock(op)
+			if got != want || answer.StatusCode >= http.StatusInternalServerError && op.Path != "/readyz" {
+				t.Errorf("%s by %s: %d at the door, want %d: %s %s", name, a.name, got, want, answer.Status, answer.body)
+			}
+		}
+	}
+}
+
+func TestWhatAStolenPhoneMustNotDoNeedsAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	operations := h.operations()
+	for name, row := range grants(t) {
+		op := operations[name]
+		if op == nil || row.who[0] == "anyone" {
+			continue
+		}
+		var roles []fleet.Role
+		if row.who[0] != "person" {
+			roles = append(roles, fleet.Role(row.who[0]))
+		}
+		p := h.person(roles...)
+		h.clock.Advance(account.FreshFor + time.Second)
+		tokens, err := h.sessions.Refresh(t.Context(), p.refresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.token = tokens.Access
+		want := 0
+		if row.fresh {
+			want = http.StatusForbidden
+		}
+		if got, answer := p.knock(op); got != want {
+			t.Errorf("%s after a while: %d at the door, want %d: %s", name, got, want, answer.body)
+		}
+	}
+}
+
+// A role that somebody has lost, and a session that has ended, open nothing any
+// more, though the token has not expired.
+func TestATokenIsWorthWhatItsPersonIsWorthNow(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	p := h.person(fleet.RoleDispatcher)
+	p.must(http.StatusOK, "GET", "/api/devices", nil)
+	if err := h.sessions.End(t.Context(), p.id, p.session, fleet.EndedByLogout); err != nil {
+		t.Fatal(err)
+	}
+	problem(t, p.do("GET", "/api/devices", nil), http.StatusUnauthorized, fleet.CodeUnauthenticated)
+}
+
+// owned makes, for each path that names something of a person's, what is the
+// given person's, and returns the path to it.
+func (h *hub) owned() map[string]func(p *person) string {
+	return map[string]func(p *person) string{
+		"/api/auth/sessions/{id}": func(p *person) string { return "/api/auth/sessions/" + p.session.String() },
+		"/api/auth/identities/{id}": func(p *person) string {
+			l := fleet.LinkedIdentity{ID: fleet.NewID[fleet.LinkedIdentity](), User: p.id, Provider: "google", Issuer: "x", Subject: p.id.String(), Created: noon, Used: noon}
+			n := fleet.Notice{ID: fleet.NewID[fleet.Notice](), User: p.id, Channel: fleet.MailChannel, Created: noon, Expires: noon, Sealed: []byte{}}
+			if err := (schema.LinkedIdentities{DB: h.db}).Link(h.t.Context(), l, n); err != nil {
+				h.t.Fatal(err)
+			}
+			return "/api/auth/identities/" + l.ID.String()
+		},
+		"/api/devices/{id}/token": func(p *person) string {
+			h.employ(p)
+			a := p.must(http.StatusOK, "POST", "/api/devices/enrol", map[string]any{"name": "phone", "platform": "ios"})
+			return "/api/devices/" + as[struct {
+				DeviceID string `json:"device_id"`
+			}](h.t, a).DeviceID + "/token"
+		},
+		"/api/drivers/{id}/duty": func(p *person) string {
+			return "/api/drivers/" + h.employ(p).String() + "/duty"
+		},
+	}
+}
+
+// employ makes a person an officer who is fit to work, if they have the role.
+func (h *hub) employ(p *person) fleet.DriverID {
+	h.t.Helper()
+	if u, err := (schema.Users{DB: h.db}).Get(h.t.Context(), p.id); err != nil || !u.Has(fleet.RoleDriver) {
+		return fleet.DriverID{}
+	}
+	return h.officer(map[string]any{"name": "Officer", "tier": "executive", "user_id": p.id.String()})
+}
+
+// Whatever is one person's is not found by another of the same role, and neither
+// is what is nobody's: the two look alike.
+func TestWhatIsOnePersonsIsNotFoundByAnother(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	rows, owned := grants(t), h.owned()
+	random := &sampler{Rand: rand.New(rand.NewPCG(1, 1)), registry: h.huma.OpenAPI().Components.Schemas, now: noon}
+	tried := 0
+	for name, op := range h.operations() {
+		for _, role := range []fleet.Role{fleet.RoleRider, fleet.RoleDriver} {
+			who := rows[name].who
+			named := strings.Contains(strings.ReplaceAll(op.Path, "{provider}", ""), "{")
+			if !named || !slices.Contains(who, "person") && !slices.Contains(who, string(role)) {
+				continue
+			}
+			of, ok := owned[op.Path]
+			if !ok {
+				t.Errorf("%s names what is a person's: say in owned, in roles_test.go, how a person comes by one", name)
+				break
+			}
+			owner, other := h.person(role), h.person(role)
+			path := of(owner)
+			for what, path := range map[string]string{"another's": path, "nobody's": concrete(op.Path)} {
+				var body any
+				if op.RequestBody != nil {
+					body = random.value(op.RequestBody.Content["application/json"].Schema)
+				}
+				a := other.do(op.Method, path, body)
+				if a.StatusCode != http.StatusNotFound || as[Problem](t, a).Code != fleet.CodeNotFound {
+					t.Errorf("%s, %s, by another %s: %s %s (sent %s)", name, what, role, a.Status, a.body, fmt.Sprint(body))
+				}
+				tried++
+			}
+		}
+	}
+	if tried < 2*len(owned) {
+		t.Errorf("only %d requests were tried", tried)
+	}
+}
