@@ -83,7 +83,8 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		names := gets[path]
 		for range 40 {
 			query := url.Values{}
-			query.Set(names[r.IntN(len(names))], fmt.Sprint(strange[r.IntN(len(strange))]))
+			value := fmt.Sprint(strange[r.IntN(len(strange))])
+			query.Set(names[r.IntN(len(names))], value[:min(len(value), 2000)]) // longer is refused before it is read
 			for _, odd := range []string{"NaN", "Inf", "-Inf", "1e999", "0x1p-2"} {
 				if r.IntN(8) == 0 {
 					query.Set(names[r.IntN(len(names))], odd)

@@ -59,15 +59,15 @@ func (t Users) Suspend(ctx context.Context, user fleet.UserID, s fleet.Suspensio
 // Reinstate ends a person's suspension. One who is not suspended is CodeConflict.
 func (t Users) Reinstate(ctx context.Context, user, by fleet.UserID, reason string, now time.Time) error {
 	return t.DB.transact(ctx, "suspension", func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			UPDATE suspensions SET ended = $2, ended_by = $3, end_reason = $4 WHERE user_id = $1 AND ended IS NULL`, user, now, by, reason)
-		if err != nil {
+		// The user first, as Suspend does: the other way round the two lock each other out.
+		if _, err := tx.Exec(ctx, `UPDATE users SET suspended = NULL WHERE id = $1`, user); err != nil {
 			return err
 		}
-		if tag.RowsAffected() == 0 {
+		tag, err := tx.Exec(ctx, `
+			UPDATE suspensions SET ended = $2, ended_by = $3, end_reason = $4 WHERE user_id = $1 AND ended IS NULL`, user, now, by, reason)
+		if err == nil && tag.RowsAffected() == 0 {
 			return &fleet.Error{Code: fleet.CodeConflict, Message: "this person is not suspended"}
 		}
-		_, err = tx.Exec(ctx, `UPDATE users SET suspended = NULL WHERE id = $1`, user)
 		return err
 	})
 }
