@@ -79,7 +79,7 @@ type FilePath struct {
 }
 
 func (s *Server) addFiles() {
-	route(s, signedIn(), huma.Operation{
+	route(s, signedIn().rated(costly), huma.Operation{
 		OperationID: "create-file", Method: http.MethodPost, Path: filesPath, DefaultStatus: http.StatusCreated,
 		MaxBodyBytes: files.MaxSize + 1, // huma takes the limit itself for too much
 		Summary:      "Keep a private file: an avatar of 5 MiB or a document of 10 MiB at most", Tags: []string{"files"},

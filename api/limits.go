@@ -33,7 +33,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Usual:    Limit{PerSecond: 50, Burst: 200},
-		Costly:   Limit{PerSecond: 0.5, Burst: 10},
+		Costly:   Limit{PerSecond: 2, Burst: 30},
 		Guessing: Limit{PerSecond: 5, Burst: 100},
 	}
 }
