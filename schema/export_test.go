@@ -32,3 +32,6 @@ func Encode(points []fleet.Point, device func(fleet.DeviceID) int32) []byte {
 
 // CopyStatement is the COPY that takes what Encode gives.
 const CopyStatement = `COPY points (` + copyColumns + `) FROM STDIN (FORMAT binary)`
+
+// Record adds entries to the audit log in a transaction of the test's.
+var Record = record

@@ -331,6 +331,7 @@ func (m maintenance) round(ctx context.Context, now time.Time) {
 		{"make partitions", m.tables.EnsurePartitions},
 		{"refresh rollups", m.tables.RefreshRollups},
 		{"apply retention", m.tables.Retain},
+		{"seal the audit log", schema.Audit{DB: m.db}.Seal},
 	} {
 		if err := task.do(ctx, now); err != nil && ctx.Err() == nil {
 			m.log.Warn("maintenance of the tables failed, it is tried again in a few minutes", "task", task.what, "error", err)
