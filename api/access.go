@@ -127,7 +127,8 @@ func open(op *huma.Operation) bool { return len(op.Security) == 1 && len(op.Secu
 
 // authorize lets a request through to its operation when its caller has one of
 // the roles that the operation's Security names, and does not call too often.
-// An operation without Security is closed to everybody.
+// What staff ask to be changed is recorded first. An operation without Security is
+// closed to everybody.
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	op := ctx.Operation()
 	var caller *account.Caller
@@ -140,6 +141,9 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	class, _ := op.Extensions[rateKey].(rateClass)
 	if err := s.limit(ctx.Context(), caller, class); err != nil {
 		refused = err // too many refused requests are too many as well
+	}
+	if refused == nil && caller != nil {
+		refused = s.recordChange(ctx, caller)
 	}
 	if refused != nil {
 		s.refuse(ctx, refused)

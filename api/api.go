@@ -124,6 +124,7 @@ type tables struct {
 	deadLetters schema.DeadLetters
 	fences      schema.Fences
 	requests    schema.IdempotentRequests
+	audit       schema.Audit
 }
 
 // New returns a server with all its routes.
@@ -163,6 +164,7 @@ func New(cfg Config) (*Server, error) {
 			points:    schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
+			audit: schema.Audit{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -244,6 +246,7 @@ func (s *Server) addRoutes() error {
 	s.addUsers()
 	s.addViewers()
 	s.addApprovals()
+	s.addAudit()
 	s.addDevices()
 	s.addCredentials()
 	s.addCommands()

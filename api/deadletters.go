@@ -42,5 +42,8 @@ func (s *Server) listDeadLetters(ctx context.Context, in *PageQuery) (*pageOutpu
 	if err != nil {
 		return nil, err
 	}
+	if err := s.audited(ctx, "read_dead_letters", "dead-letters", nil, nil); err != nil {
+		return nil, err
+	}
 	return newPage(rows, in.Limit, showDeadLetter, func(l fleet.DeadLetter) any { return l.ID })
 }

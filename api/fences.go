@@ -204,6 +204,13 @@ func (s *Server) listFenceEvents(ctx context.Context, in *fencePageInput) (*page
 	if err != nil {
 		return nil, err
 	}
+	units := make([]fleet.Unit, len(rows))
+	for i := range rows {
+		units[i] = rows[i].Unit
+	}
+	if err := s.auditedUnits(ctx, readTrack, "fence/"+in.ID.String(), units); err != nil {
+		return nil, err
+	}
 	return newPage(rows, in.Limit, showFenceEvent, func(e schema.FenceEvent) any {
 		return fenceEventPosition{At: e.At, Unit: e.Unit, Kind: e.Kind}
 	})

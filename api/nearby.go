@@ -78,6 +78,13 @@ func (s *Server) listNearby(ctx context.Context, in *nearbyInput) (*nearbyOutput
 	for _, d := range drivers {
 		byID[d.ID] = d
 	}
+	units := make([]fleet.Unit, len(found))
+	for i := range found {
+		units[i] = found[i].Unit
+	}
+	if err := s.auditedUnits(ctx, readLocation, "drivers/nearby", units); err != nil {
+		return nil, err
+	}
 	out := &nearbyOutput{}
 	out.Body.Items = make([]NearbyDriver, 0, len(found))
 	for i := range found {

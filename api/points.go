@@ -104,6 +104,9 @@ func (s *Server) listPoints(ctx context.Context, in *pointsInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
+	if err := s.auditedDevice(ctx, readTrack, in.ID, query.From.Time(), query.To.Time()); err != nil {
+		return nil, err
+	}
 	if in.Format == "json" {
 		return s.pagePoints(ctx, read, query, in)
 	}

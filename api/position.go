@@ -21,5 +21,8 @@ func (s *Server) getPosition(ctx context.Context, in *DevicePath) (*positionOutp
 	if err != nil {
 		return nil, err
 	}
+	if err := s.auditedDevice(ctx, readLocation, in.ID, last.Fix.Time(), s.clock.Now()); err != nil {
+		return nil, err
+	}
 	return &positionOutput{Body: showPoint(last)}, nil
 }

@@ -64,6 +64,11 @@ func (s *Server) listEvents(ctx context.Context, in *devicePageInput) (*pageOutp
 	if err != nil {
 		return nil, err
 	}
+	if len(rows) > 0 {
+		if err := s.auditedDevice(ctx, readTrack, in.ID, rows[len(rows)-1].Received, rows[0].Received); err != nil {
+			return nil, err
+		}
+	}
 	return newPage(rows, in.Limit, showEvent, func(e fleet.Event) any {
 		return eventPosition{Received: e.Received, ID: e.ID}
 	})

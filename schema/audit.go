@@ -104,3 +104,33 @@ func (t Audit) List(ctx context.Context, q AuditQuery) ([]AuditListed, error) {
 		ORDER BY e.id DESC LIMIT $7`,
 		q.Subject, q.Actor, q.Action, null(q.From), null(q.To), q.Before, q.Limit)
 }
+
+// PeopleOfDevice lists whose movements a device has shown at some time from from
+// to to, both included: who enrolled it, whose phone it was, who drove its car.
+func (t Audit) PeopleOfDevice(ctx context.Context, device fleet.DeviceID, from, to time.Time) ([]fleet.UserID, error) {
+	return all(ctx, t.DB, "person", pgx.RowTo[fleet.UserID], `
+		WITH bound AS (
+			SELECT driver, vehicle, user_id FROM device_bindings
+			WHERE device = $1 AND began <= $3 AND (ended IS NULL OR ended >= $2))
+		SELECT user_id FROM bound WHERE user_id IS NOT NULL
+		UNION
+		SELECT d.user_id FROM bound b JOIN drivers d ON d.id = b.driver WHERE d.user_id IS NOT NULL
+		UNION
+		SELECT d.user_id FROM bound b
+		JOIN vehicle_drivers v ON v.vehicle = b.vehicle AND v.began <= $3 AND (v.ended IS NULL OR v.ended >= $2)
+		JOIN drivers d ON d.id = v.driver WHERE d.user_id IS NOT NULL
+		ORDER BY 1`, device, from, to)
+}
+
+// PeopleOfUnits lists who the units on the map are, as far as they have accounts.
+func (t Audit) PeopleOfUnits(ctx context.Context, units []fleet.Unit) ([]fleet.UserID, error) {
+	ids := make([]string, len(units))
+	for i, u := range units {
+		ids[i] = u.String()
+	}
+	return all(ctx, t.DB, "person", pgx.RowTo[fleet.UserID], `
+		SELECT user_id FROM drivers WHERE id = ANY($1::uuid[]) AND user_id IS NOT NULL
+		UNION
+		SELECT user_id FROM devices WHERE id = ANY($1::uuid[]) AND user_id IS NOT NULL
+		ORDER BY 1`, ids)
+}

@@ -44,7 +44,6 @@ func (d digest) bytes(b []byte) {
 func (d digest) text(s string) { d.bytes([]byte(s)) }
 
 // hashOfEntry is over all that an entry says, as it reads from the database.
-// docs/operations.md says how, for those who check it with tools of their own.
 func hashOfEntry(e *fleet.AuditEntry) []byte {
 	d := newDigest("armora audit entry 1")
 	d.bytes(e.ID[:])

@@ -18,6 +18,7 @@ import (
 
 // adminCommand is what is done at the hub's machine.
 type adminCommand struct {
+	Audit  auditCommand       `cmd:"" help:"Check the audit log."`
 	Create adminCreateCommand `cmd:"" help:"Make an admin, the first one for instance, and print the login."`
 }
 
