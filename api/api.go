@@ -125,6 +125,7 @@ type tables struct {
 	fences      schema.Fences
 	requests    schema.IdempotentRequests
 	audit       schema.Audit
+	holds       schema.Holds
 }
 
 // New returns a server with all its routes.
@@ -164,7 +165,7 @@ func New(cfg Config) (*Server, error) {
 			points:    schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
-			audit: schema.Audit{DB: cfg.DB},
+			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -247,6 +248,7 @@ func (s *Server) addRoutes() error {
 	s.addViewers()
 	s.addApprovals()
 	s.addAudit()
+	s.addHolds()
 	s.addDevices()
 	s.addCredentials()
 	s.addCommands()

@@ -11,29 +11,42 @@ import (
 
 // Retain deletes what has been kept long enough. Points leave by whole days,
 // once the last fix of the day is old enough; those of phones by row. Each rule
-// stands alone: one that fails does not keep the others from running.
+// stands alone: one that fails does not keep the others from running. What a legal
+// hold is about stays; its points are copied first, and until that has succeeded
+// no point leaves.
 func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 	keep := m.DB.keep
+	notCopied := m.preserve(ctx, now)
+	afterCopy := func(run func(context.Context, time.Time) error, before time.Time) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if notCopied != nil {
+				return notCopied
+			}
+			return run(ctx, before)
+		}
+	}
 	rules := []struct {
 		what string
 		run  func(context.Context) error
 	}{
-		{"points of phones", func(ctx context.Context) error { return m.forgetPhones(ctx, now.Add(-keep.Phone)) }},
-		{"points", func(ctx context.Context) error { return m.forgetPoints(ctx, now.Add(-keep.Points)) }},
-		{"far times", m.forget(`DELETE FROM points_far WHERE fix < $1`, now.Add(-keep.Points))},
-		{"quarantine", func(ctx context.Context) error { return m.dropDays(ctx, quarantineDays, now.Add(-keep.Quarantine)) }},
+		{"points of phones", afterCopy(m.forgetPhones, now.Add(-keep.Phone))},
+		{"points", afterCopy(m.forgetPoints, now.Add(-keep.Points))},
+		{"evidence", m.forget(`DELETE FROM points_evidence WHERE hold IN (SELECT id FROM legal_holds WHERE released <= $1)`, now)},
+		{"far times", m.forget(`DELETE FROM points_far f WHERE fix < $1 AND NOT EXISTS (SELECT FROM points_evidence e
+			WHERE (e.device, e.fix, e.lat, e.lon) = (f.device, f.fix, f.lat, f.lon))`, now.Add(-keep.Points))},
+		{"quarantine", func(ctx context.Context) error { return m.forgetQuarantine(ctx, now.Add(-keep.Quarantine)) }},
 		{"rollups", func(ctx context.Context) error { return m.forgetRollups(ctx, now.Add(-keep.Rollups)) }},
-		{"commands", m.forget(`DELETE FROM commands WHERE expires < $1`, now.Add(-keep.Messages))},
-		{"dead letters", m.forget(`DELETE FROM dead_letters WHERE received < $1`, now.Add(-keep.Messages))},
+		{"commands", m.forget(`DELETE FROM commands WHERE expires < $1`+deviceNotHeld, now.Add(-keep.Messages))},
+		{"dead letters", m.forget(`DELETE FROM dead_letters WHERE received < $1`+deviceNotHeld, now.Add(-keep.Messages))},
 		{"guesses", m.forget(`DELETE FROM guesses WHERE last < $1`, now.Add(-guessesKept))},
 		{"codes", m.forget(`DELETE FROM codes WHERE expires < $1`, now)},
-		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`, now.Add(-keep.Messages))},
-		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`, now.Add(-keep.Messages))},
+		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`+userNotHeld, now.Add(-keep.Messages))},
+		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`+userNotHeld, now.Add(-keep.Messages))},
 		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
 		{"sign-ins under way", m.forget(`DELETE FROM oidc_flows WHERE expires < $1`, now)},
 		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
 		{"the audit log", func(ctx context.Context) error { return Audit{m.DB}.retire(ctx, now) }},
-		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`, now.Add(-keep.Messages))},
+		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`+unitNotHeld, now.Add(-keep.Messages))},
 	}
 	var failed []error
 	for _, rule := range rules {
