@@ -75,10 +75,14 @@ var homes = map[string][]string{
 	"github.com/valyala/fasthttp":              {"api"},
 	"github.com/danielgtaylor/huma/v2":         {"api"},
 	"github.com/eclipse/paho.golang":           {"sim"},
+	"github.com/emersion/go-smtp":              {"sim"},
+	"github.com/emersion/go-sasl":              {"sim"},
+	"github.com/wneessen/go-mail":              {"notify"},
+	"github.com/twilio/twilio-go":              {"notify"},
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
 	"golang.org/x/sys":                         {"schema", "cmd"},
-	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "api", "cmd"},
+	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "api", "cmd"},
 }
 
 type goPackage struct {

@@ -1,0 +1,160 @@
+// Package notify tells people things, by mail and text message. What is to be
+// told is stored with the change that it tells of (schema.Notices); a job then
+// fills its template and sends it.
+//
+// A notice is sent once at most. That it is being sent is committed before the
+// first byte goes out: if the hub dies in between, nobody knows, and it is not
+// sent again; a code may be asked for anew. What the other side has surely not
+// taken is tried again, at growing intervals, until the notice expires.
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+
+	"armora/fleet"
+	"armora/schema"
+)
+
+// Config is what a Sender needs. DB, Unseal, Clock and Log are required.
+type Config struct {
+	DB     *schema.DB
+	Unseal func(sealed []byte, purpose string) ([]byte, error)
+
+	Mail *Mail // nil: this hub sends no mail
+	SMS  *SMS  // nil: this hub sends no text messages
+	// Show is handed what this hub cannot send. It may hold a code. Nil: nobody
+	// is shown it.
+	Show func(n fleet.Notice, m Message)
+
+	Clock   fleet.Clock
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Message is a notice as its reader sees it.
+type Message struct {
+	Subject string // of a mail
+	Body    string
+}
+
+// Sender sends notices. It is safe for concurrent use.
+type Sender struct {
+	river.WorkerDefaults[fleet.NoticeJob]
+	notices   schema.Notices
+	templates *templates
+	unseal    func(sealed []byte, purpose string) ([]byte, error)
+	mail      *Mail
+	sms       *SMS
+	show      func(fleet.Notice, Message)
+	clock     fleet.Clock
+	log       *slog.Logger
+	sent      *prometheus.CounterVec
+}
+
+// New returns a sender that sends nothing until its worker runs.
+func New(cfg Config) (*Sender, error) {
+	templates, err := readTemplates()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sender{
+		notices: schema.Notices{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
+		mail: cfg.Mail, sms: cfg.SMS, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "armora_notify_notices_total",
+			Help: "Attempts to send a notice, by channel and by what became of it; queued is to be tried again.",
+		}, []string{"channel", "state"}),
+	}
+	if cfg.Metrics == nil {
+		return s, nil
+	}
+	if err := cfg.Metrics.Register(s.sent); err != nil {
+		return nil, fmt.Errorf("register the metrics of notify: %w", err)
+	}
+	return s, nil
+}
+
+// AddWorkers adds the worker that sends notices.
+func (s *Sender) AddWorkers(workers *river.Workers) { river.AddWorker(workers, s) }
+
+// Limits of time.
+const (
+	sendPatience   = 30 * time.Second // with the other side
+	finishPatience = 10 * time.Second // with the database, also when the hub is stopping
+)
+
+// Work implements river.Worker.
+func (s *Sender) Work(ctx context.Context, job *river.Job[fleet.NoticeJob]) error {
+	n, err := s.notices.Claim(ctx, job.Args.ID, s.clock.Now())
+	if fleet.CodeOf(err) == fleet.CodeConflict {
+		return nil // it was sent, or is not to be
+	}
+	if err != nil {
+		return err
+	}
+	did := s.send(ctx, n)
+	if did.state == fleet.NoticeQueued && job.Attempt >= job.MaxAttempts {
+		did.state = fleet.NoticeFailed
+	}
+	s.sent.WithLabelValues(string(n.Channel), string(did.state)).Inc()
+	// What became of it is true, whatever has become of the job.
+	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishPatience)
+	defer cancel()
+	if err := s.notices.Finish(finishing, n.ID, did.state, did.problem, s.clock.Now()); err != nil {
+		return err
+	}
+	switch did.state {
+	case fleet.NoticeQueued:
+		return errors.New(did.problem) // River waits, and runs the job again
+	case fleet.NoticeFailed, fleet.NoticeUnknown:
+		s.log.Warn("a notice may not have reached its reader",
+			"notice", n.ID, "kind", n.Kind, "channel", n.Channel, "state", did.state, "problem", did.problem)
+	}
+	return nil
+}
+
+// outcome is what became of an attempt. The problem names no reader, and holds
+// nothing that was to be sent.
+type outcome struct {
+	state   fleet.NoticeState
+	problem string
+}
+
+func failed(problem string) outcome  { return outcome{fleet.NoticeFailed, problem} }
+func again(problem string) outcome   { return outcome{fleet.NoticeQueued, problem} }
+func unknown(problem string) outcome { return outcome{fleet.NoticeUnknown, problem} }
+
+func (s *Sender) send(ctx context.Context, n fleet.Notice) outcome {
+	plain, err := s.unseal(n.Sealed, n.Purpose())
+	if err != nil {
+		return failed("its data does not open: was the hub's secret key changed?")
+	}
+	var data map[string]string
+	if err := json.Unmarshal(plain, &data); err != nil {
+		return failed("its data is not of the form that templates take") // the error would quote it
+	}
+	m, err := s.templates.fill(n.Channel, n.Kind, data)
+	if err != nil {
+		return failed(err.Error())
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	switch {
+	case n.Channel == fleet.MailChannel && s.mail != nil:
+		return s.mail.send(ctx, n, m, s.clock.Now())
+	case n.Channel == fleet.SMSChannel && s.sms != nil:
+		return s.sms.send(ctx, n, m, s.clock.Now())
+	}
+	if s.show != nil {
+		s.show(n, m)
+	}
+	return outcome{state: fleet.NoticeShown}
+}

@@ -1,0 +1,112 @@
+package notify
+
+import (
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+
+	"armora/fleet"
+)
+
+// samples are what each kind of notice is filled with, by those who send it.
+var samples = map[string]map[string]string{
+	"verify_email.mail":       {"code": "123456"},
+	"account_exists.mail":     nil,
+	"reset_password.mail":     {"code": "123456"},
+	"password_changed.mail":   nil,
+	"change_email.mail":       {"code": "123456"},
+	"email_changed.mail":      nil,
+	"verify_phone.sms":        {"code": "123456"},
+	"phone_changed.mail":      nil,
+	"identity_linked.mail":    {"provider": "Google"},
+	"contact_invitation.mail": {"to": "Bo", "from": "Ada", "link": "https://hub.example/c#t"},
+	"contact_invitation.sms":  {"to": "Bo", "from": "Ada", "link": "https://hub.example/c#t"},
+	"licence_expiring.mail": {
+		"document": "right_to_work", "status": "active", "officer": "Cy Marsh", "vehicle": "", "deadline": "2026-05-04T10:00:00Z", "reason": "",
+	},
+	"officer_unfit.mail": {
+		"document": "sia_licence", "status": "suspended", "officer": "Cy Marsh", "vehicle": "AR001", "deadline": "2026-05-04T10:00:00Z", "reason": "by the SIA",
+	},
+}
+
+func TestEveryTemplateIsFilled(t *testing.T) {
+	t.Parallel()
+	forms, err := readTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "templates/en/*.txt")
+	if err != nil || len(names) != len(samples) {
+		t.Errorf("%d templates and %d samples, %v", len(names), len(samples), err)
+	}
+	unwanted := regexp.MustCompile(`(?i)\b(ride|rider|passenger|fare|driver)s?\b|<no value>|_|\{\{`)
+	for name, data := range samples {
+		kind, channel, _ := strings.Cut(name, ".")
+		m, err := forms.fill(fleet.Channel(channel), kind, data)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		text := m.Subject + "\n" + m.Body
+		if bad := unwanted.FindString(text); bad != "" {
+			t.Errorf("%s says %q: %s", name, bad, text)
+		}
+		if code := data["code"]; code != "" && (!strings.Contains(m.Body, code) || strings.Contains(m.Subject, code)) {
+			t.Errorf("%s does not tell the code in its body alone: %s", name, text)
+		}
+		if channel == "sms" && (len(m.Body) > 160 || strings.Contains(m.Body, "\n")) {
+			t.Errorf("%s is longer than a text message: %q", name, m.Body)
+		}
+		for key := range data {
+			short := make(map[string]string)
+			for other, value := range data {
+				if other != key {
+					short[other] = value
+				}
+			}
+			if _, err := forms.fill(fleet.Channel(channel), kind, short); err == nil && uses(t, name, key) {
+				t.Errorf("%s is filled without its %s", name, key)
+			}
+		}
+	}
+}
+
+func uses(t *testing.T, name, key string) bool {
+	t.Helper()
+	text, err := files.ReadFile("templates/en/" + name + ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(text), "."+key)
+}
+
+// What a stranger has chosen makes neither headers nor lines of its own.
+func TestAValueIsOneLine(t *testing.T) {
+	t.Parallel()
+	forms, err := readTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := forms.fill(fleet.MailChannel, "contact_invitation", map[string]string{
+		"to": "Bo\n\nPay here:\u2028", "from": "Ada\r\nBcc: eve@example.com", "link": "https://hub.example/c#t",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Subject != "Ada  Bcc: eve@example.com names you as an emergency contact" || !strings.HasPrefix(m.Body, "Dear Bo  Pay here: ,\n") {
+		t.Errorf("%q, %q", m.Subject, m.Body)
+	}
+}
+
+func TestATimeThatIsNoneIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	forms, err := readTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := map[string]string{"document": "x", "officer": "x", "vehicle": "x", "deadline": "hunter2"}
+	if _, err := forms.fill(fleet.MailChannel, "licence_expiring", data); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v", err)
+	}
+}
