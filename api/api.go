@@ -122,6 +122,7 @@ type tables struct {
 	outbox      schema.Outbox
 	events      schema.Events
 	deadLetters schema.DeadLetters
+	notices     schema.Notices
 	fences      schema.Fences
 	requests    schema.IdempotentRequests
 	audit       schema.Audit
@@ -163,7 +164,7 @@ func New(cfg Config) (*Server, error) {
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
 			documents: schema.Documents{DB: cfg.DB},
 			points:    schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},
-			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB},
+			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB}, notices: schema.Notices{DB: cfg.DB},
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
 		},
@@ -266,6 +267,7 @@ func (s *Server) addRoutes() error {
 	s.addFences()
 	s.addDeadLetters()
 	s.addFiles()
+	s.addNotices()
 	s.mountIngest()
 	s.mountConsole()
 	document, err := json.Marshal(s.huma.OpenAPI())

@@ -55,6 +55,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	gets := map[string][]string{
 		"/api/documents": {"status", "limit", "cursor"},
 		"/api/devices":   {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
+		"/api/notices":                         {"limit", "cursor"},
 		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "store", "limit", "cursor"},
 		"/api/devices/" + device + "/events":   {"limit", "cursor"},
 		"/api/fences":                          {"limit", "cursor"},

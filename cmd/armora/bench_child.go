@@ -60,7 +60,9 @@ func startChild(ctx context.Context, log io.Writer, env []string, name string, a
 func foreignEnv() []string {
 	var env []string
 	for _, e := range os.Environ() {
-		if name, _, _ := strings.Cut(e, "="); !strings.HasPrefix(name, "ARMORA_") && name != "DATABASE_URL" {
+		name, _, _ := strings.Cut(e, "=")
+		ours := strings.HasPrefix(name, "ARMORA_") || strings.HasPrefix(name, "TWILIO_") || name == "DATABASE_URL" || name == "SMTP_URL"
+		if !ours {
 			env = append(env, e)
 		}
 	}

@@ -46,7 +46,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 		c.AdminToken = rand.Text()
 	}
 	c.AllowBootstrap = true // the demo has an admin, and shows requests by the token
-	h, err := openHub(ctx, c.settings, log)
+	h, err := openHub(ctx, c.settings, log, func(h *hub) { h.show = showOn(status.above(to.out)) })
 	if err != nil {
 		return err
 	}

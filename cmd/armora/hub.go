@@ -21,6 +21,7 @@ import (
 	"armora/ingest"
 	"armora/ingest/fences"
 	"armora/live"
+	"armora/notify"
 	"armora/schema"
 )
 
@@ -42,6 +43,7 @@ type hub struct {
 	directory *account.Directory
 	others    *account.Federation
 	partners  *account.Partners
+	notify    *notify.Sender
 	devices   *account.Devices
 	commands  *account.Commands
 	officers  *account.Officers
@@ -61,6 +63,8 @@ type hub struct {
 	api      *api.Server
 	metrics  *metricsServer
 
+	show func(fleet.Notice, notify.Message) // what people would be told, had the hub a way to; nil: to nobody
+
 	stopping atomic.Bool
 	stop     context.CancelFunc // ends what runs in the background
 	running  sync.WaitGroup
@@ -73,18 +77,22 @@ type closer struct {
 	close func(context.Context) error
 }
 
-// openHub starts a hub; ctx bounds the start only. What was started is stopped
-// again when a later part fails.
-func openHub(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
+// openHub starts a hub, once change has been made to it; ctx bounds the start
+// only. What was started is stopped again when a later part fails.
+func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*hub)) (*hub, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	h := &hub{settings: s, clock: new(fleet.CorrectedClock), log: log, registry: prometheus.NewRegistry()}
 	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, c := range change {
+		c(h)
+	}
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openJobs, h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openJobs,
+		h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/riverqueue/river"
 
@@ -9,17 +10,27 @@ import (
 	"armora/schema"
 )
 
+// jobsPatience is how long a stop waits for the jobs that run. It is less than
+// the default shutdown timeout: what talks to a silent server must not keep the
+// database from a proper end.
+const jobsPatience = 5 * time.Second
+
 // openJobs runs the jobs that transactions have left.
 func (h *hub) openJobs(ctx, _ context.Context) error {
 	workers := river.NewWorkers()
 	h.people.AddWorkers(workers)
 	h.files.AddWorkers(workers)
+	h.notify.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
 		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping()}, Clock: h.clock, Log: h.log,
 	})
 	if err != nil {
 		return err
 	}
-	h.onClose("jobs", jobs.Close)
+	h.onClose("jobs", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, jobsPatience)
+		defer cancel()
+		return jobs.Close(ctx)
+	})
 	return jobs.Open(ctx)
 }

@@ -45,6 +45,8 @@ type settings struct {
 
 	RateLimits float64 `name:"rate-limits" env:"ARMORA_RATE_LIMITS" default:"1" group:"access" help:"By how much to multiply the limits on how often a caller may call the API; the bootstrap admin has none."`
 
+	notifySettings `embed:""`
+
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
 
@@ -105,6 +107,9 @@ func (s *settings) check() error {
 	}
 	if listenOn(s.MQTTTLSAddr) != "" && (s.TLSCert == "" || s.TLSKey == "") {
 		return errors.New("--mqtt-tls-addr needs --tls-cert and --tls-key")
+	}
+	if err := s.checkNotify(); err != nil {
+		return err
 	}
 	_, err := s.proxies()
 	return err

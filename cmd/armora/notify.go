@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"armora/fleet"
+	"armora/notify"
+)
+
+// notifySettings say by whom people are told things.
+type notifySettings struct {
+	SMTPURL  string `name:"smtp-url" env:"SMTP_URL" group:"notify" help:"Mail server, smtp://user:password@host:587 (STARTTLS) or smtps://…; without it no mail is sent. ?tls=off lets mail cross the network in the clear. Set it in the environment."`
+	MailFrom string `name:"mail-from" env:"ARMORA_MAIL_FROM" group:"notify" help:"Whom mail comes from, with or without a name; no-reply at the host of --public-url if it is not set."`
+
+	TwilioAccountSID string `name:"twilio-account-sid" env:"TWILIO_ACCOUNT_SID" group:"notify" help:"Twilio account that text messages go by; without it none is sent."`
+	TwilioAuthToken  string `name:"twilio-auth-token" env:"TWILIO_AUTH_TOKEN" group:"notify" help:"Its token. Set it in the environment."`
+	TwilioFrom       string `name:"twilio-from" env:"TWILIO_FROM" group:"notify" help:"Whom text messages come from: a number of the account, or its sender's name."`
+	TwilioURL        string `name:"twilio-url" env:"ARMORA_TWILIO_URL" group:"notify" help:"Another server that speaks Twilio's protocol, http://host:port."`
+}
+
+// mail is nil if the hub sends none.
+func (s *settings) mail() (*notify.Mail, error) {
+	if s.SMTPURL == "" {
+		return nil, nil
+	}
+	from := s.MailFrom
+	if from == "" {
+		from = "ARMORA <no-reply@" + s.mailDomain() + ">"
+	}
+	mail, err := notify.NewMail(s.SMTPURL, from, nil)
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL, ARMORA_MAIL_FROM: %w", err)
+	}
+	return mail, nil
+}
+
+// mailDomain is the host of the public URL, where that has a name.
+func (s *settings) mailDomain() string {
+	public, err := url.Parse(s.PublicURL)
+	if err != nil || public.Hostname() == "" {
+		return "localhost"
+	}
+	if _, err := netip.ParseAddr(public.Hostname()); err == nil {
+		return "localhost"
+	}
+	return public.Hostname()
+}
+
+// sms is nil if the hub sends no text messages.
+func (s *settings) sms() (*notify.SMS, error) {
+	if s.TwilioAccountSID == "" && s.TwilioAuthToken == "" && s.TwilioFrom == "" {
+		return nil, nil
+	}
+	sms, err := notify.NewSMS(notify.SMSConfig{
+		AccountSID: s.TwilioAccountSID, AuthToken: s.TwilioAuthToken, From: s.TwilioFrom, URL: s.TwilioURL,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM, ARMORA_TWILIO_URL: %w", err)
+	}
+	return sms, nil
+}
+
+// checkNotify says what is wrong with the settings before anything starts.
+func (s *settings) checkNotify() error {
+	if _, err := s.mail(); err != nil {
+		return err
+	}
+	_, err := s.sms()
+	return err
+}
+
+// openNotify makes what tells people things; jobs run it.
+func (h *hub) openNotify(context.Context, context.Context) error {
+	mail, err := h.settings.mail()
+	if err != nil {
+		return err
+	}
+	sms, err := h.settings.sms()
+	if err != nil {
+		return err
+	}
+	if mail == nil && h.show == nil {
+		h.log.Warn("mail is not sent: nobody can register, or reset a password, until SMTP_URL is set")
+	}
+	if sms == nil && h.show == nil {
+		h.log.Info("text messages are not sent: TWILIO_ACCOUNT_SID is not set")
+	}
+	h.notify, err = notify.New(notify.Config{
+		DB: h.db, Unseal: h.keyring.Unseal, Mail: mail, SMS: sms, Show: h.show,
+		Clock: h.clock, Log: h.log, Metrics: h.registry,
+	})
+	return err
+}
+
+// showOn prints what people would be told, for whoever looks at the demo.
+func showOn(out io.Writer) func(fleet.Notice, notify.Message) {
+	return func(n fleet.Notice, m notify.Message) {
+		text := fmt.Sprintf("%s to %s: %s\n%s", n.Channel, n.To, m.Subject, m.Body)
+		// In one piece: others write there too.
+		_, _ = io.WriteString(out, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  | ")+"\n")
+	}
+}
