@@ -62,6 +62,11 @@ GET     /api/approvals                              compliance admin
 POST    /api/approvals/{id}/approve                 compliance admin fresh
 POST    /api/approvals/{id}/reject                  compliance admin
 
+GET     /api/audit                                  compliance admin fresh
+POST    /api/holds                                  compliance
+GET     /api/holds                                  compliance
+DELETE  /api/holds/{id}                             compliance
+
 GET     /api/users/me                               person
 POST    /api/users/me/email                         person fresh
 POST    /api/users/me/email/verify                  person fresh
