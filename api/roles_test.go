@@ -62,6 +62,8 @@ GET     /api/approvals                              compliance admin
 POST    /api/approvals/{id}/approve                 compliance admin fresh
 POST    /api/approvals/{id}/reject                  compliance admin
 
+GET     /api/notices                                compliance admin
+
 GET     /api/audit                                  compliance admin fresh
 POST    /api/holds                                  compliance
 GET     /api/holds                                  compliance
