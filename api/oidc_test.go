@@ -553,7 +553,11 @@ func TestASecondFactorIsAskedForAfterAProvider(t *testing.T) {
 
 func TestAppsShowIDTokensOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	a := newAbroad(t)
+	schematest.Each(t, func(t *testing.T, db *schema.DB) { showIDTokens(t, newAbroadOn(t, db)) })
+}
+
+func showIDTokens(t *testing.T, a *abroad) {
+	t.Helper()
 	const nonce = "a nonce of the app's own"
 	sum := sha256.Sum256([]byte(nonce))
 	make := func(p *oidc.Provider, audience, nonce string, life time.Duration) string {
