@@ -138,9 +138,9 @@ func (s *Server) revokePartner(ctx context.Context, in *partnerPath) (*struct{},
 }
 
 func (s *Server) issueToken(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
-	form, err := url.ParseQuery(string(in.RawBody))
-	if err != nil {
-		return oauthError(http.StatusBadRequest, "invalid_request", "the body is not a form"), nil
+	form, malformed := url.ParseQuery(string(in.RawBody))
+	if malformed != nil {
+		return oauthError(http.StatusBadRequest, "invalid_request", "the body is not a form"), nil //nolint:nilerr // OAuth2 has errors of its own
 	}
 	for _, values := range form {
 		if len(values) > 1 {
