@@ -105,10 +105,6 @@ DELETE  /api/users/contacts/{id}                    person
 POST    /api/contacts/opt-in                        anyone
 POST    /api/contacts/opt-out                       anyone
 
-GET     /api/audit                                  compliance admin fresh
-POST    /api/holds                                  compliance
-GET     /api/holds                                  compliance
-DELETE  /api/holds/{id}                             compliance
 
 POST    /api/files                                  person
 GET     /api/files                                  person
