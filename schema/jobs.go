@@ -48,7 +48,7 @@ func NewJobs(cfg JobsConfig) (*Jobs, error) {
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
 		Workers: cfg.Workers, PeriodicJobs: cfg.Periodic,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: jobTimeout,
-		Logger: cfg.Log, Test: river.TestConfig{Time: jobClock{cfg.Clock}},
+		Logger: quiet(cfg.Log), Test: river.TestConfig{Time: jobClock{cfg.Clock}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
@@ -88,7 +88,7 @@ func (db *DB) enqueue(ctx context.Context, tx pgx.Tx, job river.JobArgs, due tim
 
 // newInserter returns a client that inserts jobs and runs none.
 func newInserter(pool *pgxpool.Pool, log *slog.Logger) (*river.Client[pgx.Tx], error) {
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: log})
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: quiet(log)})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
@@ -102,6 +102,24 @@ func (c jobClock) NowOrNil() *time.Time {
 	now := c.Clock.Now().UTC()
 	return &now
 }
+
+// quiet lets River's warnings through: it tells of itself every few seconds.
+func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
+
+type warnings struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
 
 // jobsVersion is the migration that makes River's tables.
 const jobsVersion = 6
@@ -117,7 +135,7 @@ func (db *DB) migrateJobs() *goose.Migration {
 			return err
 		}
 		defer pool.Close()
-		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: db.log})
+		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: quiet(db.log)})
 		if err != nil {
 			return err
 		}
