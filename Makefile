@@ -8,7 +8,7 @@ WASM       := schema/timescaletest
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench build generate postgres clean
+.PHONY: help demo run test lint bench build generate postgres curl clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE
 build: ## Build bin/armora
 	$(GO) build -trimpath -o bin/armora ./cmd/armora
 
-test: postgres $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations are counted without)
+test: postgres curl $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations are counted without)
 	$(GO) vet ./...
 	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
 	$(GO) test -run Alloc $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire
@@ -44,6 +44,12 @@ $(WASM)/node_modules: $(WASM)/package.json $(WASM)/package-lock.json
 	@command -v npm >/dev/null || { echo 'make: npm is missing; install Node.js 20 or newer (TimescaleDB for the tests comes from npm)'; exit 1; }
 	npm ci --prefix $(WASM) --no-audit --no-fund
 	@touch $@
+
+# The shell sessions of docs/ run as tests.
+curl:
+	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends curl; } || \
+	  { echo 'make: curl is missing; install it'; exit 1; }
 
 # The hub runs a PostgreSQL of its own and needs only the server's programs.
 postgres:

@@ -29,7 +29,7 @@ func startBenchHub(ctx context.Context, log io.Writer, dataDir, dsn string) (*be
 	h := &benchHub{token: rand.Text()}
 	var err error
 	h.child, err = startChild(ctx, log, []string{"DATABASE_URL=" + dsn, "ARMORA_ADMIN_TOKEN=" + h.token}, "hub",
-		"serve", "--log-level", "WARN", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0",
+		"serve", "--log-level", "ERROR", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0",
 		"--mqtt-addr", "127.0.0.1:0", "--mqtt-ws-addr", off, "--metrics-addr", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
