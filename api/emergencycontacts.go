@@ -82,13 +82,13 @@ func (s *Server) addEmergencyContacts() {
 		OperationID: "delete-contact", Method: http.MethodDelete, Path: "/api/users/contacts/{id}", DefaultStatus: http.StatusNoContent,
 		Summary: "Delete an emergency contact", Tags: tags,
 	}, s.deleteContact)
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "contact-opt-in", Method: http.MethodPost, Path: "/api/contacts/opt-in", DefaultStatus: http.StatusNoContent,
 		Summary: "Agree to be somebody's emergency contact, by the token of the invitation", Tags: tags,
 	}, func(ctx context.Context, in *invitationInput) (*struct{}, error) {
 		return nil, s.cfg.Contacts.OptIn(ctx, in.Body.Token)
 	})
-	route(s, anyone(), huma.Operation{
+	route(s, anyone().rated(guessing), huma.Operation{
 		OperationID: "contact-opt-out", Method: http.MethodPost, Path: "/api/contacts/opt-out", DefaultStatus: http.StatusNoContent,
 		Summary: "Decline to be somebody's emergency contact, at any time", Tags: tags,
 	}, func(ctx context.Context, in *invitationInput) (*struct{}, error) {
