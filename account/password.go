@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/sync/semaphore"
 
 	"armora/fleet"
@@ -63,15 +65,21 @@ type hasher struct {
 	count atomic.Uint64 // of hashes computed
 }
 
-func newHasher(cost *argon2id.Params) (*hasher, error) {
+func newHasher(cost *argon2id.Params) *hasher {
 	if cost == nil {
 		cost = argon2id.DefaultParams
 	}
-	dummy, err := argon2id.CreateHash(rand.Text(), cost)
-	if err != nil {
-		return nil, fmt.Errorf("hash a password: %w", err)
-	}
-	return &hasher{cost: cost, turns: semaphore.NewWeighted(hashing), dummy: dummy}, nil
+	return &hasher{cost: cost, turns: semaphore.NewWeighted(hashing), dummy: dummyHash(cost)}
+}
+
+// dummyHash makes a hash of a cost up, which no password has: to compute one
+// would take the hub 64 MiB and a while at every start.
+func dummyHash(cost *argon2id.Params) string {
+	salt, key := make([]byte, cost.SaltLength), make([]byte, cost.KeyLength)
+	rand.Read(salt)
+	rand.Read(key)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, cost.Memory, cost.Iterations, cost.Parallelism,
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 
 func (h *hasher) hash(ctx context.Context, password string) (hash string, err error) {

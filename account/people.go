@@ -42,17 +42,13 @@ type People struct {
 }
 
 // NewPeople returns the people of a hub.
-func NewPeople(cfg PeopleConfig) (*People, error) {
-	hasher, err := newHasher(cfg.Cost)
-	if err != nil {
-		return nil, err
-	}
+func NewPeople(cfg PeopleConfig) *People {
 	return &People{
 		db:        cfg.DB,
 		passwords: schema.Passwords{DB: cfg.DB}, totps: schema.TOTPs{DB: cfg.DB},
 		guesses: schema.Guesses{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, contacts: schema.Contacts{DB: cfg.DB},
-		keyring: cfg.Keyring, sessions: cfg.Sessions, clock: cfg.Clock, hasher: hasher,
-	}, nil
+		keyring: cfg.Keyring, sessions: cfg.Sessions, clock: cfg.Clock, hasher: newHasher(cfg.Cost),
+	}
 }
 
 const (

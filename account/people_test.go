@@ -38,13 +38,10 @@ func newTown(t *testing.T, db *schema.DB) *town {
 		t.Fatal(err)
 	}
 	t.Cleanup(sessions.Close)
-	p, err := NewPeople(PeopleConfig{
+	p := NewPeople(PeopleConfig{
 		DB: db, Keyring: keyring, Sessions: sessions, Clock: clock,
 		Cost: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return &town{People: p, t: t, db: db, clock: clock}
 }
 

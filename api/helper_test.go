@@ -77,13 +77,10 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		t.Fatal(err)
 	}
 	t.Cleanup(h.sessions.Close)
-	h.people, err = account.NewPeople(account.PeopleConfig{
+	h.people = account.NewPeople(account.PeopleConfig{
 		DB: db, Keyring: keyring, Sessions: h.sessions, Clock: h.clock,
 		Cost: &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	h.keyring = keyring
 	h.devices, err = account.NewDevices(account.DevicesConfig{DB: db, Keyring: keyring, Keys: keys, Sessions: h.sessions, Bus: h.bus, Clock: h.clock})
 	if err != nil {

@@ -80,7 +80,7 @@ func (s *settings) people(ctx context.Context, db *schema.DB, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	return account.NewPeople(account.PeopleConfig{DB: db, Keyring: keyring, Sessions: sessions, Clock: clock})
+	return account.NewPeople(account.PeopleConfig{DB: db, Keyring: keyring, Sessions: sessions, Clock: clock}), nil
 }
 
 // printLogin prints what cannot be printed again.

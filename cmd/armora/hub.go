@@ -216,10 +216,7 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.people, err = account.NewPeople(account.PeopleConfig{DB: h.db, Keyring: h.keyring, Sessions: h.sessions, Clock: h.clock})
-	if err != nil {
-		return err
-	}
+	h.people = account.NewPeople(account.PeopleConfig{DB: h.db, Keyring: h.keyring, Sessions: h.sessions, Clock: h.clock})
 	h.directory = account.NewDirectory(h.db, h.sessions, h.clock)
 	h.officers = account.NewOfficers(account.OfficersConfig{
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Bus: &h.bus, Clock: h.clock, Log: h.log,
