@@ -22,10 +22,10 @@ run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE
 build: ## Build bin/armora
 	$(GO) build -trimpath -o bin/armora ./cmd/armora
 
-test: postgres curl $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations are counted without)
+test: postgres curl $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
 	$(GO) vet ./...
 	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
-	$(GO) test -run Alloc $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire
+	$(GO) test -run 'Alloc|MemoryIsBounded' $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire ./cmd/armora
 
 lint: ## Run golangci-lint with the repository's configuration
 	$(GO) run $(LINT) run ./...

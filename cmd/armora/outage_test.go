@@ -78,8 +78,7 @@ func outage(t *testing.T, dsn string, takeAway func() (back func())) {
 	back := takeAway()
 	first.publish(watcher, 2, point(began, 10))
 	flooded := h.flood(flooder)
-	held := h.pings(first)
-	if held {
+	if h.pings(first, flooded) {
 		t.Error("a point was acknowledged that is not stored")
 	}
 	h.unready()
@@ -93,22 +92,21 @@ func outage(t *testing.T, dsn string, takeAway func() (back func())) {
 	first.ended()
 	second.publish(watcher, 2, point(began, 10)) // the first copy waits for its commit
 	second.publish(watcher, 3, point(began, 20))
-	if h.pings(second) {
+	if h.pings(second, flooded) {
 		t.Error("a repeat of what is not stored was acknowledged")
 	}
-	<-flooded
 	if limit, held := 256<<20, h.metric("armora_broker_inflight_bytes"); held > float64(limit) {
 		t.Errorf("%v bytes wait, the limit is %d", held, limit)
 	}
-	// One connection holds 4 MiB at most, a point in memory is some ten times its
-	// JSON, and the race detector's shadow is large.
+	// One connection holds 4 MiB at most, and the race detector's shadow is large;
+	// TestMemoryIsBounded has many.
 	if resident := h.resident(); resident > 1<<30 {
 		t.Errorf("the hub has grown to %d MiB", resident>>20)
 	}
 
 	back()
 	for _, id := range []uint16{2, 3} {
-		if pk := second.expect(packets.Puback); pk.PacketID != id {
+		if pk := second.expectAlive(packets.Puback); pk.PacketID != id {
 			t.Errorf("packet %d was acknowledged, want %d", pk.PacketID, id)
 		}
 	}
@@ -121,13 +119,21 @@ func outage(t *testing.T, dsn string, takeAway func() (back func())) {
 	waitFor(t, "the hub to be ready", func() bool { return h.ready() == http.StatusOK })
 }
 
-// pings sends some over a keep-alive period and a half, at the pace at which a
-// client does, and reports whether anything was acknowledged meanwhile.
-func (h *served) pings(c *client) (acknowledged bool) {
+// pings sends some over a keep-alive period and a half, and then until done, at
+// the pace at which a client does, and reports whether anything was acknowledged
+// meanwhile.
+func (h *served) pings(c *client, done <-chan struct{}) (acknowledged bool) {
 	h.t.Helper()
 	tick := time.NewTicker(keepAlive / 2)
 	defer tick.Stop()
-	for range 3 {
+	for i := 0; ; i++ {
+		if i >= 3 {
+			select {
+			case <-done:
+				return acknowledged
+			default:
+			}
+		}
 		<-tick.C
 		c.ping()
 		for answered := false; !answered; {
@@ -139,7 +145,28 @@ func (h *served) pings(c *client) (acknowledged bool) {
 			acknowledged = acknowledged || pk.FixedHeader.Type == packets.Puback
 		}
 	}
-	return acknowledged
+}
+
+// expectAlive is expect for what may take longer than a keep-alive period.
+func (c *client) expectAlive(kind byte) packets.Packet {
+	c.t.Helper()
+	tick, deadline := time.NewTicker(keepAlive/2), time.After(answerTimeout)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.ping()
+		case pk, ok := <-c.packets:
+			switch {
+			case !ok || pk.FixedHeader.Type != kind && pk.FixedHeader.Type != packets.Pingresp:
+				c.t.Fatalf("got %s (open: %v, reason %#x)", packets.PacketNames[pk.FixedHeader.Type], ok, pk.ReasonCode)
+			case pk.FixedHeader.Type == kind:
+				return pk
+			}
+		case <-deadline:
+			c.t.Fatal("no answer")
+		}
+	}
 }
 
 // flood publishes without regard to answers until the hub ends the connection.
