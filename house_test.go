@@ -18,19 +18,21 @@ const module = "armora"
 // arrows lists, for each top-level folder, the folders that it may import. A
 // sub-package has the row of its top-level folder, and never imports it.
 var arrows = map[string][]string{
-	"fleet":   {},
-	"schema":  {"fleet"},
-	"live":    {"fleet"},
-	"bus":     {"fleet"},
-	"broker":  {"fleet"},
-	"ingest":  {"fleet", "live", "schema", "bus", "ingest"},
-	"files":   {"fleet", "schema"},
-	"account": {"fleet", "schema", "bus", "files"},
-	"notify":  {"fleet", "schema"},
-	"api":     {"fleet", "live", "schema", "bus", "account", "files", "notify"},
-	"sim":     {"deploy", "sim"},
-	"deploy":  {},
-	"cmd":     {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "api", "sim", "deploy"},
+	"fleet":    {},
+	"schema":   {"fleet"},
+	"live":     {"fleet"},
+	"bus":      {"fleet"},
+	"broker":   {"fleet"},
+	"ingest":   {"fleet", "live", "schema", "bus", "ingest"},
+	"files":    {"fleet", "schema"},
+	"account":  {"fleet", "schema", "bus", "files"},
+	"notify":   {"fleet", "schema"},
+	"tariff":   {"fleet"},
+	"dispatch": {"fleet", "tariff", "live", "schema", "bus"},
+	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch"},
+	"sim":      {"deploy", "sim"},
+	"deploy":   {},
+	"cmd":      {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "tariff", "dispatch", "api", "sim", "deploy"},
 }
 
 // inTests may be imported by the test files of any package: the simulated
@@ -48,7 +50,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"schema"},
 	"github.com/jackc/puddle/v2":               {"schema"},
 	"github.com/pressly/goose/v3":              {"schema"},
-	"github.com/riverqueue/river":              {"schema", "notify", "account", "files", "cmd"},
+	"github.com/riverqueue/river":              {"schema", "notify", "account", "files", "dispatch", "cmd"},
 	"github.com/mochi-mqtt/server/v2":          {"broker"},
 	"github.com/gorilla/websocket":             {"broker"},
 	"github.com/go-json-experiment/json":       {"ingest"},

@@ -32,6 +32,16 @@ type Bus struct {
 	// Moves are devices that report for another unit than before. Their
 	// connections are ended by a revocation before this.
 	Moves Topic[Move]
+	// Bookings are bookings that have just changed, after the commit.
+	Bookings Topic[BookingChange]
+}
+
+// BookingChange is a booking as a change has left it. What changed is in its
+// events, up to Seq.
+type BookingChange struct {
+	ID     fleet.BookingID
+	Status fleet.BookingStatus
+	Seq    int64
 }
 
 // Standing is what an officer may be offered for now.

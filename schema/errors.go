@@ -31,8 +31,11 @@ func isDataError(state string) bool {
 
 // The SQLSTATEs that this package looks at.
 const (
-	uniqueViolation     = "23505"
-	foreignKeyViolation = "23503"
+	uniqueViolation      = "23505"
+	foreignKeyViolation  = "23503"
+	exclusionViolation   = "23P01"
+	serializationFailure = "40001"
+	deadlock             = "40P01"
 )
 
 // translate gives err the code that callers rely on. noun is what was asked

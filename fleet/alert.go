@@ -1,0 +1,35 @@
+package fleet
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// AlertID identifies an alert.
+type AlertID = ID[Alert]
+
+// Alert is something that ops have to look at. It stays until one of them has.
+type Alert struct {
+	ID       AlertID
+	Kind     AlertKind
+	Booking  BookingID // zero: it is not about one
+	Driver   DriverID  // zero: it is not about one
+	Data     json.RawMessage
+	Raised   time.Time
+	Closed   time.Time // zero: it is open
+	ClosedBy string    // the caller's name; empty: the hub, since its cause is gone
+	Note     string    // what was done about it
+}
+
+// AlertKind is what an alert is about.
+type AlertKind string
+
+// The kinds of dispatch.
+const (
+	AlertUnfulfilled AlertKind = "unfulfilled" // no officer was found for a booking
+	AlertLate        AlertKind = "late"        // an officer will not be there in time
+	AlertSilent      AlertKind = "silent"      // the officer of a trip is not heard of
+	AlertUnfit       AlertKind = "unfit"       // the officer of a trip may not work any more
+	AlertConflict    AlertKind = "conflict"    // what an officer's app told does not fit the trip
+	AlertRelief      AlertKind = "relief"      // an officer has to be relieved
+)

@@ -1,0 +1,78 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"armora/fleet"
+)
+
+// Alerts are what ops have to look at.
+type Alerts struct{ DB *DB }
+
+const alertColumns = `id, kind, booking_id, driver_id, data::text, raised, closed, closed_by, note`
+
+func scanAlert(row pgx.CollectableRow) (a fleet.Alert, err error) {
+	var data *string
+	var closed *time.Time
+	err = row.Scan(&a.ID, &a.Kind, &a.Booking, &a.Driver, &data, &a.Raised, &closed, &a.ClosedBy, &a.Note)
+	a.Data, a.Raised, a.Closed = fromBody(data), a.Raised.UTC(), orZero(closed)
+	return a, err
+}
+
+// Raise raises an alert, unless one of the same kind about the same is open.
+func (t Alerts) Raise(ctx context.Context, a fleet.Alert) error {
+	return translate("alert", raise(ctx, t.DB.pool, a))
+}
+
+// Alert is Raise with the change of the booking, about the booking.
+func (c *BookingTx) Alert(kind fleet.AlertKind, driver fleet.DriverID) error {
+	return raise(c.ctx, c.tx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: c.ID, Driver: driver, Raised: c.Now})
+}
+
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+func raise(ctx context.Context, on execer, a fleet.Alert) error {
+	_, err := on.Exec(ctx, `
+		INSERT INTO alerts (id, kind, booking_id, driver_id, data, raised) VALUES ($1, $2, $3, $4, $5::text::jsonb, $6)
+		ON CONFLICT DO NOTHING`, a.ID, a.Kind, a.Booking, a.Driver, body(a.Data), a.Raised)
+	return err
+}
+
+// Close closes an alert that is open, and keeps by whom and why. One that is
+// closed is CodeConflict.
+func (t Alerts) Close(ctx context.Context, id fleet.AlertID, by, note string, now time.Time) (fleet.Alert, error) {
+	a, err := one(ctx, t.DB, "alert", scanAlert, `
+		UPDATE alerts SET closed = $2, closed_by = $3, note = $4 WHERE id = $1 AND closed IS NULL RETURNING `+alertColumns,
+		id, now, text(by), text(note))
+	if fleet.CodeOf(err) != fleet.CodeNotFound {
+		return a, err
+	}
+	if a, err = one(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts WHERE id = $1`, id); err == nil {
+		err = &fleet.Error{Code: fleet.CodeConflict, Message: "the alert is closed already"}
+	}
+	return a, err
+}
+
+// Settle closes the open alerts of a kind about a booking's driver, whose cause is
+// gone.
+func (t Alerts) Settle(ctx context.Context, kind fleet.AlertKind, booking fleet.BookingID, driver fleet.DriverID, note string, now time.Time) error {
+	_, err := t.DB.pool.Exec(ctx, `
+		UPDATE alerts SET closed = $4, note = $5
+		WHERE kind = $1 AND booking_id IS NOT DISTINCT FROM $2 AND driver_id IS NOT DISTINCT FROM $3 AND closed IS NULL`,
+		kind, booking, driver, now, text(note))
+	return translate("alert", err)
+}
+
+// List returns up to limit alerts with ids before the given one, the newest
+// first; those that are open alone, if open. The zero id starts with the newest.
+func (t Alerts) List(ctx context.Context, open bool, before fleet.AlertID, limit int) ([]fleet.Alert, error) {
+	return all(ctx, t.DB, "alert", scanAlert, `
+		SELECT `+alertColumns+` FROM alerts
+		WHERE (NOT $1::boolean OR closed IS NULL) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`, open, before, limit)
+}

@@ -1,0 +1,190 @@
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Bookings are the orders that were placed, with their seats and what happened to
+// them. They are changed by Change alone.
+type Bookings struct{ DB *DB }
+
+const bookingColumns = `b.id, b.user_id, b.series_id, b.status, b.version, b.seq, b.starts, b.zone, b.local_start, b.minutes,
+	b.asked::text, b.tariff::text, b.price::text, b.total, b.currency, b.metres, b.member, b.created, b.since,
+	b.funded, b.sought, b.en_route, b.arrived, b.started, b.ended, b.ended_by, b.end_reason, b.fee`
+
+func scanBooking(row pgx.CollectableRow) (b fleet.Booking, err error) {
+	var asked, tariff, price string
+	var funded, sought, enRoute, arrived, started, ended *time.Time
+	err = row.Scan(&b.ID, &b.User, &b.Series, &b.Status, &b.Version, &b.Seq, &b.Start, &b.Zone, &b.LocalStart, &b.Minutes,
+		&asked, &tariff, &price, &b.Total.Amount, &b.Total.Currency, &b.Metres, &b.Member, &b.Created, &b.Since,
+		&funded, &sought, &enRoute, &arrived, &started, &ended, &b.EndedBy, &b.EndReason, &b.Fee.Amount)
+	if err != nil {
+		return b, err
+	}
+	b.Start, b.Created, b.Since = b.Start.UTC(), b.Created.UTC(), b.Since.UTC()
+	b.Funded, b.Sought, b.EnRoute = orZero(funded), orZero(sought), orZero(enRoute)
+	b.Arrived, b.Started, b.Ended = orZero(arrived), orZero(started), orZero(ended)
+	b.Tariff, b.Price, b.Fee.Currency = json.RawMessage(tariff), json.RawMessage(price), b.Total.Currency
+	return b, json.Unmarshal([]byte(asked), &b.Order)
+}
+
+// Get returns a booking with all its seats, whoever it belongs to: for the hub
+// itself and for ops.
+func (t Bookings) Get(ctx context.Context, id fleet.BookingID) (fleet.Booking, error) {
+	return t.get(ctx, `b.id = $1`, id)
+}
+
+// Of returns a booking of a user's own.
+func (t Bookings) Of(ctx context.Context, user fleet.UserID, id fleet.BookingID) (fleet.Booking, error) {
+	return t.get(ctx, `b.id = $1 AND b.user_id = $2`, id, user)
+}
+
+// ByOfficer returns a booking in which the driver who signs in as a user has or
+// had a seat.
+func (t Bookings) ByOfficer(ctx context.Context, user fleet.UserID, id fleet.BookingID) (fleet.Booking, error) {
+	return t.get(ctx, `b.id = $1 AND EXISTS (
+		SELECT FROM booking_seats s JOIN drivers d ON d.id = s.driver_id WHERE s.booking_id = b.id AND d.user_id = $2)`, id, user)
+}
+
+func (t Bookings) get(ctx context.Context, where string, args ...any) (fleet.Booking, error) {
+	bookings, err := t.list(ctx, where, args...)
+	if err == nil && len(bookings) == 0 {
+		err = translate("booking", pgx.ErrNoRows)
+	}
+	if err != nil {
+		return fleet.Booking{}, err
+	}
+	return bookings[0], nil
+}
+
+// Open returns every booking in one of the statuses that starts before a time, in
+// the order of their starts. There are no more of them than there is work.
+func (t Bookings) Open(ctx context.Context, before time.Time, statuses ...fleet.BookingStatus) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.status = ANY($1::text[]) AND b.ended IS NULL AND b.starts < $2 ORDER BY b.starts, b.id`, texts(statuses), before)
+}
+
+// History returns up to limit bookings of a user with ids before the given one,
+// the newest first. The zero id starts with the newest.
+func (t Bookings) History(ctx context.Context, user fleet.UserID, before fleet.BookingID, limit int) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.user_id = $1 AND ($2::uuid IS NULL OR b.id < $2) ORDER BY b.id DESC LIMIT $3`, user, before, limit)
+}
+
+// OfDriver is History of those in which a driver has or had a seat.
+func (t Bookings) OfDriver(ctx context.Context, driver fleet.DriverID, before fleet.BookingID, limit int) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.id IN (SELECT s.booking_id FROM booking_seats s WHERE s.driver_id = $1)
+		AND ($2::uuid IS NULL OR b.id < $2) ORDER BY b.id DESC LIMIT $3`, driver, before, limit)
+}
+
+func (t Bookings) list(ctx context.Context, where string, args ...any) ([]fleet.Booking, error) {
+	bookings, err := all(ctx, t.DB, "booking", scanBooking, `SELECT `+bookingColumns+` FROM bookings b WHERE `+where, args...)
+	if err != nil || len(bookings) == 0 {
+		return nil, err
+	}
+	ids := make([]fleet.BookingID, len(bookings))
+	byID := make(map[fleet.BookingID]*fleet.Booking, len(bookings))
+	for i := range bookings {
+		ids[i] = bookings[i].ID
+		byID[ids[i]] = &bookings[i]
+	}
+	seats, err := all(ctx, t.DB, "seat", scanSeat, `
+		SELECT `+seatColumns+` FROM booking_seats s WHERE s.booking_id = ANY($1::uuid[]) ORDER BY s.number, s.id`, idStrings(ids))
+	for _, s := range seats {
+		b := byID[s.Booking]
+		b.Seats = append(b.Seats, s)
+	}
+	return bookings, err
+}
+
+// Events returns up to limit events of a booking with a seq beyond after, in
+// order.
+func (t Bookings) Events(ctx context.Context, id fleet.BookingID, after int64, limit int) ([]fleet.BookingEvent, error) {
+	scan := func(row pgx.CollectableRow) (e fleet.BookingEvent, err error) {
+		var data *string
+		err = row.Scan(&e.Booking, &e.Seq, &e.Kind, &e.From, &e.To, &e.Actor.Kind, &e.Actor.User, &e.Occurred, &e.At, &data)
+		e.Occurred, e.At, e.Data = e.Occurred.UTC(), e.At.UTC(), fromBody(data)
+		return e, err
+	}
+	return all(ctx, t.DB, "event", scan, `
+		SELECT booking_id, seq, kind, coalesce(from_status, ''), coalesce(to_status, ''), actor, actor_id, occurred, at, data::text
+		FROM booking_events WHERE booking_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, id, after, limit)
+}
+
+// Place adds a booking, scheduled, with as many open seats as it has officers.
+func (t Bookings) Place(ctx context.Context, b *fleet.Booking, by fleet.Actor) error {
+	asked, err := json.Marshal(b.Order)
+	if err != nil {
+		return err
+	}
+	b.Status, b.Version, b.Seq, b.Since, b.Seats = fleet.Scheduled, 0, 0, b.Created, nil
+	return t.DB.transact(ctx, "booking", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO bookings (id, user_id, series_id, status, version, starts, zone, local_start, minutes, asked, tariff, price,
+			                      total, currency, metres, member, created, since, funded)
+			VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb, $11::text::jsonb, $12, $13, $14, $15, $16, $16, $17)`,
+			b.ID, b.User, b.Series, b.Status, b.Start, b.Zone, b.LocalStart, b.Minutes, string(asked), string(b.Tariff), string(b.Price),
+			b.Total.Amount, b.Total.Currency, b.Metres, b.Member, b.Created, null(b.Funded))
+		if err != nil {
+			return err
+		}
+		change := BookingTx{Booking: *b, Now: b.Created, ctx: ctx, tx: tx}
+		for number := range b.Officers {
+			if _, err := change.OpenSeat(number+1, fleet.SeatID{}); err != nil {
+				return err
+			}
+		}
+		if err := change.Note(Event{Kind: "booked", By: by}); err != nil {
+			return err
+		}
+		if err := change.save(); err != nil {
+			return err
+		}
+		*b = change.Booking
+		return nil
+	})
+}
+
+const seatColumns = `s.id, s.booking_id, s.number, s.state, s.driver_id, s.vehicle_id, lower(s.during), upper(s.during), s.held_until, s.relieves, s.reason`
+
+func scanSeat(row pgx.CollectableRow) (s fleet.Seat, err error) {
+	var from, to, held *time.Time
+	err = row.Scan(&s.ID, &s.Booking, &s.Number, &s.State, &s.Driver, &s.Vehicle, &from, &to, &held, &s.Relieves, &s.Reason)
+	s.From, s.To, s.Held = orZero(from), orZero(to), orZero(held)
+	return s, err
+}
+
+// Taken returns the seats that take time of the drivers, in order of driver and
+// time.
+func (t Bookings) Taken(ctx context.Context, drivers []fleet.DriverID) ([]fleet.Seat, error) {
+	return all(ctx, t.DB, "seat", scanSeat, `
+		SELECT `+seatColumns+` FROM booking_seats s
+		WHERE s.driver_id = ANY($1::uuid[]) AND s.state IN ('held', 'committed', 'active') ORDER BY s.driver_id, s.during`, idStrings(drivers))
+}
+
+// AllTaken is Taken of every driver.
+func (t Bookings) AllTaken(ctx context.Context) ([]fleet.Seat, error) {
+	return all(ctx, t.DB, "seat", scanSeat, `
+		SELECT `+seatColumns+` FROM booking_seats s WHERE s.state IN ('held', 'committed', 'active') ORDER BY s.driver_id, s.during`)
+}
+
+// Excluded returns, for each of the bookings, the drivers to whom it is not
+// offered.
+func (t Bookings) Excluded(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID][]fleet.DriverID, error) {
+	rows, err := t.DB.pool.Query(ctx, `SELECT booking_id, driver_id FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])`, idStrings(ids))
+	if err != nil {
+		return nil, translate("booking", err)
+	}
+	excluded := make(map[fleet.BookingID][]fleet.DriverID)
+	var booking fleet.BookingID
+	var driver fleet.DriverID
+	_, err = pgx.ForEachRow(rows, []any{&booking, &driver}, func() error {
+		excluded[booking] = append(excluded[booking], driver)
+		return nil
+	})
+	return excluded, translate("booking", err)
+}

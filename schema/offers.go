@@ -1,0 +1,93 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Offers ask officers to take seats. They change with their booking, through
+// BookingTx.
+type Offers struct{ DB *DB }
+
+const offerColumns = `o.id, o.booking_id, o.seat_id, o.driver_id, o.state, o.reason, o.created, o.delivered, o.expires, o.ended,
+	o.pickup_s, lower(o.during), upper(o.during)`
+
+func scanOffer(row pgx.CollectableRow) (o fleet.Offer, err error) {
+	var delivered, ended *time.Time
+	var pickup int64
+	err = row.Scan(&o.ID, &o.Booking, &o.Seat, &o.Driver, &o.State, &o.Reason, &o.Created, &delivered, &o.Expires, &ended, &pickup, &o.From, &o.To)
+	o.Created, o.Expires, o.From, o.To = o.Created.UTC(), o.Expires.UTC(), o.From.UTC(), o.To.UTC()
+	o.Delivered, o.Ended, o.Pickup = orZero(delivered), orZero(ended), time.Duration(pickup)*time.Second
+	return o, err
+}
+
+// Of returns an offer that was made to a driver.
+func (t Offers) Of(ctx context.Context, driver fleet.DriverID, id fleet.OfferID) (fleet.Offer, error) {
+	return one(ctx, t.DB, "offer", scanOffer, `SELECT `+offerColumns+` FROM offers o WHERE o.id = $1 AND o.driver_id = $2`, id, driver)
+}
+
+// Open returns the offers that are open, in the order in which they expire.
+func (t Offers) Open(ctx context.Context) ([]fleet.Offer, error) {
+	return all(ctx, t.DB, "offer", scanOffer, `SELECT `+offerColumns+` FROM offers o WHERE o.state = 'open' ORDER BY o.expires, o.id`)
+}
+
+// OfDriver returns up to limit offers of a driver with ids before the given one,
+// the newest first. The zero id starts with the newest.
+func (t Offers) OfDriver(ctx context.Context, driver fleet.DriverID, before fleet.OfferID, limit int) ([]fleet.Offer, error) {
+	return all(ctx, t.DB, "offer", scanOffer, `
+		SELECT `+offerColumns+` FROM offers o WHERE o.driver_id = $1 AND ($2::uuid IS NULL OR o.id < $2) ORDER BY o.id DESC LIMIT $3`,
+		driver, before, limit)
+}
+
+// Delivered notes that an open offer has reached the officer's phone, and ends it
+// sooner: OfferAfterDelivery from then. Told again it changes nothing.
+func (t Offers) Delivered(ctx context.Context, driver fleet.DriverID, id fleet.OfferID, at time.Time) error {
+	_, err := t.DB.pool.Exec(ctx, `
+		UPDATE offers SET delivered = $3, expires = least(expires, $4)
+		WHERE id = $1 AND driver_id = $2 AND state = 'open' AND delivered IS NULL`, id, driver, at, at.Add(fleet.OfferAfterDelivery))
+	return translate("offer", err)
+}
+
+// Offer asks a driver to take a seat of the booking. A driver, or a seat, that has
+// an open offer already is CodeConflict.
+func (c *BookingTx) Offer(o fleet.Offer) error {
+	_, err := c.tx.Exec(c.ctx, `
+		INSERT INTO offers (id, booking_id, seat_id, driver_id, state, created, expires, pickup_s, during)
+		VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, tstzrange($8, $9))`,
+		o.ID, c.ID, o.Seat, o.Driver, o.Created, o.Expires, int64(o.Pickup/time.Second), o.From, o.To)
+	if sqlState(err) == uniqueViolation {
+		return &fleet.Error{Code: fleet.CodeConflict, Message: "the officer is being asked already, or the seat offered", Err: err}
+	}
+	return err
+}
+
+// OpenOffers returns the offers of the booking that are open.
+func (c *BookingTx) OpenOffers() ([]fleet.Offer, error) {
+	rows, err := c.tx.Query(c.ctx, `SELECT `+offerColumns+` FROM offers o WHERE o.booking_id = $1 AND o.state = 'open' ORDER BY o.id`, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOffer)
+}
+
+// EndOffers ends those open offers of the booking of which is is true; nil: all.
+func (c *BookingTx) EndOffers(state fleet.OfferState, reason string, is func(fleet.Offer) bool) error {
+	open, err := c.OpenOffers()
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		if is != nil && !is(o) {
+			continue
+		}
+		_, err := c.tx.Exec(c.ctx, `UPDATE offers SET state = $2, reason = $3, ended = $4 WHERE id = $1`, o.ID, state, text(reason), c.Now)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
