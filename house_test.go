@@ -81,6 +81,7 @@ var homes = map[string][]string{
 	"github.com/emersion/go-sasl":              {"sim"},
 	"github.com/wneessen/go-mail":              {"notify"},
 	"github.com/twilio/twilio-go":              {"notify"},
+	"github.com/rickar/cal/v2":                 {"tariff"},
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
 	"golang.org/x/sys":                         {"schema", "cmd"},
