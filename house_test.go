@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"account":  {"fleet", "schema", "bus", "files"},
 	"notify":   {"fleet", "schema"},
 	"tariff":   {"fleet"},
-	"dispatch": {"fleet", "tariff", "live", "schema", "bus"},
+	"dispatch": {"fleet", "tariff", "live", "schema", "bus", "dispatch"},
 	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch"},
 	"sim":      {"deploy", "sim"},
 	"deploy":   {},
