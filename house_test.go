@@ -64,7 +64,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-oidc/v3":             {"account"},
 	"golang.org/x/oauth2":                      {"account"},
 	"github.com/zitadel/oidc/v3":               {"sim"},
-	"golang.org/x/sync":                        {"account", "files", "broker", "ingest", "sim", "cmd"},
+	"golang.org/x/sync":                        {"account", "files", "broker", "ingest", "dispatch", "sim", "cmd"},
 	"golang.org/x/time":                        {"broker", "api", "sim"},
 	"github.com/skip2/go-qrcode":               {"account"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"account"},
@@ -82,10 +82,11 @@ var homes = map[string][]string{
 	"github.com/wneessen/go-mail":              {"notify"},
 	"github.com/twilio/twilio-go":              {"notify"},
 	"github.com/rickar/cal/v2":                 {"tariff"},
+	"github.com/sony/gobreaker/v2":             {"dispatch"},
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
 	"golang.org/x/sys":                         {"schema", "cmd"},
-	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "api", "cmd"},
+	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "api", "cmd"},
 }
 
 type goPackage struct {
