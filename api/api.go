@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/account"
+	"armora/dispatch/place"
 	"armora/files"
 	"armora/fleet"
 	"armora/schema"
@@ -65,6 +66,7 @@ type Config struct {
 	Addresses      *account.Addresses
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
+	Places         *place.Geocoder // nil: places are not looked for
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -257,6 +259,7 @@ func (s *Server) addRoutes() error {
 	s.addPosition()
 	s.addPoints()
 	s.addNearby()
+	s.addPlaces()
 	s.addDriverSelf()
 	s.addDrivers()
 	s.addVehicles()

@@ -105,6 +105,7 @@ DELETE  /api/users/contacts/{id}                    person
 POST    /api/contacts/opt-in                        anyone
 POST    /api/contacts/opt-out                       anyone
 
+GET     /api/places                                 person
 
 POST    /api/files                                  person
 GET     /api/files                                  person

@@ -16,6 +16,8 @@ import (
 	"armora/api"
 	"armora/broker"
 	"armora/bus"
+	"armora/dispatch/eta"
+	"armora/dispatch/place"
 	"armora/files"
 	"armora/fleet"
 	"armora/ingest"
@@ -55,6 +57,9 @@ type hub struct {
 	contacts       *account.EmergencyContacts
 	files          *files.Files
 
+	eta    *eta.Estimator
+	places *place.Geocoder // nil: there is none
+
 	index    *live.Index
 	fences   *fences.Fences
 	pipeline *ingest.Pipeline
@@ -92,7 +97,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
 		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openJobs,
-		h.openMap, h.openOfficers, h.openIngest, h.openBroker, h.openAPI,
+		h.openMap, h.openOfficers, h.openTravel, h.openIngest, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -271,6 +276,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
+		Places:    h.places,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Federation: h.others, Partners: h.partners,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),

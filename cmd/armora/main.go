@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, to console) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.Vars{"data_dir_default": defaultDataDir()},
 		kong.ExplicitGroups([]kong.Group{
-			{Key: "listen", Title: "Listeners"}, {Key: "store", Title: "Data"}, {Key: "access", Title: "Access"}, {Key: "demo", Title: "The simulated city"},
+			{Key: "listen", Title: "Listeners"}, {Key: "store", Title: "Data"}, {Key: "access", Title: "Access"}, {Key: "dispatch", Title: "Dispatch"}, {Key: "demo", Title: "The simulated city"},
 		}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&c, to))

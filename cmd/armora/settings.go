@@ -46,6 +46,7 @@ type settings struct {
 	RateLimits float64 `name:"rate-limits" env:"ARMORA_RATE_LIMITS" default:"1" group:"access" help:"By how much to multiply the limits on how often a caller may call the API; the bootstrap admin has none."`
 
 	notifySettings `embed:""`
+	travelSettings `embed:""`
 
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
@@ -109,6 +110,9 @@ func (s *settings) check() error {
 		return errors.New("--mqtt-tls-addr needs --tls-cert and --tls-key")
 	}
 	if err := s.checkNotify(); err != nil {
+		return err
+	}
+	if err := s.checkTravel(); err != nil {
 		return err
 	}
 	_, err := s.proxies()
