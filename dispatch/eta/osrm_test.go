@@ -132,7 +132,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	if w.Estimator, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Estimator.Close)
+	t.Cleanup(w.Close)
 	return w
 }
 

@@ -71,7 +71,7 @@ func newWorld(t *testing.T, path, says string, change ...func(*Config)) *world {
 	if w.Geocoder, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Geocoder.Close)
+	t.Cleanup(w.Close)
 	return w
 }
 
