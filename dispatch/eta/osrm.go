@@ -10,11 +10,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"armora/fleet"
 )
 
 // The limits of one request to OSRM.
@@ -124,21 +127,34 @@ type table struct {
 
 // waypoint is where on a road OSRM took a place to be.
 type waypoint struct {
-	Distance *float64 // from the place, metres
+	Location []float64 // longitude, latitude
 }
 
 // at returns one of the ways, if OSRM knows it.
 func (t *table) at(i, j int) (seconds, metres float64, known bool) {
 	s, m := t.Durations[i][j], t.Distances[i][j]
-	if s == nil || m == nil || !t.Sources[i].near() || !t.Destinations[j].near() {
+	if s == nil || m == nil {
 		return 0, 0, false
 	}
 	return *s, *m, true
 }
 
-// near is false for what is off OSRM's map: it answers with the nearest road, however
-// far that is.
-func (w waypoint) near() bool { return *w.Distance <= maxSnap }
+// isFor reports whether a waypoint stands for a place. For what is off its map OSRM
+// answers with the nearest road, however far that is.
+func (w waypoint) isFor(p Point) bool {
+	return fleet.Distance(p.Lat, p.Lon, w.Location[1], w.Location[0]) <= maxSnap
+}
+
+// forget takes out the ways from and to places that OSRM took for others.
+func (t *table) forget(from, to []Point) {
+	for i := range from {
+		for j := range to {
+			if !t.Sources[i].isFor(from[i]) || !t.Destinations[j].isFor(to[j]) {
+				t.Durations[i][j] = nil
+			}
+		}
+	}
+}
 
 // The ways in which a request comes to nothing. They name no place: the errors of
 // net/http hold the URL, and with it where people are.
@@ -188,6 +204,7 @@ func (o *osrm) request(ctx context.Context, from, to []Point) (*table, error) {
 	if err := json.Unmarshal(body, t); err != nil || !t.fits(len(from), len(to)) {
 		return nil, errGarbage
 	}
+	t.forget(from, to)
 	return t, nil
 }
 
@@ -229,8 +246,8 @@ func (t *table) fits(rows, columns int) bool {
 	if t.Code != "Ok" || len(t.Sources) != rows || len(t.Destinations) != columns {
 		return false
 	}
-	for _, w := range append(t.Sources, t.Destinations...) {
-		if w.Distance == nil || !(*w.Distance >= 0) {
+	for _, w := range slices.Concat(t.Sources, t.Destinations) {
+		if len(w.Location) != 2 {
 			return false
 		}
 	}

@@ -23,8 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// router speaks OSRM's JSON. By its map a second is ten metres of the crow's way,
-// east and west take as long as they look, and its roads are right at every place.
+// router speaks OSRM's JSON. On its map each way has seconds of its own and ten metres
+// for each of them, and there is a road 556 m from every place.
 type router struct {
 	t        *testing.T
 	requests atomic.Int32
@@ -40,7 +40,7 @@ func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	places, from, to := r.read(request)
 	r.widest.Store(max(r.widest.Load(), int32(len(places))))
-	answer := map[string]any{"code": "Ok", "sources": waypoints(from), "destinations": waypoints(to)}
+	answer := map[string]any{"code": "Ok", "sources": waypoints(places, from), "destinations": waypoints(places, to)}
 	var durations, distances [][]any
 	for _, i := range from {
 		var times, ways []any
@@ -57,10 +57,10 @@ func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func waypoints(indices []int) []any {
+func waypoints(places []Point, indices []int) []any {
 	list := make([]any, len(indices))
-	for i := range list {
-		list[i] = map[string]any{"distance": 3.5, "name": "", "location": []float64{0, 0}}
+	for i, of := range indices {
+		list[i] = map[string]any{"name": "", "location": []float64{places[of].Lon, places[of].Lat + 0.005}} // 556 m
 	}
 	return list
 }
@@ -277,9 +277,11 @@ func TestWhatOSRMDoesNotKnow(t *testing.T) {
 			a["durations"].([][]any)[0][1] = nil
 			a["distances"].([][]any)[0][1] = nil
 		}, [][2]int{{0, 1}}},
-		"no distance":  {func(a map[string]any) { a["distances"].([][]any)[1][1] = nil }, [][2]int{{1, 1}}},
-		"off its map":  {func(a map[string]any) { a["sources"].([]any)[1].(map[string]any)["distance"] = 1e6 }, [][2]int{{1, 0}, {1, 1}}},
-		"an island":    {func(a map[string]any) { a["destinations"].([]any)[0].(map[string]any)["distance"] = 1001 }, [][2]int{{0, 0}, {1, 0}}},
+		"no distance": {func(a map[string]any) { a["distances"].([][]any)[1][1] = nil }, [][2]int{{1, 1}}},
+		"off its map": {func(a map[string]any) { a["sources"].([]any)[1].(map[string]any)["location"] = []float64{0, 0} }, [][2]int{{1, 0}, {1, 1}}},
+		"an island": {func(a map[string]any) {
+			a["destinations"].([]any)[0].(map[string]any)["location"] = []float64{0, 51.0091}
+		}, [][2]int{{0, 0}, {1, 0}}},
 		"all is known": {func(map[string]any) {}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -338,6 +340,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"words":                    {spoil(func(a map[string]any) { a["durations"].([][]any)[0][0] = "soon" }), "garbage"},
 		"no waypoints":             {spoil(func(a map[string]any) { delete(a, "sources") }), "garbage"},
 		"waypoints nowhere":        {spoil(func(a map[string]any) { a["destinations"] = []any{nil, nil} }), "garbage"},
+		"half a waypoint":          {spoil(func(a map[string]any) { a["sources"].([]any)[0].(map[string]any)["location"] = []float64{0} }), "garbage"},
 		"it hangs up in the midst": {func(r *router) { r.instead = hangUp }, "away"},
 	} {
 		t.Run(name, func(t *testing.T) {
