@@ -1,0 +1,93 @@
+package match
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Cost is what a pairing costs, or what leaving a request unserved costs, in
+// milliseconds of pick-up time or what is worth as much. It may be negative.
+// Costs are integers, so that an optimum is one exactly and no tolerance decides.
+type Cost int64
+
+const (
+	// MaxCost bounds costs and skip prices, on both sides: 34 years. It leaves
+	// room for the sums: of the costs of a million rows, and along any path.
+	MaxCost Cost = 1 << 40
+
+	// None is the column of a row that has none, and the row of such a column.
+	None int32 = -1
+)
+
+// Edge says that a row may have a column, and at what cost.
+type Edge struct {
+	Column int32
+	Cost   Cost
+}
+
+// Graph is who may have whom: rows (requests) with their edges to columns
+// (officers), and of each row the price of leaving it out. The zero value has no
+// rows and no columns. It keeps its memory when it is Reset.
+type Graph struct {
+	columns int
+	starts  []int  // row r has edges[starts[r]:starts[r+1]]
+	edges   []Edge // of each row the cheapest first
+	skips   []Cost
+}
+
+// Reset empties the graph and says how many columns it has.
+func (g *Graph) Reset(columns int) {
+	g.columns = columns
+	g.starts = append(g.starts[:0], 0)
+	g.edges, g.skips = g.edges[:0], g.skips[:0]
+}
+
+// AddRow adds a row and returns its number; the edges are copied. Edges that cost
+// as much as skip, or more, are left out: none of them is ever better. It panics
+// if a column does not exist or a cost is beyond MaxCost.
+func (g *Graph) AddRow(skip Cost, edges ...Edge) int {
+	checkCost(skip)
+	row := len(g.skips)
+	g.skips = append(g.skips, skip)
+	if row == 0 {
+		g.starts = append(g.starts[:0], 0)
+	}
+	g.addEdges(skip, edges)
+	slices.SortStableFunc(g.edges[g.starts[row]:], byCost)
+	g.starts = append(g.starts, len(g.edges))
+	return row
+}
+
+func (g *Graph) addEdges(skip Cost, edges []Edge) {
+	for _, e := range edges {
+		checkCost(e.Cost)
+		if e.Column < 0 || int(e.Column) >= g.columns {
+			panic(fmt.Sprintf("match: column %d of %d", e.Column, g.columns))
+		}
+		if e.Cost < skip {
+			g.edges = append(g.edges, e)
+		}
+	}
+}
+
+func checkCost(c Cost) {
+	if c > MaxCost || c < -MaxCost {
+		panic(fmt.Sprintf("match: a cost of %d", c))
+	}
+}
+
+func byCost(a, b Edge) int { return cmp.Compare(a.Cost, b.Cost) }
+
+// Rows returns how many rows there are.
+func (g *Graph) Rows() int { return len(g.skips) }
+
+// Columns returns how many columns there are.
+func (g *Graph) Columns() int { return g.columns }
+
+// Skip returns the price of leaving a row out.
+func (g *Graph) Skip(row int) Cost { return g.skips[row] }
+
+// Edges returns a row's edges that are cheaper than its skip price, the cheapest
+// first. They are the graph's own, until it is changed.
+func (g *Graph) Edges(row int) []Edge { return g.edges[g.starts[row]:g.starts[row+1]] }
