@@ -1,8 +1,11 @@
 package match
 
+import "math"
+
 // search is the memory of a search for a shortest augmenting path.
 type search struct {
-	distance []Cost   // of a column from the row that looks for one
+	first    int32    // the row that is to be placed
+	distance []Cost   // of a column from it
 	from     []int32  // the row from which a column was reached
 	seen     []uint32 // the search in which a column was last reached
 	round    uint32   // the number of this search
@@ -12,7 +15,7 @@ type search struct {
 
 	best   Cost  // the length of the best way that was found to an end,
 	column int32 // which is a column that nobody has,
-	row    int32 // or, with no column, a row that is left out
+	out    int32 // or, with no column, a row that is left out
 }
 
 func (q *search) open(columns int) {
@@ -26,36 +29,48 @@ func (q *search) open(columns int) {
 // one, and moves everybody along it. Only the columns nearer than that end, and
 // their rows, have their prices changed.
 //
-// This is Dijkstra's algorithm, over columns: reduced costs of edges are never
-// negative.
+// This is Dijkstra's algorithm, over columns: reduced costs are never negative.
 func (s *Solver) augment(row int32) {
 	s.round++
 	s.heap, s.ready, s.settled = s.heap[:0], s.ready[:0], s.settled[:0]
-	s.best, s.column, s.row = s.graph.skips[row], None, row
-	s.relax(row, 0, 0)
+	s.first, s.U[row] = row, 0
+	s.best, s.column, s.out = s.graph.skips[row], None, row
+	s.relax(row, math.MinInt64)
 	for {
-		column, ok := s.nearest()
+		at, ok := s.nearest()
 		if !ok {
 			break
 		}
-		s.settled = append(s.settled, column)
-		owner, distance := s.Row[column], s.distance[column]
-		if out := distance + s.graph.skips[owner] - s.U[owner]; out < s.best {
-			s.best, s.column, s.row = out, None, owner
+		if at.column < 0 { // stands for what a row has beyond the edges that are known
+			s.widenFrom(^at.column, at.distance)
+			continue
 		}
-		s.relax(owner, distance, distance-s.U[owner])
+		s.settled = append(s.settled, at.column)
+		owner := s.Row[at.column]
+		if out := at.distance + s.graph.skips[owner] - s.U[owner]; out < s.best {
+			s.best, s.column, s.out = out, None, owner
+		}
+		s.relax(owner, at.distance)
 	}
 	s.reprice()
-	s.U[row] = s.best
-	s.flip(row)
+	s.flip()
 }
 
-// relax looks at the columns that can be reached from a row. The way to it is of
-// length distance, and base is that less what the row pays.
-func (s *Solver) relax(row int32, distance, base Cost) {
+// base is the length of the way to a row, less what the row pays.
+func (s *Solver) base(row int32) Cost {
+	if row == s.first {
+		return 0
+	}
+	return s.distance[s.Column[row]] - s.U[row]
+}
+
+// relax looks at the columns that can be reached from a row, when the search has
+// come as far as now.
+func (s *Solver) relax(row int32, now Cost) {
+	base := s.base(row)
 	for _, e := range s.graph.Edges(int(row)) {
 		if base+e.Cost >= s.best { // and so is what follows, as no price is above 0
-			return
+			break
 		}
 		d := base + e.Cost - s.V[e.Column]
 		if d >= s.best || s.seen[e.Column] == s.round && d >= s.distance[e.Column] {
@@ -65,30 +80,34 @@ func (s *Solver) relax(row int32, distance, base Cost) {
 		switch {
 		case s.Row[e.Column] == None:
 			s.best, s.column = d, e.Column
-		case d == distance:
+		case d == now:
 			s.ready = append(s.ready, e.Column)
 		default:
 			s.heap.push(d, e.Column)
 		}
 	}
+	if s.wants(row, s.best-base) {
+		s.heap.push(base+s.rest[row], ^row)
+	}
 }
 
-// nearest takes the nearest of the columns that are nearer than the best end.
-func (s *Solver) nearest() (column int32, ok bool) {
+// nearest takes the nearest of what is nearer than the best end.
+func (s *Solver) nearest() (at node, ok bool) {
 	if n := len(s.ready); n > 0 {
-		column, s.ready = s.ready[n-1], s.ready[:n-1]
-		return column, s.distance[column] < s.best
+		at.column, s.ready = s.ready[n-1], s.ready[:n-1]
+		at.distance = s.distance[at.column]
+		return at, at.distance < s.best
 	}
 	for len(s.heap) > 0 {
-		top := s.heap.pop()
-		if top.distance >= s.best {
+		at = s.heap.pop()
+		if at.distance >= s.best {
 			break
 		}
-		if top.distance == s.distance[top.column] { // else it was reached by a shorter way since
-			return top.column, true
+		if at.column < 0 || at.distance == s.distance[at.column] { // else a shorter way was found since
+			return at, true
 		}
 	}
-	return None, false
+	return node{}, false
 }
 
 // reprice keeps reduced costs from being negative, and makes them zero along the
@@ -99,30 +118,28 @@ func (s *Solver) reprice() {
 		s.V[column] -= rise
 		s.U[s.Row[column]] += rise
 	}
+	s.U[s.first] = s.best
 }
 
-// flip moves the rows along the path from its end to the row where it begins.
-func (s *Solver) flip(first int32) {
+// flip moves the rows along the path, from its end to the row where it begins.
+func (s *Solver) flip() {
 	column := s.column
 	if column == None {
-		column = s.Column[s.row]
-		s.Column[s.row] = None
+		column, s.Column[s.out] = s.Column[s.out], None
 	}
-	for row := s.row; column != None; {
-		row = s.from[column]
-		column, s.Column[row], s.Row[column] = s.Column[row], column, row
-		if row == first {
-			return
-		}
+	for column != None { // which is what the first row leaves behind
+		row := s.from[column]
+		s.Row[column] = row
+		column, s.Column[row] = s.Column[row], column
 	}
 }
 
-// heap is a binary heap of columns, the nearest first.
+// heap is a binary heap, the nearest first.
 type heap []node
 
 type node struct {
 	distance Cost
-	column   int32
+	column   int32 // or the complement of a row
 }
 
 func (h *heap) push(distance Cost, column int32) {

@@ -31,16 +31,17 @@ type Edge struct {
 // rows and no columns. It keeps its memory when it is Reset.
 type Graph struct {
 	columns int
-	starts  []int  // row r has edges[starts[r]:starts[r+1]]
+	spans   []span // where a row's edges are among all
 	edges   []Edge // of each row the cheapest first
 	skips   []Cost
 }
 
+type span struct{ from, to int }
+
 // Reset empties the graph and says how many columns it has.
 func (g *Graph) Reset(columns int) {
 	g.columns = columns
-	g.starts = append(g.starts[:0], 0)
-	g.edges, g.skips = g.edges[:0], g.skips[:0]
+	g.spans, g.edges, g.skips = g.spans[:0], g.edges[:0], g.skips[:0]
 }
 
 // AddRow adds a row and returns its number; the edges are copied. Edges that cost
@@ -48,27 +49,33 @@ func (g *Graph) Reset(columns int) {
 // if a column does not exist or a cost is beyond MaxCost.
 func (g *Graph) AddRow(skip Cost, edges ...Edge) int {
 	checkCost(skip)
-	row := len(g.skips)
-	g.skips = append(g.skips, skip)
-	if row == 0 {
-		g.starts = append(g.starts[:0], 0)
-	}
-	g.addEdges(skip, edges)
-	slices.SortStableFunc(g.edges[g.starts[row]:], byCost)
-	g.starts = append(g.starts, len(g.edges))
+	from := len(g.edges)
+	g.spans, g.skips = append(g.spans, span{from, from}), append(g.skips, skip)
+	row := len(g.skips) - 1
+	g.extend(row, edges)
 	return row
 }
 
-func (g *Graph) addEdges(skip Cost, edges []Edge) {
+// extend gives a row more edges. Unless they are the last, its edges move to the
+// end of all, and leave behind a gap.
+func (g *Graph) extend(row int, edges []Edge) {
+	at := &g.spans[row]
+	if at.to != len(g.edges) {
+		from := len(g.edges)
+		g.edges = append(g.edges, g.edges[at.from:at.to]...)
+		*at = span{from, len(g.edges)}
+	}
 	for _, e := range edges {
 		checkCost(e.Cost)
 		if e.Column < 0 || int(e.Column) >= g.columns {
 			panic(fmt.Sprintf("match: column %d of %d", e.Column, g.columns))
 		}
-		if e.Cost < skip {
+		if e.Cost < g.skips[row] {
 			g.edges = append(g.edges, e)
 		}
 	}
+	at.to = len(g.edges)
+	slices.SortStableFunc(g.edges[at.from:at.to], byCost)
 }
 
 func checkCost(c Cost) {
@@ -90,4 +97,4 @@ func (g *Graph) Skip(row int) Cost { return g.skips[row] }
 
 // Edges returns a row's edges that are cheaper than its skip price, the cheapest
 // first. They are the graph's own, until it is changed.
-func (g *Graph) Edges(row int) []Edge { return g.edges[g.starts[row]:g.starts[row+1]] }
+func (g *Graph) Edges(row int) []Edge { return g.edges[g.spans[row].from:g.spans[row].to] }

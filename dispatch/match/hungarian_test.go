@@ -1,21 +1,18 @@
 package match
 
-// hungarian finds the least cost by the dense Hungarian algorithm, O(n²m), on
-// floating-point-free integers: rows by columns and a column of its own for each
-// row to be left out. It shares nothing with the solver.
-func hungarian(g *Graph) Cost {
-	const forbidden = MaxCost * 64
-	n, m := g.Rows(), g.Columns()+g.Rows()
-	cost := make([][]Cost, n+1) // from 1, as is usual for this algorithm
-	for i := 1; i <= n; i++ {
-		cost[i] = make([]Cost, m+1)
-		for j := range cost[i] {
-			cost[i][j] = forbidden
+// hungarian finds the least cost by the dense Hungarian algorithm in O(n²m), with
+// a column for each row to be left out in. It shares nothing with the solver.
+func (d *table) hungarian() Cost {
+	const far = 1 << 58
+	n, m := len(d.skips), d.columns+len(d.skips)
+	cost := func(i, j int) Cost { // counted from 1, as is usual here
+		switch {
+		case j <= d.columns && d.costs[i-1][j-1] != forbidden:
+			return d.costs[i-1][j-1]
+		case j == d.columns+i:
+			return d.skips[i-1]
 		}
-		for _, e := range g.Edges(i - 1) {
-			cost[i][e.Column+1] = min(cost[i][e.Column+1], e.Cost)
-		}
-		cost[i][g.Columns()+i] = g.Skip(i - 1)
+		return far / 1024
 	}
 	u, v := make([]Cost, n+1), make([]Cost, m+1)
 	owner, way := make([]int, m+1), make([]int, m+1)
@@ -23,17 +20,17 @@ func hungarian(g *Graph) Cost {
 		owner[0] = i
 		least, used := make([]Cost, m+1), make([]bool, m+1)
 		for j := range least {
-			least[j] = forbidden * 2
+			least[j] = far
 		}
 		j0 := 0
 		for owner[j0] != 0 {
 			used[j0] = true
-			i0, j1, delta := owner[j0], 0, forbidden*2
+			i0, j1, delta := owner[j0], 0, Cost(far)
 			for j := 1; j <= m; j++ {
 				if used[j] {
 					continue
 				}
-				if c := cost[i0][j] - u[i0] - v[j]; c < least[j] {
+				if c := cost(i0, j) - u[i0] - v[j]; c < least[j] {
 					least[j], way[j] = c, j0
 				}
 				if least[j] < delta {
@@ -58,7 +55,7 @@ func hungarian(g *Graph) Cost {
 	var total Cost
 	for j := 1; j <= m; j++ {
 		if owner[j] != 0 {
-			total += cost[owner[j]][j]
+			total += cost(owner[j], j)
 		}
 	}
 	return total

@@ -10,6 +10,10 @@ type Solver struct {
 	search
 
 	left []int32 // rows that the reduction could not place
+
+	more    More   // nil: the graph has all edges
+	rest    []Cost // what of each row more gives costs no less
+	fetched []Edge
 }
 
 // Solution is an optimal assignment and the prices that prove it. The slices are
@@ -26,11 +30,17 @@ type Solution struct {
 
 	Cost    Cost // of all pairs, and the skip prices of the rows left out
 	Matched int  // rows that have a column
+	Widened int  // times that Widen asked for more edges
 }
 
 // Solve finds an assignment of the least cost. See the package's documentation
 // for what that is.
 func (s *Solver) Solve(g *Graph) *Solution {
+	s.more, s.rest = nil, nil
+	return s.solve(g)
+}
+
+func (s *Solver) solve(g *Graph) *Solution {
 	s.open(g)
 	s.reduce()
 	for _, row := range s.left {
@@ -46,7 +56,7 @@ func (s *Solver) open(g *Graph) {
 	s.Column, s.Row = refill(s.Column, g.Rows(), None), refill(s.Row, g.Columns(), None)
 	s.U, s.V = refill(s.U, g.Rows(), 0), refill(s.V, g.Columns(), 0)
 	s.search.open(g.Columns())
-	s.left = s.left[:0]
+	s.left, s.Widened = s.left[:0], 0
 }
 
 // refill returns a slice of n times the value, in the old one's memory if it fits.
@@ -75,6 +85,10 @@ func (s *Solver) reduce() {
 	for first := range s.graph.Rows() {
 		for row := int32(first); row != None; {
 			column, best, second := s.twoBest(row)
+			for s.wants(row, second) {
+				s.fetch(row, second)
+				column, best, second = s.twoBest(row)
+			}
 			if column == None {
 				s.U[row] = s.graph.skips[row]
 				break
