@@ -130,6 +130,7 @@ type Order struct {
 	Languages      []string        `json:"languages,omitempty"` // BCP 47; the lead speaks one of them
 	Preferred      DriverID        `json:"preferred,omitzero"`  // looked for first, as the lead
 	ClientVehicle  bool            `json:"client_vehicle,omitempty"`
+	Vehicle        string          `json:"vehicle,omitempty"` // the client's own, so that the officers know it
 	Notes          string          `json:"notes,omitempty"`
 	Discretion     string          `json:"discretion,omitempty"` // how the officers should appear
 }
@@ -167,6 +168,7 @@ type Booking struct {
 	ID      BookingID
 	User    UserID // the principal
 	Series  SeriesID
+	Quote   QuoteID // that was booked; zero if it was quoted on the spot
 	Status  BookingStatus
 	Version int64 // rises with each change; the ETag
 	Seq     int64 // of its last event
@@ -294,12 +296,19 @@ type BookingEvent struct {
 	Data     json.RawMessage `json:"data,omitempty"`
 }
 
+// Rating is what a principal thought of an assignment, and so of its officers.
+type Rating struct {
+	Stars int // 1 to 5
+	Text  string
+}
+
 // Series is a booking that repeats.
 type Series struct {
 	ID      SeriesID
 	User    UserID
 	Rule    Recurrence
-	Order   Order
+	Order   Order // its LocalStart is that of the first
+	Made    int   // how many of them have been made, or passed over
 	Created time.Time
 	Ended   time.Time // zero: it goes on
 }
@@ -310,3 +319,18 @@ type Recurrence struct {
 	Weekdays []time.Weekday `json:"weekdays,omitempty"` // none: the one of the first
 	Count    int            `json:"count"`              // how many in all
 }
+
+// MakeSeries is the job of making the next bookings of every series.
+type MakeSeries struct{}
+
+// Kind names the job.
+func (MakeSeries) Kind() string { return "make_series" }
+
+// EndSeries is the job of cancelling what has not begun of a series that was
+// ended.
+type EndSeries struct {
+	Series SeriesID `json:"series"`
+}
+
+// Kind names the job.
+func (EndSeries) Kind() string { return "end_series" }

@@ -14,14 +14,14 @@ import (
 // them. They are changed by Change alone.
 type Bookings struct{ DB *DB }
 
-const bookingColumns = `b.id, b.user_id, b.series_id, b.status, b.version, b.seq, b.starts, b.zone, b.local_start, b.minutes,
+const bookingColumns = `b.id, b.user_id, b.series_id, b.quote_id, b.status, b.version, b.seq, b.starts, b.zone, b.local_start, b.minutes,
 	b.asked::text, b.tariff::text, b.price::text, b.total, b.currency, b.metres, b.member, b.created, b.since,
 	b.funded, b.sought, b.en_route, b.arrived, b.started, b.ended, b.ended_by, b.end_reason, b.fee`
 
 func scanBooking(row pgx.CollectableRow) (b fleet.Booking, err error) {
 	var asked, tariff, price string
 	var funded, sought, enRoute, arrived, started, ended *time.Time
-	err = row.Scan(&b.ID, &b.User, &b.Series, &b.Status, &b.Version, &b.Seq, &b.Start, &b.Zone, &b.LocalStart, &b.Minutes,
+	err = row.Scan(&b.ID, &b.User, &b.Series, &b.Quote, &b.Status, &b.Version, &b.Seq, &b.Start, &b.Zone, &b.LocalStart, &b.Minutes,
 		&asked, &tariff, &price, &b.Total.Amount, &b.Total.Currency, &b.Metres, &b.Member, &b.Created, &b.Since,
 		&funded, &sought, &enRoute, &arrived, &started, &ended, &b.EndedBy, &b.EndReason, &b.Fee.Amount)
 	if err != nil {
@@ -35,7 +35,7 @@ func scanBooking(row pgx.CollectableRow) (b fleet.Booking, err error) {
 }
 
 // Get returns a booking with all its seats, whoever it belongs to: for the hub
-// itself and for ops.
+// itself.
 func (t Bookings) Get(ctx context.Context, id fleet.BookingID) (fleet.Booking, error) {
 	return t.get(ctx, `b.id = $1`, id)
 }
@@ -115,20 +115,34 @@ func (t Bookings) Events(ctx context.Context, id fleet.BookingID, after int64, l
 		FROM booking_events WHERE booking_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, id, after, limit)
 }
 
-// Place adds a booking, scheduled, with as many open seats as it has officers.
+// Place adds a booking, scheduled, with as many open seats as it has officers. A
+// quote that was booked already is CodeConflict.
 func (t Bookings) Place(ctx context.Context, b *fleet.Booking, by fleet.Actor) error {
+	return t.place(ctx, b, by, nil)
+}
+
+// place does first before the rest, in the same transaction.
+func (t Bookings) place(ctx context.Context, b *fleet.Booking, by fleet.Actor, first func(pgx.Tx) error) error {
 	asked, err := json.Marshal(b.Order)
 	if err != nil {
 		return err
 	}
 	b.Status, b.Version, b.Seq, b.Since, b.Seats = fleet.Scheduled, 0, 0, b.Created, nil
 	return t.DB.transact(ctx, "booking", func(tx pgx.Tx) error {
+		if first != nil {
+			if err := first(tx); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `
-			INSERT INTO bookings (id, user_id, series_id, status, version, starts, zone, local_start, minutes, asked, tariff, price,
+			INSERT INTO bookings (id, user_id, series_id, quote_id, status, version, starts, zone, local_start, minutes, asked, tariff, price,
 			                      total, currency, metres, member, created, since, funded)
-			VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb, $11::text::jsonb, $12, $13, $14, $15, $16, $16, $17)`,
+			VALUES ($1, $2, $3, $18, $4, 0, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb, $11::text::jsonb, $12, $13, $14, $15, $16, $16, $17)`,
 			b.ID, b.User, b.Series, b.Status, b.Start, b.Zone, b.LocalStart, b.Minutes, string(asked), string(b.Tariff), string(b.Price),
-			b.Total.Amount, b.Total.Currency, b.Metres, b.Member, b.Created, null(b.Funded))
+			b.Total.Amount, b.Total.Currency, b.Metres, b.Member, b.Created, null(b.Funded), b.Quote)
+		if sqlState(err) == uniqueViolation && !b.Quote.IsZero() {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "this quote was booked already", Err: err}
+		}
 		if err != nil {
 			return err
 		}
@@ -173,9 +187,13 @@ func (t Bookings) AllTaken(ctx context.Context) ([]fleet.Seat, error) {
 }
 
 // Excluded returns, for each of the bookings, the drivers to whom it is not
-// offered.
+// offered: those excluded from it, and whom its principal has blocked.
 func (t Bookings) Excluded(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID][]fleet.DriverID, error) {
-	rows, err := t.DB.pool.Query(ctx, `SELECT booking_id, driver_id FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])`, idStrings(ids))
+	rows, err := t.DB.pool.Query(ctx, `
+		SELECT booking_id, driver_id FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])
+		UNION
+		SELECT b.id, w.driver_id FROM bookings b JOIN officer_wishes w ON w.user_id = b.user_id AND w.wish = 'blocked'
+		WHERE b.id = ANY($1::uuid[])`, idStrings(ids))
 	if err != nil {
 		return nil, translate("booking", err)
 	}

@@ -48,21 +48,40 @@ type Term struct {
 // and its error is returned. do may run several times, each time on the booking
 // as it then is, and keeps nothing of a run that failed.
 func (t Bookings) Change(ctx context.Context, id fleet.BookingID, now time.Time, do func(*BookingTx) error) (fleet.Booking, error) {
-	return t.change(ctx, id, now, Term{}, do)
+	return t.change(ctx, anyBooking(id), now, Term{}, do)
 }
+
+// ChangeOf is Change of a booking of the user's own.
+func (t Bookings) ChangeOf(ctx context.Context, user fleet.UserID, id fleet.BookingID, now time.Time, do func(*BookingTx) error) (fleet.Booking, error) {
+	return t.change(ctx, which{`b.id = $1 AND b.user_id = $2`, []any{id, user}}, now, Term{}, do)
+}
+
+// ChangeFor is Change for a member of the staff, who has to be one that sees the
+// principal.
+func (t Bookings) ChangeFor(ctx context.Context, staff fleet.UserID, id fleet.BookingID, now time.Time, do func(*BookingTx) error) (fleet.Booking, error) {
+	return t.change(ctx, which{seen + ` AND b.id = $2`, []any{staff, id}}, now, Term{}, do)
+}
+
+// which is a condition on bookings b, with its arguments.
+type which struct {
+	where string
+	args  []any
+}
+
+func anyBooking(id fleet.BookingID) which { return which{`b.id = $1`, []any{id}} }
 
 // ChangeIn is Change by a dispatcher. One whose term is over is CodeConflict.
 func (t Bookings) ChangeIn(ctx context.Context, term Term, id fleet.BookingID, now time.Time, do func(*BookingTx) error) (fleet.Booking, error) {
-	return t.change(ctx, id, now, term, do)
+	return t.change(ctx, anyBooking(id), now, term, do)
 }
 
-func (t Bookings) change(ctx context.Context, id fleet.BookingID, now time.Time, term Term, do func(*BookingTx) error) (b fleet.Booking, err error) {
+func (t Bookings) change(ctx context.Context, of which, now time.Time, term Term, do func(*BookingTx) error) (b fleet.Booking, err error) {
 	for range changeTries {
 		err = pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
 			if err := inTerm(ctx, tx, term); err != nil {
 				return err
 			}
-			c, err := lockBooking(ctx, tx, id, now)
+			c, err := lockBooking(ctx, tx, of, now)
 			if err != nil {
 				return err
 			}
@@ -100,8 +119,8 @@ func inTerm(ctx context.Context, tx pgx.Tx, term Term) error {
 	return nil
 }
 
-func lockBooking(ctx context.Context, tx pgx.Tx, id fleet.BookingID, now time.Time) (*BookingTx, error) {
-	rows, err := tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings b WHERE b.id = $1 FOR UPDATE`, id)
+func lockBooking(ctx context.Context, tx pgx.Tx, of which, now time.Time) (*BookingTx, error) {
+	rows, err := tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings b WHERE `+of.where+` FOR UPDATE OF b`, of.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +128,7 @@ func lockBooking(ctx context.Context, tx pgx.Tx, id fleet.BookingID, now time.Ti
 	if c.Booking, err = pgx.CollectExactlyOneRow(rows, scanBooking); err != nil {
 		return nil, err
 	}
-	if rows, err = tx.Query(ctx, `SELECT `+seatColumns+` FROM booking_seats s WHERE s.booking_id = $1 ORDER BY s.number, s.id`, id); err != nil {
+	if rows, err = tx.Query(ctx, `SELECT `+seatColumns+` FROM booking_seats s WHERE s.booking_id = $1 ORDER BY s.number, s.id`, c.ID); err != nil {
 		return nil, err
 	}
 	c.Seats, err = pgx.CollectRows(rows, scanSeat)

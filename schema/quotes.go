@@ -10,6 +10,10 @@ import (
 	"armora/fleet"
 )
 
+// quotesKept is how long a quote is kept after it has expired: whoever comes back
+// with it is told so.
+const quotesKept = 24 * time.Hour
+
 // Quotes are what orders would cost.
 type Quotes struct{ DB *DB }
 

@@ -45,6 +45,7 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
 		{"sign-ins under way", m.forget(`DELETE FROM oidc_flows WHERE expires < $1`, now)},
 		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
+		{"quotes", m.forget(`DELETE FROM quotes WHERE expires < $1`, now.Add(-quotesKept))},
 		{"the audit log", func(ctx context.Context) error { return Audit(m).retire(ctx, now) }},
 		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`+unitNotHeld, now.Add(-keep.Messages))},
 	}
