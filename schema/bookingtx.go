@@ -196,16 +196,24 @@ func (c *BookingTx) Move(to fleet.BookingStatus, e Event) error {
 	return c.tell(e, from, to)
 }
 
-// close ends what is open of a booking that has ended.
+// close ends what is open of a booking that has ended. An officer for whom a seat
+// was but held was never assigned, and is not the officer of a seat that ends so.
 func (c *BookingTx) close() error {
 	if err := c.EndOffers(fleet.OfferWithdrawn, string(c.Status), nil); err != nil {
 		return err
 	}
 	for i := range c.Seats {
-		if c.Seats[i].State != fleet.SeatReleased {
-			if err := c.Release(c.Seats[i].ID, string(c.Status)); err != nil {
+		s := c.Seats[i]
+		if s.State == fleet.SeatReleased {
+			continue
+		}
+		if s.State == fleet.SeatHeld {
+			if err := c.Vacate(s.ID); err != nil {
 				return err
 			}
+		}
+		if err := c.Release(s.ID, string(c.Status)); err != nil {
+			return err
 		}
 	}
 	return nil
