@@ -32,11 +32,12 @@ func (p *People) AskEmail(ctx context.Context, c *Caller, typed string) error {
 	return p.contacts.AskEmail(ctx, c.User, p.contactCode(schema.ChangeEmail, c.User, digits, email, now), change, exists)
 }
 
-// ChangeEmail puts the address in force that the code was sent to. The old one
-// is told.
+// ChangeEmail puts the address in force that the code was sent to. The person is
+// told, by mail to both.
 func (p *People) ChangeEmail(ctx context.Context, c *Caller, digits, peer string) error {
-	return p.changeContact(ctx, c, peer, "email_changed", func(email string, n fleet.Notice) error {
-		return p.contacts.ChangeEmail(ctx, email, p.contactHash(schema.ChangeEmail, c.User, digits), n, p.clock.Now())
+	return p.changeContact(ctx, c, peer, func(email string) error {
+		told := p.telling("email_changed", nil, email)
+		return p.contacts.ChangeEmail(ctx, email, p.contactHash(schema.ChangeEmail, c.User, digits), told, p.clock.Now())
 	})
 }
 
@@ -62,23 +63,20 @@ func (p *People) AskPhone(ctx context.Context, c *Caller, number string) error {
 }
 
 // ChangePhone puts the number in force that the code was sent to. The person is
-// told by mail.
+// told.
 func (p *People) ChangePhone(ctx context.Context, c *Caller, digits, peer string) error {
-	return p.changeContact(ctx, c, peer, "phone_changed", func(email string, n fleet.Notice) error {
-		return p.contacts.ChangePhone(ctx, email, p.contactHash(schema.VerifyPhone, c.User, digits), n, p.clock.Now())
+	return p.changeContact(ctx, c, peer, func(email string) error {
+		told := p.telling("phone_changed", nil)
+		return p.contacts.ChangePhone(ctx, email, p.contactHash(schema.VerifyPhone, c.User, digits), told, p.clock.Now())
 	})
 }
 
-func (p *People) changeContact(ctx context.Context, c *Caller, peer, kind string, change func(email string, n fleet.Notice) error) error {
+func (p *People) changeContact(ctx context.Context, c *Caller, peer string, change func(email string) error) error {
 	user, err := p.users.Get(ctx, c.User)
 	if err != nil {
 		return err
 	}
-	n, err := p.notice(user.Email, kind, nil, p.clock.Now().Add(noticeLife))
-	if err != nil {
-		return err
-	}
-	err = p.guess(ctx, user.Email, peer, func(email string) error { return change(email, n) })
+	err = p.guess(ctx, user.Email, peer, change)
 	if fleet.CodeOf(err) == fleet.CodeUnauthenticated {
 		return invalid("the code is wrong or has expired") // who the caller is was never in doubt
 	}

@@ -54,11 +54,12 @@ func (p *People) sendReset(ctx context.Context, email string) error {
 // them, and ends all their sessions.
 func (p *People) ResetPassword(ctx context.Context, email, digits, password, peer string) error {
 	return p.guess(ctx, email, peer, func(email string) error {
-		hash, n, err := p.replacement(ctx, password, email)
+		hash, err := p.replacement(ctx, password, email)
 		if err != nil {
 			return err
 		}
-		ended, err := p.passwords.Reset(ctx, email, p.codeHash(schema.ResetPassword, email, digits), hash, n, p.clock.Now())
+		told := p.telling("password_changed", nil)
+		ended, err := p.passwords.Reset(ctx, email, p.codeHash(schema.ResetPassword, email, digits), hash, told, p.clock.Now())
 		if err != nil {
 			return err
 		}
@@ -79,11 +80,11 @@ func (p *People) ChangePassword(ctx context.Context, c *Caller, current, passwor
 		if err := p.check(ctx, &proof, current, ""); err != nil {
 			return err
 		}
-		hash, n, err := p.replacement(ctx, password, email)
+		hash, err := p.replacement(ctx, password, email)
 		if err != nil {
 			return err
 		}
-		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, n, p.clock.Now())
+		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, p.telling("password_changed", nil), p.clock.Now())
 		if err != nil {
 			return err
 		}
@@ -92,14 +93,10 @@ func (p *People) ChangePassword(ctx context.Context, c *Caller, current, passwor
 	})
 }
 
-// replacement hashes a new password and writes the notice of it.
-func (p *People) replacement(ctx context.Context, password, email string) (hash string, n fleet.Notice, err error) {
+// replacement checks and hashes a new password.
+func (p *People) replacement(ctx context.Context, password, email string) (hash string, err error) {
 	if err := checkPassword(password, email); err != nil {
-		return "", n, err
+		return "", err
 	}
-	if hash, err = p.hasher.hash(ctx, password); err != nil {
-		return "", n, err
-	}
-	n, err = p.notice(email, "password_changed", nil, p.clock.Now().Add(noticeLife))
-	return hash, n, err
+	return p.hasher.hash(ctx, password)
 }

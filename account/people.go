@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/mail"
@@ -35,10 +34,9 @@ type People struct {
 	guesses   schema.Guesses
 	users     schema.Users
 	contacts  schema.Contacts
-	keyring   *Keyring
 	sessions  *Sessions
-	clock     fleet.Clock
 	hasher    *hasher
+	teller    // with the keyring and the clock
 }
 
 // NewPeople returns the people of a hub.
@@ -47,14 +45,11 @@ func NewPeople(cfg PeopleConfig) *People {
 		db:        cfg.DB,
 		passwords: schema.Passwords{DB: cfg.DB}, totps: schema.TOTPs{DB: cfg.DB},
 		guesses: schema.Guesses{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, contacts: schema.Contacts{DB: cfg.DB},
-		keyring: cfg.Keyring, sessions: cfg.Sessions, clock: cfg.Clock, hasher: newHasher(cfg.Cost),
+		sessions: cfg.Sessions, hasher: newHasher(cfg.Cost), teller: teller{cfg.Keyring, cfg.Clock},
 	}
 }
 
-const (
-	codeLife   = 15 * time.Minute // of a code that is sent to a person
-	noticeLife = 24 * time.Hour   // of a notice that holds none
-)
+const codeLife = 15 * time.Minute // of a code that is sent to a person
 
 // Registration is what a person gives to get an account.
 type Registration struct {
@@ -228,21 +223,6 @@ func newDigits() string {
 		panic(err) // the system has no randomness: crypto/rand ends the process itself
 	}
 	return fmt.Sprintf("%06d", n)
-}
-
-// notice makes a mail to an address; whose it is, the transaction that sends it
-// fills in.
-func (p *People) notice(to, kind string, data map[string]string, expires time.Time) (fleet.Notice, error) {
-	n := fleet.Notice{
-		ID: fleet.NewID[fleet.Notice](), Channel: fleet.MailChannel, To: to, Kind: kind,
-		Created: p.clock.Now(), Expires: expires,
-	}
-	plain, err := json.Marshal(data)
-	if err != nil {
-		return n, fmt.Errorf("write a notice: %w", err)
-	}
-	n.Sealed = p.keyring.Seal(plain, n.Purpose())
-	return n, nil
 }
 
 // address returns an e-mail address as it is kept.

@@ -168,23 +168,14 @@ func (f *Federation) join(ctx context.Context, v Vouched, l fleet.LinkedIdentity
 }
 
 // Link lets a user, who has just proved who they are, sign in as whom a provider
-// vouched for, and tells them by mail.
+// vouched for, and tells them.
 func (f *Federation) Link(ctx context.Context, user fleet.UserID, v Vouched) (fleet.LinkedIdentity, error) {
 	l := f.linked(v)
 	l.User = user
-	u, err := f.people.Get(ctx, user)
-	if err != nil {
-		return l, err
-	}
-	n, err := f.people.notice(u.Email, "identity_linked", map[string]string{"provider": v.Provider}, f.clock.Now().Add(noticeLife))
-	if err != nil {
-		return l, err
-	}
-	n.User = user
 	if err := v.use(ctx); err != nil {
 		return l, err
 	}
-	return l, f.identities.Link(ctx, l, n)
+	return l, f.identities.Link(ctx, l, f.people.telling("identity_linked", map[string]string{"provider": v.Provider}))
 }
 
 // Identities lists by whom a user may sign in.

@@ -26,12 +26,13 @@ import (
 	"armora/dispatch/place"
 	"armora/files"
 	"armora/fleet"
+	"armora/notify"
 	"armora/schema"
 )
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Addresses, Contacts, Files, Map, Clock and Log are required.
+// Questionnaires, Addresses, Contacts, Files, Notify, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -67,6 +68,7 @@ type Config struct {
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
 	Places         *place.Geocoder // nil: places are not looked for
+	Notify         *notify.Sender
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -143,8 +145,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || cfg.Approvals == nil || cfg.Federation == nil || cfg.Partners == nil {
 		return nil, errors.New("api: Directory, Approvals, Federation and Partners are required")
 	}
-	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil {
-		return nil, errors.New("api: Profiles, Questionnaires, Addresses, Contacts and Files are required")
+	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
+		return nil, errors.New("api: Profiles, Questionnaires, Addresses, Contacts, Files and Notify are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -247,6 +249,7 @@ func (s *Server) addRoutes() error {
 	s.addQuestionnaire()
 	s.addAddresses()
 	s.addEmergencyContacts()
+	s.addInbox()
 	s.addUsers()
 	s.addViewers()
 	s.addApprovals()

@@ -19,6 +19,7 @@ import (
 	"armora/files"
 	"armora/fleet"
 	"armora/live"
+	"armora/notify"
 	"armora/schema"
 	"armora/schema/schematest"
 )
@@ -135,6 +136,9 @@ func (h *hub) addPeople(cfg *Config) {
 		h.t.Fatal(err)
 	}
 	cfg.Files = files.New(files.Config{DB: h.db, Store: store, Sealer: h.keyring, Clock: h.clock, Log: cfg.Log})
+	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *hub) stop() {

@@ -17,9 +17,9 @@ import (
 type Notice struct {
 	ID        fleet.NoticeID    `json:"id" format:"uuid"`
 	UserID    fleet.UserID      `json:"user_id,omitzero" format:"uuid" doc:"Absent: somebody without an account"`
-	Channel   fleet.Channel     `json:"channel" enum:"mail,sms"`
+	Channel   fleet.Channel     `json:"channel" enum:"mail,sms,inbox"`
 	Kind      string            `json:"kind" example:"verify_email"`
-	To        string            `json:"to" example:"a…@example.com" doc:"Abridged"`
+	To        string            `json:"to" example:"a…@example.com" doc:"Abridged; empty in the app"`
 	State     fleet.NoticeState `json:"state" enum:"queued,sending,sent,failed,unknown,expired,shown" doc:"Queued: it is sent soon, or again. Unknown: it may have been sent, and is not sent again. Shown: this hub has no way to send it"`
 	ChangedAt time.Time         `json:"changed_at" doc:"When it came into this state"`
 	Attempts  int               `json:"attempts"`
@@ -40,6 +40,9 @@ func showNotice(s schema.NoticeStatus) Notice {
 // or the last two digits of a telephone number.
 func abridge(to string) string {
 	const digits = 2
+	if to == "" {
+		return ""
+	}
 	if at := strings.LastIndexByte(to, '@'); at >= 0 {
 		for _, first := range to[:at] {
 			return string(first) + "…" + to[at:]
@@ -52,7 +55,7 @@ func abridge(to string) string {
 func (s *Server) addNotices() {
 	route(s, only(fleet.RoleCompliance, fleet.RoleAdmin), huma.Operation{
 		OperationID: "list-notices", Method: http.MethodGet, Path: "/api/notices",
-		Summary: "List mails and text messages and what became of them, the latest first", Tags: []string{"ops"},
+		Summary: "List mails, text messages and what people are told in the app, and what became of them, the latest first", Tags: []string{"ops"},
 	}, s.listNotices)
 }
 

@@ -56,7 +56,7 @@ func TestNoticesAreListedWithoutWhatTheySay(t *testing.T) {
 	for _, role := range []fleet.Role{fleet.RoleRider, fleet.RoleDriver, fleet.RoleDispatcher, fleet.RoleFinance} {
 		problem(t, h.person(role).do("GET", "/api/notices", nil), http.StatusForbidden, fleet.CodeForbidden)
 	}
-	for to, want := range map[string]string{"@example.com": "…@example.com", "1": "…1", "": "…", "é@x": "é…@x"} {
+	for to, want := range map[string]string{"@example.com": "…@example.com", "1": "…1", "": "", "é@x": "é…@x"} {
 		if got := abridge(to); got != want {
 			t.Errorf("%q is abridged to %q, want %q", to, got, want)
 		}

@@ -70,6 +70,7 @@ GET     /api/holds                                  compliance
 DELETE  /api/holds/{id}                             compliance
 
 GET     /api/users/me                               person
+GET     /api/users/inbox                            person
 POST    /api/users/me/email                         person fresh
 POST    /api/users/me/email/verify                  person fresh
 POST    /api/users/me/phone                         person fresh
@@ -340,8 +341,7 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/auth/sessions/{id}": func(p *person) string { return "/api/auth/sessions/" + p.session.String() },
 		"/api/auth/identities/{id}": func(p *person) string {
 			l := fleet.LinkedIdentity{ID: fleet.NewID[fleet.LinkedIdentity](), User: p.id, Provider: "google", Issuer: "x", Subject: p.id.String(), Created: noon, Used: noon}
-			n := fleet.Notice{ID: fleet.NewID[fleet.Notice](), User: p.id, Channel: fleet.MailChannel, Created: noon, Expires: noon, Sealed: []byte{}}
-			if err := (schema.LinkedIdentities{DB: h.db}).Link(h.t.Context(), l, n); err != nil {
+			if err := (schema.LinkedIdentities{DB: h.db}).Link(h.t.Context(), l, nil); err != nil {
 				h.t.Fatal(err)
 			}
 			return "/api/auth/identities/" + l.ID.String()

@@ -5,12 +5,12 @@ import "time"
 // NoticeID identifies a notice.
 type NoticeID = ID[Notice]
 
-// Notice is something that a person is told by mail or text message.
+// Notice is something that a person is told by mail or text message, or in the app.
 type Notice struct {
 	ID      NoticeID
 	User    UserID // zero: somebody without an account
 	Channel Channel
-	To      string    // an e-mail address, or a telephone number in E.164
+	To      string    // an e-mail address, or a telephone number in E.164; "" in the app
 	Kind    string    // names its template
 	Sealed  []byte    // what the template is filled with, as sealed JSON: it may hold a code
 	Created time.Time // when the change was made that it tells of
@@ -22,8 +22,9 @@ type Channel string
 
 // The channels.
 const (
-	MailChannel Channel = "mail"
-	SMSChannel  Channel = "sms"
+	MailChannel  Channel = "mail"
+	SMSChannel   Channel = "sms"
+	InboxChannel Channel = "inbox" // in the app, in each of the person's sessions; nothing has to be sent
 )
 
 // NoticeState is what became of a notice.

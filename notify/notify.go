@@ -1,4 +1,4 @@
-// Package notify tells people things, by mail and text message. What is to be
+// Package notify tells people things, by mail and text message, and in the app. What is to be
 // told is stored with the change that it tells of (schema.Notices); a job then
 // fills its template and sends it.
 //
@@ -132,16 +132,21 @@ func failed(problem string) outcome  { return outcome{fleet.NoticeFailed, proble
 func again(problem string) outcome   { return outcome{fleet.NoticeQueued, problem} }
 func unknown(problem string) outcome { return outcome{fleet.NoticeUnknown, problem} }
 
-func (s *Sender) send(ctx context.Context, n fleet.Notice) outcome {
+// read opens a notice. The error holds nothing of what it says.
+func (s *Sender) read(n *fleet.Notice) (Message, error) {
 	plain, err := s.unseal(n.Sealed, n.Purpose())
 	if err != nil {
-		return failed("its data does not open: was the hub's secret key changed?")
+		return Message{}, errors.New("its data does not open: was the hub's secret key changed?")
 	}
 	var data map[string]string
 	if err := json.Unmarshal(plain, &data); err != nil {
-		return failed("its data is not of the form that templates take") // the error would quote it
+		return Message{}, errors.New("its data is not of the form that templates take") // the error would quote it
 	}
-	m, err := s.templates.fill(n.Channel, n.Kind, data)
+	return s.templates.fill(n.Channel, n.Kind, data)
+}
+
+func (s *Sender) send(ctx context.Context, n fleet.Notice) outcome {
+	m, err := s.read(&n)
 	if err != nil {
 		return failed(err.Error())
 	}

@@ -42,7 +42,11 @@ func readTemplates() (*templates, error) {
 
 // fill writes the message of a kind. The error quotes none of the data.
 func (t *templates) fill(channel fleet.Channel, kind string, data map[string]string) (Message, error) {
-	form := t.all.Lookup(kind + "." + string(channel) + ".txt")
+	as := channel
+	if channel == fleet.InboxChannel {
+		as = fleet.MailChannel // it says the same
+	}
+	form := t.all.Lookup(kind + "." + string(as) + ".txt")
 	if form == nil {
 		return Message{}, fmt.Errorf("there is no template of a %s of kind %s", channel, kind)
 	}
@@ -61,6 +65,9 @@ func (t *templates) fill(channel fleet.Channel, kind string, data map[string]str
 	subject, ok := strings.CutPrefix(head, "Subject: ")
 	if !ok {
 		return Message{}, fmt.Errorf("the template of kind %s has no subject", kind)
+	}
+	if channel == fleet.InboxChannel {
+		return Message{Subject: subject, Body: strings.TrimSpace(body)}, nil
 	}
 	return Message{Subject: subject, Body: strings.TrimLeft(body, "\n") + signature}, nil
 }

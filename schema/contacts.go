@@ -33,15 +33,15 @@ func (t Contacts) AskEmail(ctx context.Context, user fleet.UserID, c Code, chang
 }
 
 // ChangeEmail puts the address in force that a code was sent to, and tells the
-// old one. An address that has become somebody's meanwhile is a wrong code.
-func (t Contacts) ChangeEmail(ctx context.Context, email string, hash []byte, n fleet.Notice, now time.Time) error {
+// person, who has the new one by then. An address that has become somebody's
+// meanwhile is a wrong code.
+func (t Contacts) ChangeEmail(ctx context.Context, email string, hash []byte, told Telling, now time.Time) error {
 	err := t.DB.redeem(ctx, email, ChangeEmail, hash, now, func(tx pgx.Tx, user fleet.UserID, c Code) error {
-		n.User = user
-		if err := t.DB.notify(ctx, tx, n); err != nil {
+		_, err := tx.Exec(ctx, `UPDATE users SET email = $2, email_verified = $3 WHERE id = $1`, user, c.Target, now)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE users SET email = $2, email_verified = $3 WHERE id = $1`, user, c.Target, now)
-		return err
+		return t.DB.tell(ctx, tx, user, told)
 	})
 	if fleet.CodeOf(err) == fleet.CodeConflict {
 		return errWrongCode
@@ -61,13 +61,12 @@ func (t Contacts) AskPhone(ctx context.Context, user fleet.UserID, c Code, n fle
 
 // ChangePhone puts the number in force that a code was sent to, and tells the
 // person.
-func (t Contacts) ChangePhone(ctx context.Context, email string, hash []byte, n fleet.Notice, now time.Time) error {
+func (t Contacts) ChangePhone(ctx context.Context, email string, hash []byte, told Telling, now time.Time) error {
 	return t.DB.redeem(ctx, email, VerifyPhone, hash, now, func(tx pgx.Tx, user fleet.UserID, c Code) error {
-		n.User = user
-		if err := t.DB.notify(ctx, tx, n); err != nil {
+		_, err := tx.Exec(ctx, `UPDATE users SET phone = $2, phone_verified = $3 WHERE id = $1`, user, c.Target, now)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE users SET phone = $2, phone_verified = $3 WHERE id = $1`, user, c.Target, now)
-		return err
+		return t.DB.tell(ctx, tx, user, told)
 	})
 }

@@ -71,7 +71,7 @@ func (t Documents) Decide(ctx context.Context, id fleet.DocumentID, v Examinatio
 		if d, err = pgx.CollectExactlyOneRow(rows, scanDocument); err != nil {
 			return err
 		}
-		return t.tell(ctx, tx, v.Notices)
+		return t.DB.notify(ctx, tx, v.Notices...)
 	})
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		err = t.undecided(ctx, id, v.User)
@@ -91,15 +91,6 @@ func (t Documents) undecided(ctx context.Context, id fleet.DocumentID, user flee
 	default:
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "the document's status does not allow this"}
 	}
-}
-
-func (t Documents) tell(ctx context.Context, tx pgx.Tx, notices []fleet.Notice) error {
-	for _, n := range notices {
-		if err := t.DB.notify(ctx, tx, n); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Subject is a document with whom it is about.
@@ -162,7 +153,7 @@ func (t Documents) Warned(ctx context.Context, id fleet.DocumentID, deadline tim
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return t.tell(ctx, tx, notices)
+		return t.DB.notify(ctx, tx, notices...)
 	})
 }
 

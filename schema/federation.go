@@ -62,14 +62,14 @@ func (t LinkedIdentities) Join(ctx context.Context, l fleet.LinkedIdentity, u fl
 	return id, err
 }
 
-// Link links an identity to a user, whom the notice tells. One that is linked
-// already, to whomever, is CodeConflict.
-func (t LinkedIdentities) Link(ctx context.Context, l fleet.LinkedIdentity, n fleet.Notice) error {
+// Link links an identity to a user, who is told. One that is linked already, to
+// whomever, is CodeConflict.
+func (t LinkedIdentities) Link(ctx context.Context, l fleet.LinkedIdentity, told Telling) error {
 	return t.DB.transact(ctx, "linked identity", func(tx pgx.Tx) error {
 		if err := addLinkedIdentity(ctx, tx, l); err != nil {
 			return err
 		}
-		return t.DB.notify(ctx, tx, n)
+		return t.DB.tell(ctx, tx, l.User, told)
 	})
 }
 

@@ -9,8 +9,16 @@ import (
 	"armora/fleet"
 )
 
-// Notices are what people are told by mail and text message.
+// Notices are what people are told by mail and text message, and in the app.
 type Notices struct{ DB *DB }
+
+const noticeColumns = `id, user_id, channel, address, kind, data, created, expires`
+
+func scanNotice(row pgx.CollectableRow) (n fleet.Notice, err error) {
+	err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires)
+	n.Created, n.Expires = n.Created.UTC(), n.Expires.UTC()
+	return n, err
+}
 
 // NoticeStatus is what became of a notice.
 type NoticeStatus struct {
@@ -21,44 +29,89 @@ type NoticeStatus struct {
 	Problem  string // why it could not be sent
 }
 
-// notify adds a notice, and the job that sends it, to a transaction: it is sent
-// if, and only if, what it tells of has happened.
-func (db *DB) notify(ctx context.Context, tx pgx.Tx, n fleet.Notice) error {
-	_, err := tx.Exec(ctx, `
-		INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $7)`,
-		n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires)
+// notify adds notices, and the jobs that send them, to a transaction: they are
+// sent if, and only if, what they tell of has happened. One in the app is there
+// with the commit.
+func (db *DB) notify(ctx context.Context, tx pgx.Tx, notices ...fleet.Notice) error {
+	for _, n := range notices {
+		state := fleet.NoticeQueued
+		if n.Channel == fleet.InboxChannel {
+			state = fleet.NoticeSent
+		}
+		_, err := tx.Exec(ctx, `
+			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7)`,
+			n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires, state)
+		if err == nil && state == fleet.NoticeQueued {
+			err = db.enqueue(ctx, tx, fleet.NoticeJob{ID: n.ID}, time.Time{})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Telling makes the notices by which somebody is told of a change, when the
+// transaction of the change has found out who that is. A nil one tells nobody.
+type Telling func(to fleet.User) ([]fleet.Notice, error)
+
+// tell tells a person of what a transaction does. Who is erased is told nothing.
+func (db *DB) tell(ctx context.Context, tx pgx.Tx, user fleet.UserID, what Telling) error {
+	return db.tellAll(ctx, tx, what, `id = $1`, user)
+}
+
+// tellAll tells the people that a condition on users selects.
+func (db *DB) tellAll(ctx context.Context, tx pgx.Tx, what Telling, condition string, args ...any) error {
+	if what == nil {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT `+userColumns+` FROM users WHERE erased IS NULL AND `+condition+` ORDER BY id`, args...)
 	if err != nil {
 		return err
 	}
-	return db.enqueue(ctx, tx, fleet.NoticeJob{ID: n.ID}, time.Time{})
+	people, err := pgx.CollectRows(rows, scanUser)
+	if err != nil {
+		return err
+	}
+	for _, person := range people {
+		notices, err := what(person)
+		if err == nil {
+			err = db.notify(ctx, tx, notices...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Add tells of what no other change belongs to.
 func (t Notices) Add(ctx context.Context, notices ...fleet.Notice) error {
-	return t.DB.transact(ctx, "notice", func(tx pgx.Tx) error {
-		for _, n := range notices {
-			if err := t.DB.notify(ctx, tx, n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return t.DB.transact(ctx, "notice", func(tx pgx.Tx) error { return t.DB.notify(ctx, tx, notices...) })
+}
+
+// Tell tells a person of what no other change belongs to.
+func (t Notices) Tell(ctx context.Context, user fleet.UserID, what Telling) error {
+	return t.DB.transact(ctx, "notice", func(tx pgx.Tx) error { return t.DB.tell(ctx, tx, user, what) })
+}
+
+// Inbox returns up to limit notices that a person was told in the app, with ids
+// before the given one, the newest first. The zero id starts with the newest.
+func (t Notices) Inbox(ctx context.Context, user fleet.UserID, before fleet.NoticeID, limit int) ([]fleet.Notice, error) {
+	return all(ctx, t.DB, "notice", scanNotice, `
+		SELECT `+noticeColumns+` FROM notices
+		WHERE user_id = $1 AND channel = 'inbox' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`, user, before, limit)
 }
 
 // Claim takes a notice to send it: it is the claimant's alone. If its last
 // claimant never said what became of it, its state is unknown from now on; that,
 // and any other state in which it is not to be sent, is CodeConflict.
 func (t Notices) Claim(ctx context.Context, id fleet.NoticeID, now time.Time) (fleet.Notice, error) {
-	scan := func(row pgx.CollectableRow) (n fleet.Notice, err error) {
-		err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires)
-		n.Created, n.Expires = n.Created.UTC(), n.Expires.UTC()
-		return n, err
-	}
-	n, err := one(ctx, t.DB, "notice", scan, `
+	n, err := one(ctx, t.DB, "notice", scanNotice, `
 		UPDATE notices SET state = 'sending', changed = $2, attempts = attempts + 1
 		WHERE id = $1 AND state = 'queued' AND expires > $2
-		RETURNING id, user_id, channel, address, kind, data, created, expires`, id, now)
+		RETURNING `+noticeColumns, id, now)
 	if fleet.CodeOf(err) != fleet.CodeNotFound {
 		return n, err
 	}

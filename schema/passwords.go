@@ -117,9 +117,9 @@ func (t Passwords) Forget(ctx context.Context, email string, code Code, n fleet.
 
 // Reset replaces the password of whoever has the code, ends all their sessions,
 // which it returns, and tells them.
-func (t Passwords) Reset(ctx context.Context, email string, hash []byte, password string, n fleet.Notice, now time.Time) (ended []fleet.UserSessionID, err error) {
+func (t Passwords) Reset(ctx context.Context, email string, hash []byte, password string, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
 	err = t.DB.redeem(ctx, email, ResetPassword, hash, now, func(tx pgx.Tx, user fleet.UserID, _ Code) error {
-		ended, err = t.set(ctx, tx, user, password, fleet.UserSessionID{}, n, now)
+		ended, err = t.set(ctx, tx, user, password, fleet.UserSessionID{}, told, now)
 		return err
 	})
 	return ended, err
@@ -127,20 +127,19 @@ func (t Passwords) Reset(ctx context.Context, email string, hash []byte, passwor
 
 // Change replaces a person's password, ends their sessions but one, and tells
 // them. It returns those that it ended.
-func (t Passwords) Change(ctx context.Context, user fleet.UserID, password string, but fleet.UserSessionID, n fleet.Notice, now time.Time) (ended []fleet.UserSessionID, err error) {
+func (t Passwords) Change(ctx context.Context, user fleet.UserID, password string, but fleet.UserSessionID, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
 	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
-		ended, err = t.set(ctx, tx, user, password, but, n, now)
+		ended, err = t.set(ctx, tx, user, password, but, told, now)
 		return err
 	})
 	return ended, err
 }
 
-func (t Passwords) set(ctx context.Context, tx pgx.Tx, user fleet.UserID, password string, but fleet.UserSessionID, n fleet.Notice, now time.Time) ([]fleet.UserSessionID, error) {
+func (t Passwords) set(ctx context.Context, tx pgx.Tx, user fleet.UserID, password string, but fleet.UserSessionID, told Telling, now time.Time) ([]fleet.UserSessionID, error) {
 	if _, err := tx.Exec(ctx, `UPDATE users SET password = $2 WHERE id = $1`, user, password); err != nil {
 		return nil, err
 	}
-	n.User = user
-	if err := t.DB.notify(ctx, tx, n); err != nil {
+	if err := t.DB.tell(ctx, tx, user, told); err != nil {
 		return nil, err
 	}
 	return endSessions(ctx, tx, user, but, fleet.EndedByPassword, now)
