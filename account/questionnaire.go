@@ -31,12 +31,16 @@ type Questionnaires struct {
 	audit   schema.Audit
 	forms   forms
 	clock   fleet.Clock
+
+	consents *Consents
 }
 
 // NewQuestionnaires returns the questionnaires of a hub.
-func NewQuestionnaires(db *schema.DB, keyring *Keyring, clock fleet.Clock) (*Questionnaires, error) {
+func NewQuestionnaires(db *schema.DB, keyring *Keyring, consents *Consents, clock fleet.Clock) (*Questionnaires, error) {
 	all, err := loadForms(formFiles, "questionnaire")
-	return &Questionnaires{store: schema.Questionnaires{DB: db}, keyring: keyring, audit: schema.Audit{DB: db}, forms: all, clock: clock}, err
+	return &Questionnaires{
+		store: schema.Questionnaires{DB: db}, keyring: keyring, audit: schema.Audit{DB: db}, forms: all, clock: clock, consents: consents,
+	}, err
 }
 
 // Assessment is a questionnaire in clear.
@@ -73,40 +77,46 @@ func (q *Questionnaires) ReadBy(ctx context.Context, reader *Caller, user fleet.
 }
 
 // Put saves all answers of a user in place of those of the given version. With
-// the review, all steps must be there.
-func (q *Questionnaires) Put(ctx context.Context, user fleet.UserID, version int64, document json.RawMessage) error {
+// the review, all steps must be there, and what it agrees to is given.
+func (q *Questionnaires) Put(ctx context.Context, by Signatory, version int64, document json.RawMessage) error {
 	var given answers
 	if err := json.Unmarshal(document, &given); err != nil || given == nil {
 		return invalid("the answers are not a JSON object of steps")
 	}
-	return q.change(ctx, user, version, func(kept answers) {
+	return q.change(ctx, by, version, given[reviewStep], func(kept answers) {
 		clear(kept)
 		maps.Copy(kept, given)
 	})
 }
 
 // PutStep saves the answer to one step. The review completes the assessment: it
-// is refused while a step is missing.
-func (q *Questionnaires) PutStep(ctx context.Context, user fleet.UserID, version int64, step string, answer json.RawMessage) error {
+// is refused while a step is missing, and gives the consents that it names.
+func (q *Questionnaires) PutStep(ctx context.Context, by Signatory, version int64, step string, answer json.RawMessage) error {
 	if _, known := q.forms.newest().parts[step]; !known {
 		return &fleet.Error{Code: fleet.CodeNotFound, Message: "the questionnaire has no such step"}
 	}
-	return q.change(ctx, user, version, func(kept answers) { kept[step] = answer })
+	var review json.RawMessage
+	if step == reviewStep {
+		review = answer
+	}
+	return q.change(ctx, by, version, review, func(kept answers) { kept[step] = answer })
 }
 
 // answers are those of a questionnaire in clear, by step.
 type answers map[string]json.RawMessage
 
-func (q *Questionnaires) change(ctx context.Context, user fleet.UserID, version int64, edit func(answers)) error {
+// change makes an edit, and gives the consents of a review; nil: the edit has
+// none.
+func (q *Questionnaires) change(ctx context.Context, by Signatory, version int64, review json.RawMessage, edit func(answers)) error {
 	return lastWins(version, func() error {
-		stored, err := q.store.Get(ctx, user)
+		stored, err := q.store.Get(ctx, by.User)
 		if err != nil {
 			return err
 		}
 		if version != AnyVersion && version != stored.Version {
 			return changed("questionnaire")
 		}
-		kept, err := q.unseal(user, stored)
+		kept, err := q.unseal(by.User, stored)
 		if err != nil {
 			return err
 		}
@@ -115,7 +125,11 @@ func (q *Questionnaires) change(ctx context.Context, user fleet.UserID, version 
 			carryOver(kept, f)
 		}
 		edit(kept)
-		next, err := q.seal(user, f, kept)
+		next, err := q.seal(by.User, f, kept)
+		if err != nil {
+			return err
+		}
+		agreed, err := q.agreed(ctx, by, review)
 		if err != nil {
 			return err
 		}
@@ -126,8 +140,26 @@ func (q *Questionnaires) change(ctx context.Context, user fleet.UserID, version 
 				next.Completed = next.Changed
 			}
 		}
-		return q.store.Put(ctx, user, next)
+		return q.store.Put(ctx, by.User, next, agreed...)
 	})
+}
+
+// agreed are the consents that a review, which fits its form, gives.
+func (q *Questionnaires) agreed(ctx context.Context, by Signatory, review json.RawMessage) ([]fleet.Consent, error) {
+	if review == nil {
+		return nil, nil
+	}
+	var answer struct {
+		Consents map[string]int `json:"consents"`
+	}
+	if err := json.Unmarshal(review, &answer); err != nil {
+		return nil, invalid("the review's consents are not versions by kind")
+	}
+	given, flaws, err := q.consents.review(ctx, by, answer.Consents)
+	if err == nil {
+		err = refused("the questionnaire", flaws)
+	}
+	return given, err
 }
 
 // carryOver takes away what does not fit a newer form, and the consents, which

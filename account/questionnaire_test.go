@@ -43,7 +43,9 @@ func (a *assessed) by(texts ...string) *Questionnaires {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return &Questionnaires{store: schema.Questionnaires{DB: a.db}, keyring: a.keyring, forms: all, clock: a.clock}
+	return &Questionnaires{
+		store: schema.Questionnaires{DB: a.db}, keyring: a.keyring, forms: all, clock: a.clock, consents: a.asking(fstest.MapFS{}),
+	}
 }
 
 func (a *assessed) get(q *Questionnaires, user fleet.UserID) Assessment {
@@ -63,7 +65,7 @@ func TestANewFormNeedsNoMigration(t *testing.T) {
 		a := assessed{people: newPeople(t, db), keyring: testKeyring(t, 1)}
 		user := a.user(fleet.RoleRider)
 		old := a.by(petsV1)
-		if err := old.Put(t.Context(), user, 1, json.RawMessage(`{"pets":{"cats":9},"threats":{"dogs":true},"review":{}}`)); err != nil {
+		if err := old.Put(t.Context(), Signatory{User: user}, 1, json.RawMessage(`{"pets":{"cats":9},"threats":{"dogs":true},"review":{}}`)); err != nil {
 			t.Fatal(err)
 		}
 		before := a.get(old, user)
@@ -76,7 +78,7 @@ func TestANewFormNeedsNoMigration(t *testing.T) {
 		if read.Form != 1 || string(read.Body) != string(before.Body) || read.Risk != fleet.RiskRed || read.Completed.IsZero() {
 			t.Errorf("an old answer reads %+v", read)
 		}
-		if err := now.PutStep(t.Context(), user, read.Version, "weather", json.RawMessage(`{"rain":true}`)); err != nil {
+		if err := now.PutStep(t.Context(), Signatory{User: user}, read.Version, "weather", json.RawMessage(`{"rain":true}`)); err != nil {
 			t.Fatal(err)
 		}
 		after := a.get(now, user)
@@ -105,7 +107,7 @@ func TestOneWinsWhenTwoChangeTheSameVersion(t *testing.T) {
 	results := make(chan error, 8)
 	for range cap(results) {
 		go func() {
-			results <- q.PutStep(context.WithoutCancel(t.Context()), user, 1, "review", json.RawMessage(`{}`))
+			results <- q.PutStep(context.WithoutCancel(t.Context()), Signatory{User: user}, 1, "review", json.RawMessage(`{}`))
 		}()
 	}
 	for range cap(results) { // none: the other steps are missing
@@ -116,7 +118,7 @@ func TestOneWinsWhenTwoChangeTheSameVersion(t *testing.T) {
 	won := 0
 	for range cap(results) {
 		go func() {
-			results <- q.PutStep(context.WithoutCancel(t.Context()), user, 1, "pets", json.RawMessage(`{"cats":1}`))
+			results <- q.PutStep(context.WithoutCancel(t.Context()), Signatory{User: user}, 1, "pets", json.RawMessage(`{"cats":1}`))
 		}()
 	}
 	for range cap(results) {
@@ -140,7 +142,7 @@ func TestTheErasedAreNotWrittenAbout(t *testing.T) {
 		if _, err := db.Pool().Exec(t.Context(), `UPDATE users SET erased = $2 WHERE id = $1`, user, noon); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.by(petsV1).PutStep(t.Context(), user, AnyVersion, "pets", json.RawMessage(`{"cats":1}`)); fleet.CodeOf(err) != fleet.CodeVersionMismatch {
+		if err := a.by(petsV1).PutStep(t.Context(), Signatory{User: user}, AnyVersion, "pets", json.RawMessage(`{"cats":1}`)); fleet.CodeOf(err) != fleet.CodeVersionMismatch {
 			t.Errorf("got %v", err)
 		}
 		profiles, err := NewProfiles(db, a.clock)

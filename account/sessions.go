@@ -113,6 +113,12 @@ type Where struct {
 	Address string // of the peer
 }
 
+// shorten keeps of an agent's name what says something to a person.
+func shorten(agent string) string {
+	const longest = 200
+	return agent[:min(len(agent), longest)]
+}
+
 // Tokens are what a person's app goes on with.
 type Tokens struct {
 	Access  string
@@ -128,11 +134,10 @@ const refreshGrace = 10 * time.Second
 // Begin begins a session for a person who has proved who they are. Whether they
 // may sign in is the caller's to have checked.
 func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
-	const longest = 200 // of an agent's name; the rest says nothing to a person
 	now := s.clock.Now()
 	session := fleet.UserSession{
 		ID: fleet.NewID[fleet.UserSession](), User: in.User, Method: in.Method, SecondFactor: in.SecondFactor,
-		Agent: in.Agent[:min(len(in.Agent), longest)], Address: in.Address,
+		Agent: shorten(in.Agent), Address: in.Address,
 		Created: now, Authenticated: now, Used: now, Expires: now.Add(SessionLife),
 	}
 	refresh := newSecret(refreshSecret)

@@ -16,15 +16,16 @@ import (
 )
 
 // openPaths are all that may be seen without a token. None shows data.
-var openPaths = []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json", "/contact", "/api/auth/oidc"}
+var openPaths = []string{"/healthz", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json", "/contact", "/api/auth/oidc", "/api/consents"}
 
-// doors may be knocked at by people without a token. Without a body they do nothing.
+// doors may be knocked at by people without a token. Without a body, or a name in the
+// path, they do nothing.
 var doors = []string{
 	"/api/auth/register", "/api/auth/verify-email", "/api/auth/login", "/api/auth/refresh",
 	"/api/auth/forgot-password", "/api/auth/reset-password",
 	"/api/contacts/opt-in", "/api/contacts/opt-out",
 	"/api/auth/oidc/{provider}/start", "/api/auth/oidc/{provider}/callback", "/api/auth/oidc/exchange", "/api/auth/oidc/{provider}/token",
-	"/api/auth/token",
+	"/api/auth/token", "/api/consents/{kind}/{version}",
 }
 
 // document is what the tests read of the OpenAPI document.

@@ -32,7 +32,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Addresses, Contacts, Files, Notify, Map, Clock and Log are required.
+// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -64,6 +64,7 @@ type Config struct {
 	Approvals      *account.Approvals
 	Profiles       *account.Profiles
 	Questionnaires *account.Questionnaires
+	Consents       *account.Consents
 	Addresses      *account.Addresses
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
@@ -145,8 +146,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || cfg.Approvals == nil || cfg.Federation == nil || cfg.Partners == nil {
 		return nil, errors.New("api: Directory, Approvals, Federation and Partners are required")
 	}
-	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
-		return nil, errors.New("api: Profiles, Questionnaires, Addresses, Contacts, Files and Notify are required")
+	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
+		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files and Notify are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -247,6 +248,7 @@ func (s *Server) addRoutes() error {
 	s.addContacts()
 	s.addProfile()
 	s.addQuestionnaire()
+	s.addConsents()
 	s.addAddresses()
 	s.addEmergencyContacts()
 	s.addInbox()

@@ -125,7 +125,10 @@ func (h *hub) addPeople(cfg *Config) {
 	if cfg.Profiles, err = account.NewProfiles(h.db, h.clock); err != nil {
 		h.t.Fatal(err)
 	}
-	if cfg.Questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, h.clock); err != nil {
+	if cfg.Consents, err = account.NewConsents(h.db, h.clock); err != nil {
+		h.t.Fatal(err)
+	}
+	if cfg.Questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, cfg.Consents, h.clock); err != nil {
 		h.t.Fatal(err)
 	}
 	cfg.Addresses = account.NewAddresses(h.db, h.keyring, h.clock)

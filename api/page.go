@@ -62,3 +62,12 @@ func readCursor(cursor string, position any) error {
 	}
 	return nil
 }
+
+// showAll shows rows that come without pages. No rows are an empty list.
+func showAll[R, T any](rows []R, show func(R) T) []T {
+	items := make([]T, len(rows))
+	for i, row := range rows {
+		items[i] = show(row)
+	}
+	return items
+}

@@ -58,7 +58,7 @@ func (s *Server) addQuestionnaire() {
 	}, s.putQuestionnaire)
 	route(s, signedIn(), huma.Operation{
 		OperationID: "put-questionnaire-step", Method: http.MethodPut, Path: "/api/users/questionnaire/steps/{step}",
-		Summary: "Save one step; the review, which takes all the others, completes the assessment", Tags: []string{"questionnaire"},
+		Summary: "Save one step; the review, which takes all the others and names the consents, completes the assessment", Tags: []string{"questionnaire"},
 	}, s.putQuestionnaireStep)
 	route(s, only(fleet.RoleDispatcher, fleet.RoleCompliance, fleet.RoleAdmin), huma.Operation{
 		OperationID: "read-questionnaire", Method: http.MethodGet, Path: "/api/users/{id}/questionnaire",
@@ -83,7 +83,7 @@ func (s *Server) putQuestionnaire(ctx context.Context, in *PutDocument) (*questi
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Questionnaires.Put(ctx, callerOf(ctx).User, version, in.Body); err != nil {
+	if err := s.cfg.Questionnaires.Put(ctx, signatory(ctx), version, in.Body); err != nil {
 		return nil, err
 	}
 	return s.getQuestionnaire(ctx, nil)
@@ -94,7 +94,7 @@ func (s *Server) putQuestionnaireStep(ctx context.Context, in *putStepInput) (*q
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Questionnaires.PutStep(ctx, callerOf(ctx).User, version, in.Step, in.Body); err != nil {
+	if err := s.cfg.Questionnaires.PutStep(ctx, signatory(ctx), version, in.Step, in.Body); err != nil {
 		return nil, err
 	}
 	return s.getQuestionnaire(ctx, nil)

@@ -19,6 +19,11 @@ func threats(direct, stalking, incidents, public, disputes, valuables, exposure 
 		"disputes": disputes, "valuables": valuables, "exposure": exposure}
 }
 
+// reviewed is a review that agrees to versions of documents.
+func reviewed(consents map[string]int) map[string]any {
+	return map[string]any{"accurate": true, "consents": consents}
+}
+
 // steps are good answers to all, in order.
 var steps = []struct {
 	name   string
@@ -33,7 +38,7 @@ var steps = []struct {
 	{"emergency_contacts", map[string]any{"contact_ids": []string{}, "instructions": "ask for the blue door"}},
 	{"accommodations", map[string]any{"medical": "allergic to penicillin"}},
 	{"contact_preferences", map[string]any{"channels": []string{"app"}}},
-	{"review", map[string]any{"accurate": true, "process_data": true, "share_with_officers": true}},
+	{"review", reviewed(map[string]int{"terms": 1, "privacy": 1, "safety_data": 1})},
 }
 
 const stepPath = "/api/users/questionnaire/steps/"
@@ -67,7 +72,7 @@ func TestQuestionnaireStepByStep(t *testing.T) {
 		t.Errorf("answers %s, error %v", done.Answers, err)
 	}
 	problem(t, p.do("PUT", stepPath+"shoe_size", map[string]any{}), http.StatusNotFound, fleet.CodeNotFound)
-	problem(t, p.do("PUT", stepPath+"review", map[string]any{"accurate": true, "process_data": false, "share_with_officers": true}),
+	problem(t, p.do("PUT", stepPath+"review", map[string]any{"accurate": false, "consents": map[string]int{}}),
 		http.StatusUnprocessableEntity, fleet.CodeInvalid)
 	// Without the consents, it is not complete any more.
 	if got := as[Questionnaire](t, p.must(http.StatusOK, "PUT", "/api/users/questionnaire", `{"profession":{"category":"media"}}`)); !got.CompletedAt.IsZero() ||

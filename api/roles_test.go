@@ -95,6 +95,12 @@ PUT     /api/users/questionnaire                    person
 GET     /api/users/questionnaire/form               person
 PUT     /api/users/questionnaire/steps/{step}       person
 GET     /api/users/{id}/questionnaire               dispatcher compliance admin
+GET     /api/consents                               anyone
+GET     /api/consents/{kind}/{version}              anyone
+GET     /api/users/consents                         person
+POST    /api/users/consents                         person
+POST    /api/users/consents/withdraw                person
+GET     /api/users/{id}/consents                    compliance
 GET     /api/users/addresses                        person
 POST    /api/users/addresses                        person
 PUT     /api/users/addresses/{id}                   person

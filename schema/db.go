@@ -195,9 +195,14 @@ func (db *DB) exec(ctx context.Context, noun, sql string, args ...any) error {
 // swap runs a statement that changes what it names only if that is still of the
 // version that the caller has read; else it is CodeVersionMismatch.
 func (db *DB) swap(ctx context.Context, noun, sql string, args ...any) error {
-	err := db.exec(ctx, noun, sql, args...)
-	if fleet.CodeOf(err) == fleet.CodeNotFound {
-		return &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the " + noun + " has changed since it was read: read it again"}
+	return db.transact(ctx, noun, func(tx pgx.Tx) error { return swap(ctx, tx, noun, sql, args...) })
+}
+
+// swap is DB.swap in a transaction.
+func swap(ctx context.Context, tx pgx.Tx, noun, sql string, args ...any) error {
+	tag, err := tx.Exec(ctx, sql, args...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the " + noun + " has changed since it was read: read it again"}
 	}
 	return err
 }

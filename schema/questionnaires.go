@@ -39,10 +39,27 @@ func (t Questionnaires) GetFor(ctx context.Context, viewer, user fleet.UserID) (
 		WHERE q.user_id = $2 AND u.erased IS NULL AND `+visible, viewer, user)
 }
 
-// Put saves a user's questionnaire in place of that of q.Version; of another
-// version by now, it is CodeVersionMismatch.
-func (t Questionnaires) Put(ctx context.Context, user fleet.UserID, q fleet.Questionnaire) error {
-	return t.DB.swap(ctx, "questionnaire", `
+// Put saves a user's questionnaire in place of that of q.Version, with what the
+// user agrees to by its review; of another version by now, it is
+// CodeVersionMismatch.
+func (t Questionnaires) Put(ctx context.Context, user fleet.UserID, q fleet.Questionnaire, agreed ...fleet.Consent) error {
+	return t.DB.transact(ctx, "questionnaire", func(tx pgx.Tx) error {
+		if len(agreed) > 0 { // before the questionnaire, as Consents.Withdraw does
+			if err := lockConsents(ctx, tx, user); err != nil {
+				return err
+			}
+		}
+		for _, c := range agreed {
+			if _, err := addConsent(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		return putQuestionnaire(ctx, tx, user, q)
+	})
+}
+
+func putQuestionnaire(ctx context.Context, tx pgx.Tx, user fleet.UserID, q fleet.Questionnaire) error {
+	return swap(ctx, tx, "questionnaire", `
 		INSERT INTO questionnaires AS q (user_id, version, form, answers, risk_band, completed, changed)
 		SELECT u.id, $2::bigint + 1, $3, $4::jsonb, nullif($5, ''), $6::timestamptz, $7 FROM users u
 		WHERE u.id = $1 AND u.erased IS NULL AND ($2 = 1 OR EXISTS (SELECT FROM questionnaires WHERE user_id = $1))

@@ -53,6 +53,7 @@ type hub struct {
 
 	profiles       *account.Profiles
 	questionnaires *account.Questionnaires
+	consents       *account.Consents
 	addresses      *account.Addresses
 	contacts       *account.EmergencyContacts
 	files          *files.Files
@@ -276,6 +277,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
+		Consents:  h.consents,
 		Places:    h.places,
 		Notify:    h.notify,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),

@@ -12,7 +12,10 @@ func (h *hub) openProfiles(context.Context, context.Context) (err error) {
 	if h.profiles, err = account.NewProfiles(h.db, h.clock); err != nil {
 		return err
 	}
-	if h.questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, h.clock); err != nil {
+	if h.consents, err = account.NewConsents(h.db, h.clock); err != nil {
+		return err
+	}
+	if h.questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, h.consents, h.clock); err != nil {
 		return err
 	}
 	h.addresses = account.NewAddresses(h.db, h.keyring, h.clock)
