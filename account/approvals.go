@@ -23,12 +23,12 @@ const (
 type Approvals struct {
 	store    schema.Approvals
 	sessions *Sessions
-	clock    fleet.Clock
+	teller
 }
 
 // NewApprovals returns the approvals of a hub.
 func NewApprovals(db *schema.DB, sessions *Sessions, clock fleet.Clock) *Approvals {
-	return &Approvals{store: schema.Approvals{DB: db}, sessions: sessions, clock: clock}
+	return &Approvals{store: schema.Approvals{DB: db}, sessions: sessions, teller: teller{sessions.keyring, clock}}
 }
 
 // Permit reports why the caller may not do what kind is asked for: nil if they
@@ -49,7 +49,12 @@ func (a *Approvals) Permit(ctx context.Context, c *Caller, kind fleet.ApprovalKi
 func (a *Approvals) Ask(ctx context.Context, c *Caller, kind fleet.ApprovalKind, subject, reason string) (fleet.Approval, error) {
 	asked := newApproval(c, kind, reason, a.clock.Now())
 	asked.Subject = subject
-	return asked, a.store.Ask(ctx, asked)
+	return asked, a.store.Ask(ctx, asked, a.asking(&asked))
+}
+
+// asking tells those who may decide an approval.
+func (t teller) asking(a *fleet.Approval) schema.Telling {
+	return t.telling("approval_needed", map[string]string{"kind": string(a.Kind), "expires": a.Expires.Format(time.RFC3339)})
 }
 
 func newApproval(c *Caller, kind fleet.ApprovalKind, reason string, now time.Time) fleet.Approval {
@@ -73,7 +78,7 @@ func (a *Approvals) Decide(ctx context.Context, c *Caller, id fleet.ApprovalID, 
 		return fleet.Approval{}, &fleet.Error{Code: fleet.CodeForbidden, Message: "only a person can be the second person"}
 	}
 	decided, ended, err := a.store.Decide(ctx, schema.Decision{
-		ID: id, By: c.User, Kinds: decides(c), Outcome: outcome, Good: PermitLife, Now: a.clock.Now(),
+		ID: id, By: c.User, Kinds: decides(c), Outcome: outcome, Good: PermitLife, Now: a.clock.Now(), Changed: a.rolesChanged(),
 	})
 	a.sessions.tell(ended)
 	return decided, err

@@ -1,8 +1,10 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 type Directory struct {
 	users    schema.Users
 	sessions *Sessions
-	clock    fleet.Clock
+	teller
 
 	mu       sync.Mutex
 	hasAdmin bool      // as the database last said
@@ -24,7 +26,7 @@ type Directory struct {
 
 // NewDirectory returns the directory of a hub.
 func NewDirectory(db *schema.DB, sessions *Sessions, clock fleet.Clock) *Directory {
-	return &Directory{users: schema.Users{DB: db}, sessions: sessions, clock: clock}
+	return &Directory{users: schema.Users{DB: db}, sessions: sessions, teller: teller{sessions.keyring, clock}}
 }
 
 // HasAdmin reports whether a person is admin. That there is one is remembered
@@ -65,13 +67,31 @@ func (d *Directory) Get(ctx context.Context, c *Caller, id fleet.UserID) (fleet.
 	return d.users.Visible(ctx, c.User, id)
 }
 
-// SetRoles changes a person's roles and ends their sessions. Where there is
-// another admin, it waits for that one's approval, which is returned.
+// SetRoles changes a person's roles, tells them, and ends their sessions. Where
+// there is another admin, it waits for that one's approval, which is returned.
 func (d *Directory) SetRoles(ctx context.Context, c *Caller, id fleet.UserID, roles []fleet.Role, reason string) (*fleet.Approval, error) {
 	roles = slices.Compact(slices.Sorted(slices.Values(roles)))
-	waits, ended, err := d.users.SetRoles(ctx, id, roles, newApproval(c, fleet.ApproveRoles, reason, d.clock.Now()))
+	approval := newApproval(c, fleet.ApproveRoles, reason, d.clock.Now())
+	waits, ended, err := d.users.SetRoles(ctx, id, roles, approval, d.rolesChanged(), d.asking(&approval))
 	d.sessions.tell(ended)
 	return waits, err
+}
+
+// rolesChanged tells a person of the roles that they have by then.
+func (t teller) rolesChanged() schema.Telling {
+	return t.tellingOf("role_changed", func(to *fleet.User) map[string]string {
+		return map[string]string{"roles": strings.Join(names(to.Roles), ", ")}
+	})
+}
+
+// names are roles as people say them.
+func names(roles []fleet.Role) []string {
+	said := map[fleet.Role]string{fleet.RoleRider: "principal", fleet.RoleDriver: "protection officer"}
+	list := make([]string, len(roles))
+	for i, role := range roles {
+		list[i] = cmp.Or(said[role], string(role))
+	}
+	return list
 }
 
 // Suspend keeps a person out until they are reinstated, and ends their sessions.

@@ -55,13 +55,12 @@ type SessionsConfig struct {
 type Sessions struct {
 	store       schema.UserSessions
 	tokens      schema.RefreshTokens
-	keyring     *Keyring
 	keys        *Keys
 	bus         *bus.Bus
-	clock       fleet.Clock
 	signedIn    *lookups[schema.SignedIn] // by session id
 	partners    *lookups[fleet.Partner]   // by partner id
 	unsubscribe []func()
+	teller      // with the keyring and the clock
 }
 
 // NewSessions returns the sessions of a hub. Close it to leave the bus.
@@ -72,7 +71,7 @@ func NewSessions(cfg SessionsConfig) (*Sessions, error) {
 	}
 	s := &Sessions{
 		store: schema.UserSessions{DB: cfg.DB}, tokens: schema.RefreshTokens{DB: cfg.DB},
-		keyring: cfg.Keyring, keys: cfg.Keys, bus: cfg.Bus, clock: cfg.Clock,
+		keys: cfg.Keys, bus: cfg.Bus, teller: teller{cfg.Keyring, cfg.Clock},
 	}
 	turns, partners := semaphore.NewWeighted(lookupConcurrency), schema.Partners{DB: cfg.DB}
 	s.signedIn = newLookups(cfg.Clock, turns, countLookups(answers, "session"),
@@ -132,7 +131,8 @@ type Tokens struct {
 const refreshGrace = 10 * time.Second
 
 // Begin begins a session for a person who has proved who they are. Whether they
-// may sign in is the caller's to have checked.
+// may sign in is the caller's to have checked. If the person has signed in before,
+// and never from this app or this address, they are told.
 func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
 	now := s.clock.Now()
 	session := fleet.UserSession{
@@ -141,7 +141,10 @@ func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
 		Created: now, Authenticated: now, Used: now, Expires: now.Add(SessionLife),
 	}
 	refresh := newSecret(refreshSecret)
-	if err := s.tokens.Begin(ctx, session, s.keyring.Hash(refresh)); err != nil {
+	unfamiliar := s.telling("new_sign_in", map[string]string{
+		"at": now.UTC().Format(time.RFC3339), "agent": session.Agent, "address": session.Address, "method": string(session.Method),
+	})
+	if err := s.tokens.Begin(ctx, session, s.keyring.Hash(refresh), unfamiliar); err != nil {
 		return Tokens{}, err
 	}
 	return s.mint(session, refresh)

@@ -129,3 +129,54 @@ func TestTokensOfOtherUsesAreRefused(t *testing.T) {
 	p.refused(borrowed.Access, "another user's session")
 	p.refused("", "nothing")
 }
+
+func TestASignInFromSomewhereNewIsTold(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		p := newPeople(t, db)
+		user, other := p.user(fleet.RoleRider), p.user(fleet.RoleRider)
+		begin := func(user fleet.UserID, agent, address string) int {
+			t.Helper()
+			inbox := func() int {
+				list, err := (schema.Notices{DB: db}).Inbox(t.Context(), user, fleet.NoticeID{}, 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(list)
+			}
+			before := inbox()
+			if _, err := p.Begin(t.Context(), SignIn{User: user, Method: fleet.ByPassword, Where: Where{Agent: agent, Address: address}}); err != nil {
+				t.Fatal(err)
+			}
+			return inbox() - before
+		}
+		const home, away = "192.0.2.1", "2001:db8::1"
+		for i, s := range []struct {
+			user           fleet.UserID
+			agent, address string
+			told           int
+		}{
+			{user, "phone", home, 0}, // the first one
+			{user, "phone", home, 0},
+			{user, "phone", away, 1},
+			{user, "phone", away, 0},
+			{user, "laptop", away, 1},
+			{user, "laptop", home, 0}, // both are known, if not together
+			{other, "phone", home, 0}, // somebody else's first one
+			{other, "laptop", away, 1},
+		} {
+			if got := begin(s.user, s.agent, s.address); got != s.told {
+				t.Errorf("sign-in %d is told %d times, want %d", i, got, s.told)
+			}
+		}
+		list, err := (schema.Notices{DB: db}).Inbox(t.Context(), other, fleet.NoticeID{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := p.keyring.Unseal(list[0].Sealed, list[0].Purpose())
+		if err != nil || list[0].Kind != "new_sign_in" ||
+			string(plain) != `{"address":"2001:db8::1","agent":"laptop","at":"`+noon.Format(time.RFC3339)+`","method":"password"}` {
+			t.Errorf("%s says %s, %v", list[0].Kind, plain, err)
+		}
+	})
+}

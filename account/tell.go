@@ -38,8 +38,13 @@ func (t teller) notice(to, kind string, data map[string]string, expires time.Tim
 // who has got into their account would rather they did not hear. A mail goes to
 // further addresses too, those that were the person's until now.
 func (t teller) telling(kind string, data map[string]string, further ...string) schema.Telling {
+	return t.tellingOf(kind, func(*fleet.User) map[string]string { return data }, further...)
+}
+
+// tellingOf is telling, of what is known of the person by then.
+func (t teller) tellingOf(kind string, of func(to *fleet.User) map[string]string, further ...string) schema.Telling {
 	return func(to fleet.User) ([]fleet.Notice, error) {
-		expires := t.clock.Now().Add(noticeLife)
+		data, expires := of(&to), t.clock.Now().Add(noticeLife)
 		inbox, err := t.notice("", kind, data, expires)
 		if err != nil {
 			return nil, err

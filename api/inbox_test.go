@@ -67,3 +67,63 @@ func TestTheInboxIsReadByPages(t *testing.T) {
 		t.Errorf("pages of %v, want %v", got, want)
 	}
 }
+
+// inbox lists the kinds of what a person was told in the app, the latest first.
+func (p *person) inbox() (kinds []string) {
+	p.h.t.Helper()
+	for _, item := range as[page[InboxItem]](p.h.t, p.must(http.StatusOK, http.MethodGet, "/api/users/inbox", nil)).Items {
+		if item.Title == "" || item.Text == "" {
+			p.h.t.Errorf("%s cannot be read: %+v", item.Kind, item)
+		}
+		kinds = append(kinds, item.Kind)
+	}
+	return kinds
+}
+
+func TestAPersonIsToldOfOtherRoles(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *hub) {
+		ada, bo := h.person(fleet.RoleRider), h.person(fleet.RoleAdmin)
+		path := "/api/users/" + ada.id.String() + "/roles"
+		bo.must(http.StatusOK, http.MethodPut, path, rolesBody(fleet.RoleRider)) // they are the same
+		ada.signIn()
+		if got := ada.inbox(); len(got) != 0 {
+			t.Errorf("told of nothing: %v", got)
+		}
+		bo.must(http.StatusOK, http.MethodPut, path, rolesBody(fleet.RoleAdmin, fleet.RoleDriver))
+		ada.signIn()
+		items := as[page[InboxItem]](t, ada.must(http.StatusOK, http.MethodGet, "/api/users/inbox", nil)).Items
+		if len(items) != 1 || items[0].Kind != "role_changed" || !strings.HasPrefix(items[0].Text, "You are now: admin, protection officer. ") {
+			t.Errorf("told %+v", items)
+		}
+		if got := h.toldTo(ada.id); len(got) != 2 || got[0] != "role_changed to "+ada.id.String()+"@example.com" {
+			t.Errorf("told %v", got)
+		}
+
+		// From here on it takes two: the other one is asked, and nobody else.
+		compliance, out := h.person(fleet.RoleCompliance), h.person(fleet.RoleAdmin)
+		if _, err := (schema.Users{DB: h.db}).Suspend(t.Context(), out.id, fleet.Suspension{Reason: "x", Since: noon}); err != nil {
+			t.Fatal(err)
+		}
+		rider := h.person(fleet.RoleRider)
+		asked := as[roleChange](t, ada.must(http.StatusAccepted, http.MethodPut, "/api/users/"+rider.id.String()+"/roles", rolesBody(fleet.RoleFinance))).Approval
+		if got := bo.inbox(); !slices.Equal(got, []string{"approval_needed"}) {
+			t.Errorf("who may approve is told %v", got)
+		}
+		for name, p := range map[string]*person{"the asker": ada, "whom it is about": rider, "compliance": compliance, "an admin who is suspended": out} {
+			if slices.ContainsFunc(h.toldTo(p.id), func(what string) bool { return strings.HasPrefix(what, "approval_needed") }) {
+				t.Errorf("%s is asked to approve", name)
+			}
+		}
+		bo.must(http.StatusOK, http.MethodPost, "/api/approvals/"+asked.ID.String()+"/approve", nil)
+		rider.signIn()
+		if got := rider.inbox(); !slices.Equal(got, []string{"role_changed"}) {
+			t.Errorf("after the approval they are told %v", got)
+		}
+		// The audit log is opened by compliance or an admin.
+		ada.must(http.StatusCreated, http.MethodPost, "/api/approvals", map[string]any{"kind": "audit_log", "reason": "x"})
+		if got := compliance.inbox(); !slices.Equal(got, []string{"approval_needed"}) {
+			t.Errorf("compliance is told %v", got)
+		}
+	})
+}

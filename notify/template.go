@@ -33,7 +33,7 @@ func readTemplates() (*templates, error) {
 		return nil, err
 	}
 	all, err := template.New("").Option("missingkey=error").
-		Funcs(template.FuncMap{"day": day, "words": words}).ParseFS(folder, "*.txt")
+		Funcs(template.FuncMap{"day": day, "moment": moment, "words": words}).ParseFS(folder, "*.txt")
 	if err != nil {
 		return nil, fmt.Errorf("read the templates of notices: %w", err)
 	}
@@ -84,12 +84,17 @@ func oneLine(value string) string {
 }
 
 // day writes the date of a time in RFC 3339.
-func day(at string) (string, error) {
+func day(at string) (string, error) { return format(at, "2 January 2006") }
+
+// moment writes the date and the time of day.
+func moment(at string) (string, error) { return format(at, "2 January 2006, 15:04 MST") }
+
+func format(at, layout string) (string, error) {
 	t, err := time.Parse(time.RFC3339, at)
 	if err != nil {
 		return "", fmt.Errorf("it holds a time that is not RFC 3339")
 	}
-	return t.Format("2 January 2006"), nil
+	return t.Format(layout), nil
 }
 
 // words writes a name of the database, right_to_work, as people do.

@@ -26,17 +26,21 @@ func scanApproval(row pgx.CollectableRow) (a fleet.Approval, err error) {
 	return a, err
 }
 
-// Ask adds an approval that waits.
-func (t Approvals) Ask(ctx context.Context, a fleet.Approval) error {
-	return t.DB.transact(ctx, "approval", func(tx pgx.Tx) error { return ask(ctx, tx, a) })
+// Ask adds an approval that waits, and tells those who may decide it.
+func (t Approvals) Ask(ctx context.Context, a fleet.Approval, told Telling) error {
+	return t.DB.transact(ctx, "approval", func(tx pgx.Tx) error { return t.DB.ask(ctx, tx, a, told) })
 }
 
-func ask(ctx context.Context, tx pgx.Tx, a fleet.Approval) error {
+func (db *DB) ask(ctx context.Context, tx pgx.Tx, a fleet.Approval, told Telling) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO approvals (id, kind, subject, payload, reason, asked_by, asked, expires)
 		VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8)`,
 		a.ID, a.Kind, a.Subject, body(a.Payload), a.Reason, a.AskedBy, a.Asked, a.Expires)
-	return err
+	if err != nil {
+		return err
+	}
+	return db.tellAll(ctx, tx, told, `roles && $1::text[] AND suspended IS NULL AND id IS DISTINCT FROM $2::uuid`,
+		roleStrings(a.Kind.Deciders()), a.AskedBy)
 }
 
 // List returns up to limit approvals with ids before the given one, the newest
@@ -78,6 +82,7 @@ type Decision struct {
 	Outcome fleet.Outcome
 	Good    time.Duration // for how long the approval permits what it is for
 	Now     time.Time
+	Changed Telling // whose roles are other ones by it
 }
 
 // Decide decides an approval that waits, and does what it is for if that is done
@@ -96,7 +101,7 @@ func (t Approvals) Decide(ctx context.Context, d Decision) (a fleet.Approval, en
 		_, err := tx.Exec(ctx, `UPDATE approvals SET decided_by = $2, decided = $3, outcome = $4, expires = $5 WHERE id = $1`,
 			a.ID, a.DecidedBy, a.Decided, a.Outcome, a.Expires)
 		if err == nil && a.Outcome == fleet.OutcomeApproved && a.Kind == fleet.ApproveRoles {
-			ended, err = approvedRoles(ctx, tx, a)
+			ended, err = t.DB.approvedRoles(ctx, tx, a, d.Changed)
 		}
 		return err
 	})
@@ -122,7 +127,7 @@ func waitingApproval(ctx context.Context, tx pgx.Tx, d Decision) (a fleet.Approv
 	return a, err
 }
 
-func approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval) ([]fleet.UserSessionID, error) {
+func (db *DB) approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval, told Telling) ([]fleet.UserSessionID, error) {
 	var change fleet.RolesChange
 	if err := json.Unmarshal(a.Payload, &change); err != nil {
 		return nil, fmt.Errorf("payload of approval %s: %w", a.ID, err)
@@ -138,5 +143,9 @@ func approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval) ([]fleet.Us
 	if !sameRoles(admins.roles, change.From) {
 		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "the person's roles have changed since this was asked for"}
 	}
-	return admins.change(ctx, tx, change.To, a.Decided)
+	ended, err := admins.change(ctx, tx, change.To, a.Decided)
+	if err != nil {
+		return nil, err
+	}
+	return ended, db.tell(ctx, tx, user, told)
 }

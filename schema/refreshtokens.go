@@ -25,9 +25,20 @@ type refreshToken struct {
 	used         *time.Time
 }
 
-// Begin adds a session with its first refresh token.
-func (t RefreshTokens) Begin(ctx context.Context, s fleet.UserSession, hash []byte) error {
+// Begin adds a session with its first refresh token. The person is told if they
+// have had sessions, and none of the same agent, or none from the same address.
+func (t RefreshTokens) Begin(ctx context.Context, s fleet.UserSession, hash []byte, unfamiliar Telling) error {
 	return t.DB.transact(ctx, "session", func(tx pgx.Tx) error {
+		var familiar bool
+		err := tx.QueryRow(ctx, `
+			SELECT coalesce(bool_or(agent = $2) AND bool_or(address = $3), true) FROM user_sessions WHERE user_id = $1`,
+			s.User, text(s.Agent), s.Address).Scan(&familiar)
+		if err == nil && !familiar {
+			err = t.DB.tell(ctx, tx, s.User, unfamiliar)
+		}
+		if err != nil {
+			return err
+		}
 		if err := beginSession(ctx, tx, s); err != nil {
 			return err
 		}

@@ -16,25 +16,27 @@ func (t Users) HasAdmin(ctx context.Context) (bool, error) {
 	return one(ctx, t.DB, "user", pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM users WHERE 'admin' = ANY(roles) AND erased IS NULL)`)
 }
 
-// SetRoles changes a person's roles, and ends their sessions, which it returns.
-// Where somebody else than the asker is admin it changes nothing and keeps the
-// approval, which it returns with what is to happen; else that is nil.
-func (t Users) SetRoles(ctx context.Context, user fleet.UserID, roles []fleet.Role, a fleet.Approval) (waits *fleet.Approval, ended []fleet.UserSessionID, err error) {
+// SetRoles changes a person's roles, tells them, and ends their sessions, which
+// it returns. Where somebody else than the asker is admin it changes nothing and
+// asks for the approval, which it returns with what is to happen; else that is nil.
+func (t Users) SetRoles(ctx context.Context, user fleet.UserID, roles []fleet.Role, a fleet.Approval, changed, asked Telling) (waits *fleet.Approval, ended []fleet.UserSessionID, err error) {
 	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
 		person, err := lockWithAdmins(ctx, tx, user)
 		if err != nil || sameRoles(person.roles, roles) {
 			return err
 		}
 		if !slices.ContainsFunc(person.admins, func(id fleet.UserID) bool { return id != a.AskedBy }) {
-			ended, err = person.change(ctx, tx, roles, a.Asked)
-			return err
+			if ended, err = person.change(ctx, tx, roles, a.Asked); err != nil {
+				return err
+			}
+			return t.DB.tell(ctx, tx, user, changed)
 		}
 		a.Subject = user.String()
 		if a.Payload, err = json.Marshal(fleet.RolesChange{From: person.roles, To: roles}); err != nil {
 			return err
 		}
 		waits = &a
-		return ask(ctx, tx, a)
+		return t.DB.ask(ctx, tx, a, asked)
 	})
 	return waits, ended, err
 }
