@@ -3,6 +3,7 @@ package main
 import (
 	"hash/fnv"
 	"math"
+	"slices"
 	"time"
 
 	"armora/dispatch/eta"
@@ -58,6 +59,13 @@ func split(trips []trip) (mine, others []trip) {
 	return mine, others
 }
 
+// What is found stays when a turn changes it by less than a share of still: no more
+// than three digits are written. It always does, long before turns are over.
+const (
+	still = 1e-5
+	turns = 100
+)
+
 // fit finds the start, the speeds and the hours in turn, each by the others, until
 // they stay. The hours are scaled so that the average trip has 1.
 func fit(trips []trip) eta.Model {
@@ -73,24 +81,29 @@ func fit(trips []trip) eta.Model {
 	for i := 1; i < len(floor); i++ {
 		floor[i] = 1 / fastest
 	}
-	for range 20 {
-		byBase, byHour := make([]row, len(trips)), make([]row, len(trips))
+	for range turns {
+		before := slices.Concat(base, hours)
+		byBase, byHour := make([]row, len(trips)), make([][]row, 24)
 		for i, t := range trips {
 			byBase[i] = row{at: stretches(t.metres), seconds: t.seconds}
 			byBase[i].times(hours[t.hour])
 		}
 		solve(byBase, base, floor)
-		for i, t := range trips {
-			byHour[i] = row{at: make([]float64, 24), seconds: t.seconds}
-			byHour[i].at[t.hour] = dot(stretches(t.metres), base)
+		for _, t := range trips {
+			byHour[t.hour] = append(byHour[t.hour], row{at: []float64{dot(stretches(t.metres), base)}, seconds: t.seconds})
 		}
-		solve(byHour, hours, make([]float64, 24))
+		for hour, rows := range byHour {
+			solve(rows, hours[hour:hour+1], []float64{0})
+		}
 		mean := 0.0
 		for _, t := range trips {
 			mean += hours[t.hour] / float64(len(trips))
 		}
 		for i := range hours {
 			hours[i] /= mean
+		}
+		if stays(before, slices.Concat(base, hours)) {
+			break
 		}
 	}
 	return model(base, hours)
@@ -153,7 +166,8 @@ const near = 60
 // rows: by iteratively reweighted least squares, each coordinate in turn.
 func solve(rows []row, x, floor []float64) {
 	errs, weights := make([]float64, len(rows)), make([]float64, len(rows))
-	for range 20 {
+	for range turns {
+		before := slices.Clone(x)
 		for i, r := range rows {
 			errs[i] = r.seconds - dot(r.at, x)
 			weights[i] = 1 / max(near, math.Abs(errs[i]))
@@ -173,5 +187,17 @@ func solve(rows []row, x, floor []float64) {
 			}
 			x[j] = better
 		}
+		if stays(before, x) {
+			return
+		}
 	}
+}
+
+func stays(before, now []float64) bool {
+	for i := range now {
+		if math.Abs(now[i]-before[i]) > still*math.Abs(now[i]) {
+			return false
+		}
+	}
+	return true
 }

@@ -88,7 +88,7 @@ func TestFitFindsTheModel(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	var trips []trip
-	for i := range 12_000 {
+	for i := range 4_000 {
 		t := trip{hour: i % 24, metres: 300 * math.Exp(4*random.Float64())}
 		t.seconds = want.Time(t.hour, t.metres).Seconds() * (1 + 0.1*random.NormFloat64())
 		if i%20 == 0 {
