@@ -34,7 +34,7 @@ func (s *Solver) augment(row int32) {
 	s.round++
 	s.heap, s.ready, s.settled = s.heap[:0], s.ready[:0], s.settled[:0]
 	s.first, s.U[row] = row, 0
-	s.best, s.column, s.out = s.graph.skips[row], None, row
+	s.best, s.column, s.out = s.skips[row], None, row
 	s.relax(row, math.MinInt64)
 	for {
 		at, ok := s.nearest()
@@ -47,7 +47,7 @@ func (s *Solver) augment(row int32) {
 		}
 		s.settled = append(s.settled, at.column)
 		owner := s.Row[at.column]
-		if out := at.distance + s.graph.skips[owner] - s.U[owner]; out < s.best {
+		if out := at.distance + s.skips[owner] - s.U[owner]; out < s.best {
 			s.best, s.column, s.out = out, None, owner
 		}
 		s.relax(owner, at.distance)

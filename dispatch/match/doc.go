@@ -11,10 +11,17 @@
 //
 // exactly. So a row is served when that costs all together less than its skip
 // price, and of two rows that compete the one with the higher price goes first,
-// other things being equal. If all prices are the same and higher than rows ×
-// (the highest cost − the lowest), as many rows are served as can be, and of the
-// ways to serve as many the cheapest is taken. Which of several optima is found
-// depends on the order of rows and edges alone.
+// other things being equal. If all prices are the same, and above the highest cost
+// by rows × (the highest cost − the lowest), as many rows are served as can be,
+// and of the ways to serve as many the cheapest is taken. Which of several optima
+// is found depends on the order of rows and edges alone.
+//
+// A graph may give a row's nearest officers only, and [Solver.Widen] the others
+// where they may be of use: what it finds is optimal with all of them.
+//
+// A booking of several seats is a team ([Graph.AddTeam]), filled whole or not at
+// all. That makes the problem hard; the rule by which teams are served is stated
+// at the method admit, and everything around them is exact.
 //
 // # How it is solved
 //

@@ -34,6 +34,7 @@ type Graph struct {
 	spans   []span // where a row's edges are among all
 	edges   []Edge // of each row the cheapest first
 	skips   []Cost
+	teams   []span // rows that are the seats of a team, the oldest team first
 }
 
 type span struct{ from, to int }
@@ -41,7 +42,7 @@ type span struct{ from, to int }
 // Reset empties the graph and says how many columns it has.
 func (g *Graph) Reset(columns int) {
 	g.columns = columns
-	g.spans, g.edges, g.skips = g.spans[:0], g.edges[:0], g.skips[:0]
+	g.spans, g.edges, g.skips, g.teams = g.spans[:0], g.edges[:0], g.skips[:0], g.teams[:0]
 }
 
 // AddRow adds a row and returns its number; the edges are copied. Edges that cost
@@ -54,6 +55,19 @@ func (g *Graph) AddRow(skip Cost, edges ...Edge) int {
 	row := len(g.skips) - 1
 	g.extend(row, edges)
 	return row
+}
+
+// AddTeam adds a row for each seat of a team, and returns the number of the first.
+// All seats are filled or none, and skip is the price of leaving out the team as a
+// whole: no seat is filled by an edge that costs as much. Teams are added the
+// oldest first. It panics as AddRow does.
+func (g *Graph) AddTeam(skip Cost, seats ...[]Edge) int {
+	first := g.Rows()
+	for _, edges := range seats {
+		g.AddRow(skip, edges...)
+	}
+	g.teams = append(g.teams, span{first, g.Rows()})
+	return first
 }
 
 // extend gives a row more edges. Unless they are the last, its edges move to the
@@ -92,7 +106,7 @@ func (g *Graph) Rows() int { return len(g.skips) }
 // Columns returns how many columns there are.
 func (g *Graph) Columns() int { return g.columns }
 
-// Skip returns the price of leaving a row out.
+// Skip returns the price of leaving out a row, or the team whose seat it is.
 func (g *Graph) Skip(row int) Cost { return g.skips[row] }
 
 // Edges returns a row's edges that are cheaper than its skip price, the cheapest

@@ -9,7 +9,11 @@ type Solver struct {
 	Solution
 	search
 
-	left []int32 // rows that the reduction could not place
+	skips []Cost   // of rows; of seats that are filled, more than anything
+	left  []int32  // rows that the reduction could not place
+	saved Solution // before a team was tried
+
+	relaxed Graph // of Bound
 
 	more    More   // nil: the graph has all edges
 	rest    []Cost // what of each row more gives costs no less
@@ -46,6 +50,9 @@ func (s *Solver) solve(g *Graph) *Solution {
 	for _, row := range s.left {
 		s.augment(row)
 	}
+	for _, team := range g.teams {
+		s.admit(team)
+	}
 	s.sum()
 	return &s.Solution
 }
@@ -53,6 +60,7 @@ func (s *Solver) solve(g *Graph) *Solution {
 // open begins with nothing assigned: prices of zero are feasible.
 func (s *Solver) open(g *Graph) {
 	s.graph = g
+	s.skips = append(s.skips[:0], g.skips...)
 	s.Column, s.Row = refill(s.Column, g.Rows(), None), refill(s.Row, g.Columns(), None)
 	s.U, s.V = refill(s.U, g.Rows(), 0), refill(s.V, g.Columns(), 0)
 	s.search.open(g.Columns())
@@ -82,7 +90,12 @@ const bids = 4
 // leaves rows whose best column is taken and no better than their second best.
 func (s *Solver) reduce() {
 	budget := bids * s.graph.Rows()
-	for first := range s.graph.Rows() {
+	teams := s.graph.teams
+	for first := 0; first < s.graph.Rows(); first++ {
+		if len(teams) > 0 && first == teams[0].from {
+			first, teams = teams[0].to-1, teams[1:]
+			continue
+		}
 		for row := int32(first); row != None; {
 			column, best, second := s.twoBest(row)
 			for s.wants(row, second) {
@@ -90,7 +103,7 @@ func (s *Solver) reduce() {
 				column, best, second = s.twoBest(row)
 			}
 			if column == None {
-				s.U[row] = s.graph.skips[row]
+				s.U[row] = s.skips[row]
 				break
 			}
 			owner := s.Row[column]
@@ -118,7 +131,7 @@ func (s *Solver) pair(row, column int32) { s.Column[row], s.Row[column] = column
 // that are as good it takes one that nobody has. There is None when to be left
 // out is as good as any.
 func (s *Solver) twoBest(row int32) (column int32, best, second Cost) {
-	column, best, second = None, s.graph.skips[row], s.graph.skips[row]
+	column, best, second = None, s.skips[row], s.skips[row]
 	for _, e := range s.graph.Edges(int(row)) {
 		if e.Cost >= second { // and so are those that follow, at any price
 			break
@@ -136,17 +149,20 @@ func (s *Solver) twoBest(row int32) (column int32, best, second Cost) {
 	return column, best, second
 }
 
+// sum adds up what the pairs cost, and the rows and teams that are left out.
 func (s *Solver) sum() {
 	s.Cost, s.Matched = 0, 0
-	for _, u := range s.U {
-		s.Cost += u
+	for row, column := range s.Column {
+		if column == None {
+			s.Cost += s.graph.skips[row]
+			continue
+		}
+		s.Cost += s.U[row] + s.V[column]
+		s.Matched++
 	}
-	for _, v := range s.V {
-		s.Cost += v
-	}
-	for _, column := range s.Column {
-		if column != None {
-			s.Matched++
+	for _, team := range s.graph.teams {
+		if s.Column[team.from] == None { // its price was counted for each seat
+			s.Cost -= Cost(team.to-team.from-1) * s.graph.skips[team.from]
 		}
 	}
 }
