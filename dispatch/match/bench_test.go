@@ -40,14 +40,14 @@ func compare(b *testing.B, solve func() *Solution, outside *scipy) {
 		theirs = append(theirs, took)
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(milliseconds(ours), "ours-ms")
-	b.ReportMetric(milliseconds(theirs), "scipy-ms")
-	b.ReportMetric(milliseconds(theirs)/milliseconds(ours), "x-scipy")
+	b.ReportMetric(median(ours), "ours-ms")
+	b.ReportMetric(median(theirs), "scipy-ms")
+	b.ReportMetric(median(theirs)/median(ours), "x-scipy")
 	b.ReportMetric(float64(solution.Matched), "matched")
 }
 
-// milliseconds returns the median.
-func milliseconds(of []time.Duration) float64 {
+// median returns it in milliseconds.
+func median(of []time.Duration) float64 {
 	slices.Sort(of)
 	return float64(of[len(of)/2].Nanoseconds()) / 1e6
 }
@@ -102,8 +102,8 @@ func BenchmarkWiden(b *testing.B) {
 					}
 				}
 				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(milliseconds(alone), "k-ms")
-				b.ReportMetric(milliseconds(widened), "all-ms")
+				b.ReportMetric(median(alone), "k-ms")
+				b.ReportMetric(median(widened), "all-ms")
 				b.ReportMetric(float64(solution.Matched), "matched")
 				b.ReportMetric(float64(solution.Widened), "asked")
 				b.ReportMetric(float64(edges)/float64(n), "edges/request")
