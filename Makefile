@@ -8,7 +8,7 @@ WASM       := schema/timescaletest
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench build generate postgres curl clean
+.PHONY: help demo run test lint bench matchbench build generate postgres curl scipy clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ bench: build postgres ## Measure ingest beside the COPY ceiling of the same Post
 	bin/armora bench ingest
 	$(GO) test -run '^$$' -bench Ratio ./live
 
+matchbench: scipy ## Measure the matching engine beside scipy on the same edges
+	$(GO) test -run '^$$' -bench . ./dispatch/match
+
 generate: ## Regenerate the protobuf Go (needs protoc)
 	$(GO) generate ./deploy/...
 
@@ -50,6 +53,13 @@ curl:
 	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends curl; } || \
 	  { echo 'make: curl is missing; install it'; exit 1; }
+
+# The matching engine is measured beside scipy; without it that part is left out.
+scipy:
+	@/usr/bin/python3 -c 'import scipy' 2>/dev/null || python3 -c 'import scipy' 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends python3-scipy; } || \
+	  echo 'make: scipy is missing; install it (Debian: sudo apt-get install python3-scipy)'
 
 # The hub runs a PostgreSQL of its own and needs only the server's programs.
 postgres:
