@@ -216,8 +216,29 @@ func (o *Officers) Assign(ctx context.Context, vehicle fleet.VehicleID, driver f
 
 // SetDuty says whether an officer works from now on.
 func (o *Officers) SetDuty(ctx context.Context, driver fleet.DriverID, duty fleet.Duty) error {
-	if err := o.duty.Set(ctx, driver, duty, o.clock.Now()); err != nil {
-		return err
+	return o.SayDuty(ctx, driver, duty, o.clock.Now())
+}
+
+// lateDuty is how late an officer's word on their duty may come: it is as long as
+// the points of a phone are kept.
+const lateDuty = 24 * time.Hour
+
+// SayDuty is SetDuty since a time: the phone had no connection. If the officer's
+// duty has changed since, by whomever, that stands. Of a time to come, it is now:
+// the phone's clock is fast.
+func (o *Officers) SayDuty(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, since time.Time) error {
+	now := o.clock.Now()
+	switch {
+	case since.Before(now.Add(-lateDuty)):
+		return invalid("the duty of more than %v ago is not changed", lateDuty)
+	case since.Before(now):
+		if err := o.duty.SetSince(ctx, driver, duty, since); err != nil {
+			return err
+		}
+	default:
+		if err := o.duty.Set(ctx, driver, duty, now); err != nil {
+			return err
+		}
 	}
 	o.tellSpells(ctx, driver)
 	o.refresh(ctx, driver)

@@ -165,6 +165,42 @@ func TestStaffHearThatAnOfficerIsTakenOffWork(t *testing.T) {
 	}
 }
 
+func TestAnOfficerSaysSinceWhenTheyWork(t *testing.T) {
+	t.Parallel()
+	o := newOfficers(t, schematest.Plain(t))
+	user := o.reachable(fleet.RoleDriver)
+	driver, err := o.Add(t.Context(), "Ada Vale", fleet.Shadow, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spells []fleet.Spell
+	var standing bus.Standing
+	o.bus.Spells.Subscribe(func(s bus.Spells) { spells = s.Spells })
+	o.bus.Standings.Subscribe(func(s bus.Standing) { standing = s })
+	ago := func(d time.Duration) time.Time { return o.p.clock.Now().Add(-d) }
+	say := func(duty fleet.Duty, since time.Time) {
+		t.Helper()
+		if err := o.SayDuty(t.Context(), driver.ID, duty, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(fleet.OnDuty, ago(time.Hour))
+	say(fleet.OffDuty, ago(2*time.Hour)) // said earlier, heard later
+	if want := []fleet.Spell{{From: fleet.MillisOf(ago(time.Hour))}}; len(spells) != 1 || spells[0] != want[0] || standing.Duty != fleet.OnDuty {
+		t.Errorf("works %v as %s, want %v", spells, standing.Duty, want)
+	}
+	now := ago(0)
+	say(fleet.OffDuty, now.Add(time.Hour)) // by a clock that is fast
+	if len(spells) != 1 || spells[0].To != fleet.MillisOf(now) || standing.Duty != fleet.OffDuty {
+		t.Errorf("works %v as %s", spells, standing.Duty)
+	}
+	checkCode(t, fleet.CodeInvalid, o.SayDuty(t.Context(), driver.ID, fleet.OnDuty, ago(lateDuty+time.Second)))
+	say(fleet.OnDuty, ago(lateDuty)) // which is older than the last change
+	if len(spells) != 1 {
+		t.Errorf("works %v", spells)
+	}
+}
+
 // Who is given another's account takes over the phones that staff bound, and the
 // person before is followed no more.
 func TestAnOfficersAccountChanges(t *testing.T) {

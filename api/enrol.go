@@ -38,6 +38,7 @@ type DeviceTopics struct {
 	Status   string `json:"status"`
 	Events   string `json:"events"`
 	Commands string `json:"commands"`
+	Duty     string `json:"duty,omitempty" doc:"Of a protection officer"`
 }
 
 func (s *Server) addEnrolment() {
@@ -61,5 +62,12 @@ func (s *Server) enrolPhone(ctx context.Context, in *enrolPhoneInput) (*enrolled
 	b.DeviceID, b.Token, b.TokenType, b.ExpiresAt = device, token.Token, "device+jwt", token.Expires.UTC()
 	b.MQTTURL, b.JWKSURL = s.cfg.PublicMQTTURL, s.cfg.PublicURL+"/.well-known/jwks.json"
 	b.Topics = DeviceTopics{Points: topic + "points", Status: topic + "status", Events: topic + "events", Commands: topic + "commands"}
+	own, err := s.ownDriver(ctx)
+	switch {
+	case err == nil:
+		b.Topics.Duty = "v1/drivers/" + own.ID.String() + "/duty"
+	case fleet.CodeOf(err) != fleet.CodeNotFound:
+		return nil, err
+	}
 	return out, nil
 }

@@ -141,7 +141,7 @@ func TestTemplates(t *testing.T) {
 		Device: device, Driver: driver, External: "350424063817363",
 		Children: map[string]fleet.Child{"van 7": {Device: fleet.NewID[fleet.Device]()}},
 	}
-	nobody := new(fleet.Identity)
+	nobody, fixed := new(fleet.Identity), &fleet.Identity{Device: device, Driver: driver, Kind: fleet.Tracker}
 	for _, tc := range []struct {
 		id              *fleet.Identity
 		template, topic string
@@ -152,6 +152,7 @@ func TestTemplates(t *testing.T) {
 		{nobody, "{external}/data", "/data", false},
 		{id, "v1/drivers/{driver}/duty", "v1/drivers/" + driver.String() + "/duty", true},
 		{nobody, "v1/drivers/{driver}/duty", "v1/drivers/" + nobody.Driver.String() + "/duty", false},
+		{fixed, "v1/drivers/{driver}/duty", "v1/drivers/" + driver.String() + "/duty", false},
 		{id, "gw/{child}", "gw/van 7", true},
 		{id, "gw/{child}", "gw/van 8", false},
 		{id, "owntracks/+/{device}", "owntracks/anna/" + device.String(), true},

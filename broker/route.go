@@ -12,7 +12,7 @@ import (
 // not be published. The first match wins.
 //
 // A template is a topic in which a whole level may be a variable: {device} is
-// the id of the device, {driver} that of its driver, {external} its name in
+// the id of the device, {driver} that of whose phone it is, {external} its name in
 // its own protocol, {child} the external name of any device that it may speak
 // for as a gateway, and + any one level that is not empty.
 type Route struct {
@@ -128,8 +128,8 @@ func matchLevel(id *fleet.Identity, want, level string) bool {
 		return true
 	case "{device}":
 		return level == id.Device.String()
-	case "{driver}":
-		return !id.Driver.IsZero() && level == id.Driver.String()
+	case "{driver}": // a car's tracker does not speak for who drives the car
+		return !id.Driver.IsZero() && id.Kind != fleet.Tracker && level == id.Driver.String()
 	case "{external}":
 		return level == id.External
 	case "{child}":

@@ -16,6 +16,7 @@ import (
 type NoticesConfig struct {
 	Statuses    StatusStore
 	Events      EventStore
+	Duties      DutyStore
 	DeadLetters DeadLetters
 	Clock       fleet.Clock
 	Log         *slog.Logger
@@ -32,8 +33,8 @@ type EventStore interface {
 	Add(ctx context.Context, e fleet.Event) error
 }
 
-// Notices takes what devices say besides where they are: their status, and
-// events. An acknowledgement means what it means for points: on disk, or kept
+// Notices takes what devices say besides where they are: their status, events,
+// and their officers' duty. An acknowledgement means what it means for points: on disk, or kept
 // as a dead letter because it could not be understood.
 //
 // Those of one device are stored in the order in which they came. How much may
@@ -78,7 +79,7 @@ func NewNotices(config NoticesConfig) (*Notices, error) {
 		config: config,
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_ingest_notices_total",
-			Help: "Statuses and events of devices, by what became of them.",
+			Help: "What devices say besides where they are, by what became of it.",
 		}, []string{"kind", "outcome"}),
 	}
 	for i := range n.lanes {

@@ -19,6 +19,7 @@ type book struct {
 	mu       sync.Mutex
 	statuses []fleet.Status
 	events   []fleet.Event
+	duties   []saidDuty
 }
 
 func (b *book) SetStatus(_ context.Context, s fleet.Status) error {
@@ -49,7 +50,7 @@ func newBook() *book { return &book{refuse: func() error { return nil }} }
 func noticing(t *testing.T, b *book) *Notices {
 	t.Helper()
 	n, err := NewNotices(NoticesConfig{
-		Statuses: b, Events: eventBook{b}, DeadLetters: &b.memory,
+		Statuses: b, Events: eventBook{b}, Duties: dutyBook{b}, DeadLetters: &b.memory,
 		Clock: eager(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

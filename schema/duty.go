@@ -15,25 +15,47 @@ type DutySpells struct{ DB *DB }
 // Set begins another spell at a time, or the time off duty. What a driver is
 // already stays as it is.
 func (t DutySpells) Set(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
-	err := pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error {
+	return t.locked(ctx, driver, func(tx pgx.Tx) error { return setDuty(ctx, tx, driver, duty, at) })
+}
+
+// SetSince is Set of what comes late: if the driver's duty has changed at that
+// time or since, it stays as it is.
+func (t DutySpells) SetSince(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
+	return t.locked(ctx, driver, func(tx pgx.Tx) error {
+		var changed bool
+		err := tx.QueryRow(ctx, `
+			SELECT EXISTS (SELECT FROM duty_spells WHERE driver = $1 AND coalesce(ended, began) >= $2)`, driver, at).Scan(&changed)
+		if err != nil || changed {
+			return err
+		}
+		return setDuty(ctx, tx, driver, duty, at)
+	})
+}
+
+// locked lets one change of a driver's spells come after the other.
+func (t DutySpells) locked(ctx context.Context, driver fleet.DriverID, change func(pgx.Tx) error) error {
+	return t.DB.transact(ctx, "driver", func(tx pgx.Tx) error {
 		var id fleet.DriverID
 		if err := tx.QueryRow(ctx, `SELECT id FROM drivers WHERE id = $1 FOR UPDATE`, driver).Scan(&id); err != nil {
 			return err
 		}
-		// A spell that began later, by a clock that has since been set back,
-		// has no length.
-		_, err := tx.Exec(ctx, `
-			UPDATE duty_spells SET ended = greatest(began, $3) WHERE driver = $1 AND ended IS NULL AND duty <> $2`, driver, duty, at)
-		if err != nil || duty == fleet.OffDuty {
-			return err
-		}
-		_, err = tx.Exec(ctx, `
-			INSERT INTO duty_spells (driver, duty, began)
-			SELECT $1::uuid, $2, greatest($3::timestamptz, (SELECT max(ended) FROM duty_spells WHERE driver = $1))
-			WHERE NOT EXISTS (SELECT FROM duty_spells WHERE driver = $1 AND ended IS NULL)`, driver, duty, at)
-		return err
+		return change(tx)
 	})
-	return translate("driver", err)
+}
+
+func setDuty(ctx context.Context, tx pgx.Tx, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
+	// A spell that began later, by a clock that has since been set back, has no
+	// length.
+	_, err := tx.Exec(ctx, `
+		UPDATE duty_spells SET ended = greatest(began, $3) WHERE driver = $1 AND ended IS NULL AND duty <> $2`, driver, duty, at)
+	if err != nil || duty == fleet.OffDuty {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO duty_spells (driver, duty, began)
+		SELECT $1::uuid, $2, greatest($3::timestamptz, (SELECT max(ended) FROM duty_spells WHERE driver = $1))
+		WHERE NOT EXISTS (SELECT FROM duty_spells WHERE driver = $1 AND ended IS NULL)`, driver, duty, at)
+	return err
 }
 
 // Of returns the user as whom a driver signs in, and when they worked since a

@@ -177,6 +177,49 @@ func TestDutySpells(t *testing.T) {
 	})
 }
 
+// What a phone said without a connection comes late, perhaps after what was said
+// later, and perhaps twice.
+func TestDutyThatComesLate(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, duty := t.Context(), schema.DutySpells{DB: db}
+		id := newDriver(t, db, newUser(t, db, fleet.RoleDriver))
+		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+		spell := func(from, to int) fleet.Spell {
+			s := fleet.Spell{From: fleet.MillisOf(at(from))}
+			if to > 0 {
+				s.To = fleet.MillisOf(at(to))
+			}
+			return s
+		}
+		for i, step := range []struct {
+			duty fleet.Duty
+			at   int
+			want []fleet.Spell
+		}{
+			{fleet.OffDuty, 1, nil},
+			{fleet.OnDuty, 2, []fleet.Spell{spell(2, 0)}},
+			{fleet.OnDuty, 2, []fleet.Spell{spell(2, 0)}},
+			{fleet.OnDuty, 3, []fleet.Spell{spell(2, 0)}},
+			{fleet.OffDuty, 5, []fleet.Spell{spell(2, 5)}},
+			{fleet.OnDuty, 2, []fleet.Spell{spell(2, 5)}}, // again
+			{fleet.OnDuty, 4, []fleet.Spell{spell(2, 5)}},
+			{fleet.OnDuty, 5, []fleet.Spell{spell(2, 5)}},
+			{fleet.OnBreak, 6, []fleet.Spell{spell(2, 5), spell(6, 0)}},
+			{fleet.OffDuty, 3, []fleet.Spell{spell(2, 5), spell(6, 0)}}, // said before the break
+			{fleet.OffDuty, 7, []fleet.Spell{spell(2, 5), spell(6, 7)}},
+		} {
+			must(t, duty.SetSince(ctx, id, step.duty, at(step.at)))
+			_, spells, err := duty.Of(ctx, id, at(-60))
+			must(t, err)
+			if !slices.Equal(spells, step.want) {
+				t.Errorf("step %d: %s since %d: worked %v, want %v", i, step.duty, step.at, spells, step.want)
+			}
+		}
+		wantCode(t, duty.SetSince(ctx, fleet.NewID[fleet.Driver](), fleet.OnDuty, noon), fleet.CodeNotFound)
+	})
+}
+
 func TestBindings(t *testing.T) {
 	t.Parallel()
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {

@@ -115,9 +115,14 @@ func (c *client) encode(write func(*bytes.Buffer) error) {
 // publish sends a message at QoS 1.
 func (c *client) publish(d sim.Device, id uint16, payload string) {
 	c.t.Helper()
+	c.publishOn("v1/devices/"+d.ID+"/points", id, payload)
+}
+
+func (c *client) publishOn(topic string, id uint16, payload string) {
+	c.t.Helper()
 	pk := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, ProtocolVersion: c.version,
-		TopicName: "v1/devices/" + d.ID + "/points", PacketID: id, Payload: []byte(payload),
+		TopicName: topic, PacketID: id, Payload: []byte(payload),
 	}
 	c.encode(pk.PublishEncode)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,80 @@ func TestAnOfficersPhoneIsFollowedOnDutyAlone(t *testing.T) {
 	publish(late)
 	if !h.kept(phone.ID, late) {
 		t.Error("a late fix from the shift was not kept")
+	}
+}
+
+// An officer's own phone says that they go on duty; nobody else's does.
+func TestAnOfficerGoesOnDutyByTheirPhone(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	officer, user, _ := h.person(fleet.RoleDriver)
+	var driver struct{ ID fleet.DriverID }
+	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "shadow", "user_id": user}, http.StatusCreated), &driver)
+	topic := "v1/drivers/" + driver.ID.String() + "/duty"
+	var enrolled struct {
+		Topics struct{ Duty string }
+	}
+	h.read(officer.ask("POST", "/api/devices/enrol", map[string]any{"name": "x", "platform": "ios"}, http.StatusOK), &enrolled)
+	if enrolled.Topics.Duty != topic {
+		t.Errorf("the phone is told %q, want %q", enrolled.Topics.Duty, topic)
+	}
+	say := func(c *client, packet uint16, duty string, want byte) {
+		t.Helper()
+		c.publishOn(topic, packet, duty)
+		if pk := c.expect(packets.Puback); pk.PacketID != packet || pk.ReasonCode != want {
+			t.Errorf("%s is answered for %d with %#x, want %#x", duty, pk.PacketID, pk.ReasonCode, want)
+		}
+	}
+	duty := func() (d fleet.Duty) {
+		t.Helper()
+		record, err := (schema.Drivers{DB: h.db}).Fitness(t.Context(), driver.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record.Duty
+	}
+	phone := officer.enrol("")
+	c, _ := officer.dial(phone, 5)
+	say(c, 1, `{"duty":"on_duty"}`, 0)
+	if got := duty(); got != fleet.OnDuty {
+		t.Errorf("acknowledged, and %q", got)
+	}
+	during := time.Now()
+	c.publish(phone, 2, point(during, 0))
+	c.expect(packets.Puback)
+	if !h.kept(phone.ID, during) || !h.onMap(fleet.Unit(driver.ID)) {
+		t.Error("on duty, and not followed")
+	}
+	say(c, 3, `{"duty":"asleep"}`, 0) // a dead letter: sending it again would not help
+	say(c, 4, `{"duty":"off_duty"}`, 0)
+	if got := duty(); got != fleet.OffDuty || h.onMap(fleet.Unit(driver.ID)) {
+		t.Errorf("off duty: %q, on the map %v", got, h.onMap(fleet.Unit(driver.ID)))
+	}
+	// A late word, and the repeat of one, change nothing.
+	say(c, 5, `{"duty":"on_duty","t":`+strconv.FormatInt(during.UnixMilli(), 10)+`}`, 0)
+	if got := duty(); got != fleet.OffDuty {
+		t.Errorf("by a late word %q", got)
+	}
+
+	// Neither another officer's phone, nor a rider's, nor the tracker of the car.
+	other, otherUser, _ := h.person(fleet.RoleDriver)
+	h.ask("POST", "/api/drivers", map[string]any{"name": "Bo", "tier": "shadow", "user_id": otherUser}, http.StatusCreated)
+	rider, _, _ := h.person(fleet.RoleRider)
+	var car struct{ ID string }
+	h.read(h.ask("POST", "/api/vehicles", map[string]any{"registration": "AR21 ADA"}, http.StatusCreated), &car)
+	tracker := h.device(sim.Tracker)
+	h.ask("PUT", "/api/devices/"+tracker.ID+"/binding", map[string]any{"vehicle_id": car.ID}, http.StatusNoContent)
+	h.ask("PUT", "/api/vehicles/"+car.ID+"/driver", map[string]any{"driver_id": driver.ID}, http.StatusNoContent)
+	for _, stranger := range []sim.Device{other.enrol(""), rider.enrol(""), tracker, h.device(sim.Phone)} {
+		c, ack := h.dial(stranger, 5)
+		if ack.ReasonCode != 0 {
+			t.Fatalf("CONNACK %#x", ack.ReasonCode)
+		}
+		say(c, 1, `{"duty":"on_duty"}`, packets.ErrNotAuthorized.Code)
+	}
+	if got := duty(); got != fleet.OffDuty {
+		t.Errorf("by somebody else's phone %q", got)
 	}
 }
 

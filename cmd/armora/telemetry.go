@@ -63,7 +63,7 @@ func (h *hub) openIngest(ctx, _ context.Context) error {
 		return err
 	}
 	h.notices, err = ingest.NewNotices(ingest.NoticesConfig{
-		Statuses: schema.Devices{DB: h.db}, Events: schema.Events{DB: h.db}, DeadLetters: letters,
+		Statuses: schema.Devices{DB: h.db}, Events: schema.Events{DB: h.db}, Duties: h.officers, DeadLetters: letters,
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	if err != nil {
@@ -138,6 +138,7 @@ func (h *hub) routes() []broker.Route {
 		{Template: "v1/devices/{device}/points", Receiver: points},
 		{Template: "v1/devices/{device}/status", Receiver: receiver(h.notices.Status)},
 		{Template: "v1/devices/{device}/events", Receiver: receiver(h.notices.Event)},
+		{Template: "v1/drivers/{driver}/duty", Receiver: receiver(h.notices.Duty)},
 
 		{Template: "owntracks/{device}/+", Receiver: points},
 		{Template: "owntracks/{device}/+/+", Receiver: points}, // transitions come on …/event
