@@ -80,7 +80,13 @@ func (a *Approvals) Decide(ctx context.Context, c *Caller, id fleet.ApprovalID, 
 	decided, ended, err := a.store.Decide(ctx, schema.Decision{
 		ID: id, By: c.User, Kinds: decides(c), Outcome: outcome, Good: PermitLife, Now: a.clock.Now(), Changed: a.rolesChanged(),
 	})
-	a.sessions.tell(ended)
+	if err != nil || decided.Kind != fleet.ApproveRoles || outcome != fleet.OutcomeApproved {
+		return decided, err
+	}
+	user, err := fleet.ParseID[fleet.User](decided.Subject)
+	if err == nil {
+		a.sessions.changed(user, ended)
+	}
 	return decided, err
 }
 

@@ -73,7 +73,9 @@ func (d *Directory) SetRoles(ctx context.Context, c *Caller, id fleet.UserID, ro
 	roles = slices.Compact(slices.Sorted(slices.Values(roles)))
 	approval := newApproval(c, fleet.ApproveRoles, reason, d.clock.Now())
 	waits, ended, err := d.users.SetRoles(ctx, id, roles, approval, d.rolesChanged(), d.asking(&approval))
-	d.sessions.tell(ended)
+	if err == nil && waits == nil {
+		d.sessions.changed(id, ended)
+	}
 	return waits, err
 }
 
@@ -100,13 +102,19 @@ func (d *Directory) Suspend(ctx context.Context, c *Caller, id fleet.UserID, rea
 		return invalid("nobody suspends themselves")
 	}
 	ended, err := d.users.Suspend(ctx, id, fleet.Suspension{Reason: reason, By: c.User, Since: d.clock.Now()})
-	d.sessions.tell(ended)
+	if err == nil {
+		d.sessions.changed(id, ended)
+	}
 	return err
 }
 
 // Reinstate ends a person's suspension.
 func (d *Directory) Reinstate(ctx context.Context, c *Caller, id fleet.UserID, reason string) error {
-	return d.users.Reinstate(ctx, id, c.User, reason, d.clock.Now())
+	err := d.users.Reinstate(ctx, id, c.User, reason, d.clock.Now())
+	if err == nil {
+		d.sessions.changed(id, nil)
+	}
+	return err
 }
 
 // Suspensions returns those of a person, the newest first.

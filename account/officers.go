@@ -54,6 +54,8 @@ type Officers struct {
 	// that what was read first is not told last.
 	telling sync.Mutex
 	untold  map[fleet.DriverID]bool // whose spells could not be read; guarded by telling
+
+	accounts changedAccounts
 }
 
 // NewOfficers returns the officers of a hub.
@@ -61,19 +63,27 @@ func NewOfficers(cfg OfficersConfig) *Officers {
 	return &Officers{
 		drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB}, documents: schema.Documents{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, keyring: cfg.Keyring, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
+		untold: make(map[fleet.DriverID]bool), accounts: changedAccounts{wake: make(chan struct{}, 1)},
 	}
 }
 
-// Run keeps standings true as time passes, and warns of what runs out, until ctx
-// ends.
+// Run keeps standings true as accounts change and time passes, and warns of what
+// runs out, until ctx ends.
 func (o *Officers) Run(ctx context.Context) {
+	leave := o.bus.Accounts.Subscribe(o.accounts.add)
+	defer leave()
 	for {
 		fired, stop := o.clock.NewTimer(standingEvery)
-		select {
-		case <-ctx.Done():
-			stop()
-			return
-		case <-fired:
+		for due := false; !due; {
+			select {
+			case <-ctx.Done():
+				stop()
+				return
+			case <-o.accounts.wake:
+				o.refreshAccounts(ctx, o.accounts.take())
+			case <-fired:
+				due = true
+			}
 		}
 		if err := o.TellAll(ctx); err != nil && ctx.Err() == nil {
 			o.log.Warn("which officers are fit to work could not be looked up, it is tried again in a minute", "error", err)

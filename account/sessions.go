@@ -268,6 +268,12 @@ func (s *Sessions) tell(ended []fleet.UserSessionID) {
 	}
 }
 
+// changed tells that a person's account opens other doors than before, or none.
+func (s *Sessions) changed(user fleet.UserID, ended []fleet.UserSessionID) {
+	s.tell(ended)
+	s.bus.Accounts.Publish(user)
+}
+
 func badToken(cause error) error {
 	return &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "a valid bearer token is needed", Err: cause}
 }

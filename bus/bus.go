@@ -22,6 +22,9 @@ type Bus struct {
 	// changed. Who holds a connection opened by one ends it; who remembers what
 	// one may do forgets it.
 	Sessions Topic[fleet.UserSessionID]
+	// Accounts are people of whom has changed whether they may act, and in which
+	// roles: other roles, a suspension or its end, an erasure.
+	Accounts Topic[fleet.UserID]
 	// Partners are partners' systems that have been shut out.
 	Partners Topic[fleet.PartnerID]
 	// Standings are officers of whom has just been found what they may be
