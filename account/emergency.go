@@ -121,6 +121,24 @@ func (e *EmergencyContacts) Change(ctx context.Context, user fleet.UserID, c fle
 	return e.open(stored)
 }
 
+// Invite invites a contact once more who has not answered: what they were sent has
+// expired, or did not reach them. The links that they have stay good.
+func (e *EmergencyContacts) Invite(ctx context.Context, user fleet.UserID, id fleet.ContactID) error {
+	stored, err := e.store.Get(ctx, user, id)
+	if err != nil {
+		return err
+	}
+	c, err := e.open(stored)
+	if err != nil {
+		return err
+	}
+	invitation, err := e.invitation(ctx, user, &c)
+	if err != nil {
+		return err
+	}
+	return e.store.Reinvite(ctx, stored, invitation, e.limits())
+}
+
 // Delete deletes a contact of the user's.
 func (e *EmergencyContacts) Delete(ctx context.Context, user fleet.UserID, id fleet.ContactID) error {
 	return e.store.Delete(ctx, user, id)

@@ -79,6 +79,10 @@ func (s *Server) addEmergencyContacts() {
 		Summary: "Change an emergency contact; at another address, they are invited again", Tags: tags,
 	}, s.putContact)
 	route(s, signedIn(), huma.Operation{
+		OperationID: "invite-contact", Method: http.MethodPost, Path: "/api/users/contacts/{id}/invite", DefaultStatus: http.StatusNoContent,
+		Summary: "Invite an emergency contact once more who has not answered", Tags: tags,
+	}, s.inviteContact)
+	route(s, signedIn(), huma.Operation{
 		OperationID: "delete-contact", Method: http.MethodDelete, Path: "/api/users/contacts/{id}", DefaultStatus: http.StatusNoContent,
 		Summary: "Delete an emergency contact", Tags: tags,
 	}, s.deleteContact)
@@ -120,6 +124,10 @@ func (s *Server) putContact(ctx context.Context, in *putContactInput) (*contactO
 		return nil, err
 	}
 	return &contactOutput{Body: showContact(c)}, nil
+}
+
+func (s *Server) inviteContact(ctx context.Context, in *ContactPath) (*struct{}, error) {
+	return nil, s.cfg.Contacts.Invite(ctx, callerOf(ctx).User, in.ID)
 }
 
 func (s *Server) deleteContact(ctx context.Context, in *ContactPath) (*struct{}, error) {

@@ -112,6 +112,40 @@ func TestContactsAgreeBeforeAnythingElse(t *testing.T) {
 	}
 }
 
+func TestWhoHasNotAnsweredIsInvitedOnceMore(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *hub) {
+		p := h.person(fleet.RoleRider)
+		made := as[Contact](t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("a@example.com")))
+		invite := "/api/users/contacts/" + made.ID.String() + "/invite"
+		old := h.invitations()[0].token()
+		h.clock.Advance(account.InvitationLife + time.Second)
+		p.signIn()
+		problem(t, h.answer("opt-in", old), http.StatusNotFound, fleet.CodeNotFound)
+		p.must(http.StatusNoContent, "POST", invite, nil)
+		sent := h.invitations()
+		if len(sent) != 2 || sent[0].notice.To != "a@example.com" || sent[0].token() == old {
+			t.Fatalf("sent %+v", sent)
+		}
+		// It is mail to somebody who has not asked for it.
+		p.must(http.StatusNoContent, "POST", invite, nil)
+		p.must(http.StatusNoContent, "POST", invite, nil)
+		problem(t, p.do("POST", invite, nil), http.StatusTooManyRequests, fleet.CodeTooMany)
+		problem(t, h.person(fleet.RoleRider).do("POST", invite, nil), http.StatusNotFound, fleet.CodeNotFound)
+		if a := h.answer("opt-in", sent[0].token()); a.StatusCode != http.StatusNoContent {
+			t.Errorf("the second link: %s", a.Status)
+		}
+		problem(t, p.do("POST", invite, nil), http.StatusConflict, fleet.CodeConflict) // they have agreed
+		if a := h.answer("opt-out", old); a.StatusCode != http.StatusNoContent {
+			t.Errorf("a no by the first link: %s", a.Status)
+		}
+		problem(t, p.do("POST", invite, nil), http.StatusConflict, fleet.CodeConflict)
+		if n := len(h.invitations()); n != 4 {
+			t.Errorf("%d invitations", n)
+		}
+	})
+}
+
 func TestAnotherAddressIsAnotherPerson(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

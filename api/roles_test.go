@@ -109,6 +109,7 @@ GET     /api/users/contacts                         person
 POST    /api/users/contacts                         person
 PUT     /api/users/contacts/{id}                    person
 DELETE  /api/users/contacts/{id}                    person
+POST    /api/users/contacts/{id}/invite             person
 POST    /api/contacts/opt-in                        anyone
 POST    /api/contacts/opt-out                       anyone
 
@@ -366,6 +367,10 @@ func (h *hub) owned() map[string]func(p *person) string {
 		},
 		"/api/users/contacts/{id}": func(p *person) string {
 			return "/api/users/contacts/" + as[Contact](h.t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles(p.id.String()+"@example.com"))).ID.String()
+		},
+		"/api/users/contacts/{id}/invite": func(p *person) string {
+			c := as[Contact](h.t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("c"+p.id.String()+"@example.com")))
+			return "/api/users/contacts/" + c.ID.String() + "/invite"
 		},
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"

@@ -97,6 +97,31 @@ func (t EmergencyContacts) Change(ctx context.Context, c SealedContact, now time
 	})
 }
 
+// Reinvite asks a contact once more who has not answered, as which the caller has
+// read them: one that has changed since is CodeVersionMismatch.
+func (t EmergencyContacts) Reinvite(ctx context.Context, c SealedContact, inv Invitation, limits InvitationLimits) error {
+	return t.DB.transact(ctx, "contact", func(tx pgx.Tx) error {
+		// The user's row first, as ever.
+		var id fleet.UserID
+		if err := tx.QueryRow(ctx, `SELECT id FROM users WHERE id = $1 AND erased IS NULL FOR UPDATE`, c.User).Scan(&id); err != nil {
+			return err
+		}
+		var state fleet.ContactState
+		var same bool
+		err := tx.QueryRow(ctx, `SELECT state, sealed = $3 FROM contacts WHERE user_id = $1 AND id = $2 FOR UPDATE`,
+			c.User, c.ID, c.Sealed).Scan(&state, &same)
+		switch {
+		case err != nil:
+			return err
+		case !same:
+			return &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the contact has changed since it was read: read it again"}
+		case state != fleet.ContactInvited:
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "this person has answered"}
+		}
+		return t.invite(ctx, tx, c.User, c.ID, inv, limits)
+	})
+}
+
 // invite tells somebody that they are asked. Links that went to another address
 // answer for nobody any more.
 func (t EmergencyContacts) invite(ctx context.Context, tx pgx.Tx, user fleet.UserID, contact fleet.ContactID, inv Invitation, limits InvitationLimits) error {
