@@ -69,6 +69,16 @@ func (t Alerts) Settle(ctx context.Context, kind fleet.AlertKind, booking fleet.
 	return translate("alert", err)
 }
 
+// Settle closes the open alerts of some kinds about the booking and a driver, or
+// about the booking whoever its driver if that is zero, with the change.
+func (c *BookingTx) Settle(driver fleet.DriverID, note string, kinds ...fleet.AlertKind) error {
+	_, err := c.tx.Exec(c.ctx, `
+		UPDATE alerts SET closed = $4, note = $5
+		WHERE booking_id = $1 AND ($2::uuid IS NULL OR driver_id = $2) AND kind = ANY($3::text[]) AND closed IS NULL`,
+		c.ID, driver, texts(kinds), c.Now, text(note))
+	return err
+}
+
 // List returns up to limit alerts with ids before the given one, the newest
 // first; those that are open alone, if open. The zero id starts with the newest.
 func (t Alerts) List(ctx context.Context, open bool, before fleet.AlertID, limit int) ([]fleet.Alert, error) {

@@ -25,8 +25,9 @@ type BookingTx struct {
 	fleet.Booking           // as it is, kept true by the methods
 	Now           time.Time // of the change
 
-	ctx context.Context
-	tx  pgx.Tx
+	ctx   context.Context
+	tx    pgx.Tx
+	moved bool // to a status that is not saved yet
 }
 
 // Event is what happened to a booking, to be told with the change.
@@ -156,6 +157,22 @@ func (c *BookingTx) save() error {
 	if err == nil && tag.RowsAffected() == 0 {
 		err = fmt.Errorf("booking %s: its version is not %d", c.ID, c.Version-1)
 	}
+	c.moved = false
+	return err
+}
+
+// Attempt is a part of the change that may fail without the rest: if do does, what
+// it has changed is as it was before, and its error is returned.
+func (c *BookingTx) Attempt(do func() error) error {
+	booking, moved, outer := c.Booking, c.moved, c.tx
+	booking.Seats = slices.Clone(c.Seats)
+	err := pgx.BeginFunc(c.ctx, outer, func(tx pgx.Tx) error { // a savepoint
+		c.tx = tx
+		return do()
+	})
+	if c.tx = outer; err != nil {
+		c.Booking, c.moved = booking, moved
+	}
 	return err
 }
 
@@ -167,10 +184,15 @@ func (c *BookingTx) Move(to fleet.BookingStatus, e Event) error {
 	if !slices.Contains(from.Next(), to) {
 		return &fleet.Error{Code: fleet.CodeConflict, Message: fmt.Sprintf("the booking is %s: it cannot become %s", from, to)}
 	}
+	if c.moved { // the database sees each step
+		if err := c.save(); err != nil {
+			return err
+		}
+	}
 	if e.Occurred.IsZero() {
 		e.Occurred = c.Now
 	}
-	c.Status, c.Since = to, c.Now
+	c.Status, c.Since, c.moved = to, c.Now, true
 	switch to {
 	case fleet.Searching, fleet.Offered:
 		if c.Sought.IsZero() {
@@ -199,6 +221,10 @@ func (c *BookingTx) Move(to fleet.BookingStatus, e Event) error {
 // close ends what is open of a booking that has ended. An officer for whom a seat
 // was but held was never assigned, and is not the officer of a seat that ends so.
 func (c *BookingTx) close() error {
+	err := c.Settle(fleet.DriverID{}, "the booking is over", fleet.AlertLate, fleet.AlertSilent, fleet.AlertUnfit, fleet.AlertRelief)
+	if err != nil {
+		return err
+	}
 	if err := c.EndOffers(fleet.OfferWithdrawn, string(c.Status), nil); err != nil {
 		return err
 	}

@@ -91,6 +91,27 @@ func (t DutySpells) Since(ctx context.Context, since time.Time) (map[fleet.UserI
 	return spells, translate("spell", err)
 }
 
+// Worked returns when drivers were on duty or on a break since a time, each one's
+// in order: what fleet.WorkLimits judges by.
+func (t DutySpells) Worked(ctx context.Context, drivers []fleet.DriverID, since time.Time) (map[fleet.DriverID][]fleet.Stint, error) {
+	rows, err := t.DB.pool.Query(ctx, `
+		SELECT s.driver, s.duty, s.began, s.ended FROM duty_spells s
+		WHERE s.driver = ANY($1::uuid[]) AND (s.ended IS NULL OR s.ended > $2) ORDER BY s.began`, idStrings(drivers), since)
+	if err != nil {
+		return nil, translate("spell", err)
+	}
+	worked := make(map[fleet.DriverID][]fleet.Stint)
+	var driver fleet.DriverID
+	var stint fleet.Stint
+	var to *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&driver, &stint.Duty, &stint.From, &to}, func() error {
+		stint.From, stint.To = stint.From.UTC(), orZero(to)
+		worked[driver] = append(worked[driver], stint)
+		return nil
+	})
+	return worked, translate("spell", err)
+}
+
 func scanSpell(row pgx.CollectableRow) (fleet.Spell, error) {
 	var from time.Time
 	var to *time.Time

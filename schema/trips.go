@@ -1,0 +1,144 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Trips are what is kept of bookings that have their officers. They change with
+// their booking, through BookingTx.
+type Trips struct{ DB *DB }
+
+const tripCommandColumns = `t.id, t.booking_id, t.driver_id, t.kind, t.occurred, t.received, t.conflict, t.resolved, t.resolution`
+
+func scanTripCommand(row pgx.CollectableRow) (t fleet.TripCommand, err error) {
+	var resolved *time.Time
+	err = row.Scan(&t.ID, &t.Booking, &t.Driver, &t.Kind, &t.Occurred, &t.Received, &t.Conflict, &resolved, &t.Resolution)
+	t.Occurred, t.Received, t.Resolved = t.Occurred.UTC(), t.Received.UTC(), orZero(resolved)
+	return t, err
+}
+
+// Conflicts returns up to limit taps that do not fit their trips and wait for
+// ops, those received first first. To go on, pass the last one of the page before.
+func (t Trips) Conflicts(ctx context.Context, after fleet.TripCommand, limit int) ([]fleet.TripCommand, error) {
+	return all(ctx, t.DB, "command", scanTripCommand, `
+		SELECT `+tripCommandColumns+` FROM trip_commands t
+		WHERE t.conflict <> '' AND t.resolved IS NULL AND ($1::uuid IS NULL OR (t.received, t.id) > ($2, $1))
+		ORDER BY t.received, t.id LIMIT $3`, after.ID, after.Received, limit)
+}
+
+// Command returns a command that the booking was given; ok is false if it was not.
+func (c *BookingTx) Command(id fleet.TripCommandID) (cmd fleet.TripCommand, ok bool, err error) {
+	rows, err := c.tx.Query(c.ctx, `SELECT `+tripCommandColumns+` FROM trip_commands t WHERE t.booking_id = $1 AND t.id = $2`, c.ID, id)
+	if err != nil {
+		return cmd, false, err
+	}
+	cmd, err = pgx.CollectExactlyOneRow(rows, scanTripCommand)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return cmd, false, nil
+	}
+	return cmd, err == nil, err
+}
+
+// Waiting returns the taps that do not fit the trip and are not resolved, in the
+// order in which they are said to have been made.
+func (c *BookingTx) Waiting() ([]fleet.TripCommand, error) {
+	rows, err := c.tx.Query(c.ctx, `
+		SELECT `+tripCommandColumns+` FROM trip_commands t
+		WHERE t.booking_id = $1 AND t.conflict <> '' AND t.resolved IS NULL ORDER BY t.occurred, t.received, t.id`, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanTripCommand)
+}
+
+// Keep keeps a command, or what has become of one that is kept already.
+func (c *BookingTx) Keep(cmd *fleet.TripCommand) error {
+	_, err := c.tx.Exec(c.ctx, `
+		INSERT INTO trip_commands (booking_id, id, driver_id, kind, occurred, received, conflict, resolved, resolution)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (booking_id, id) DO UPDATE SET conflict = excluded.conflict, resolved = excluded.resolved, resolution = excluded.resolution`,
+		c.ID, cmd.ID, cmd.Driver, cmd.Kind, cmd.Occurred, cmd.Received, text(cmd.Conflict), null(cmd.Resolved), text(cmd.Resolution))
+	return translate("command", err)
+}
+
+// LastCame returns when the booking last came to a status, by the hub's clock;
+// zero if it never has.
+func (c *BookingTx) LastCame(to fleet.BookingStatus) (time.Time, error) {
+	var at *time.Time
+	err := c.tx.QueryRow(c.ctx, `SELECT max(at) FROM booking_events WHERE booking_id = $1 AND to_status = $2`, c.ID, to).Scan(&at)
+	return orZero(at), err
+}
+
+// Elsewhere returns the seats of other bookings that take a driver's time between
+// two times, or on which they are at work now, in order of time.
+func (c *BookingTx) Elsewhere(driver fleet.DriverID, from, to time.Time) ([]fleet.Seat, error) {
+	rows, err := c.tx.Query(c.ctx, `
+		SELECT `+seatColumns+` FROM booking_seats s
+		WHERE s.driver_id = $1 AND s.booking_id <> $2 AND s.state IN ('held', 'committed', 'active')
+		      AND (s.during && tstzrange($3, $4) OR s.state = 'active')
+		ORDER BY s.during`, driver, c.ID, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanSeat)
+}
+
+const presenceColumns = `p.booking_id, p.driver_id, p.place, p.inside, p.since`
+
+func scanPresence(row pgx.CollectableRow) (p fleet.TripPresence, err error) {
+	err = row.Scan(&p.Booking, &p.Driver, &p.Place, &p.Inside, &p.Since)
+	p.Since = p.Since.UTC()
+	return p, err
+}
+
+// Presence returns who of its officers was last known to be, or not to be any
+// more, at the places of a trip.
+func (t Trips) Presence(ctx context.Context, booking fleet.BookingID) ([]fleet.TripPresence, error) {
+	return all(ctx, t.DB, "trip", scanPresence,
+		`SELECT `+presenceColumns+` FROM trip_presence p WHERE p.booking_id = $1 ORDER BY p.driver_id, p.place`, booking)
+}
+
+// Presence is Trips.Presence of the booking.
+func (c *BookingTx) Presence() ([]fleet.TripPresence, error) {
+	rows, err := c.tx.Query(c.ctx, `SELECT `+presenceColumns+` FROM trip_presence p WHERE p.booking_id = $1`, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanPresence)
+}
+
+// Present keeps whether an officer is at a place of the trip, and reports whether
+// that is something new. Never to have been there is the same as not to be there.
+func (c *BookingTx) Present(driver fleet.DriverID, place fleet.TripPlace, inside bool, since time.Time) (news bool, err error) {
+	tag, err := c.tx.Exec(c.ctx, `
+		INSERT INTO trip_presence AS p (booking_id, driver_id, place, inside, since)
+		SELECT $1::uuid, $2::uuid, $3::text, $4::boolean, $5::timestamptz
+		WHERE $4::boolean OR EXISTS (SELECT FROM trip_presence o WHERE o.booking_id = $1 AND o.driver_id = $2 AND o.place = $3)
+		ON CONFLICT (booking_id, driver_id, place) DO UPDATE SET inside = excluded.inside, since = excluded.since
+		WHERE p.inside <> excluded.inside AND p.since < excluded.since`, c.ID, driver, place, inside, since)
+	return err == nil && tag.RowsAffected() > 0, err
+}
+
+// UnderWay returns up to limit bookings that have their officers and are under
+// way, or start before a time, with ids after the given one, in order of id.
+func (t Trips) UnderWay(ctx context.Context, before time.Time, after fleet.BookingID, limit int) ([]fleet.Booking, error) {
+	return Bookings(t).list(ctx, `
+		(b.status IN ('en_route', 'arrived', 'in_progress') OR b.status = 'assigned' AND b.starts < $1)
+		AND b.ended IS NULL AND ($2::uuid IS NULL OR b.id > $2) ORDER BY b.id LIMIT $3`, before, after, limit)
+}
+
+// Protects reports whether a driver is at work for a user: on a trip of theirs
+// that is under way.
+func (t Trips) Protects(ctx context.Context, driver fleet.DriverID, user fleet.UserID) (bool, error) {
+	return one(ctx, t.DB, "trip", pgx.RowTo[bool], `
+		SELECT EXISTS (
+			SELECT FROM bookings b JOIN booking_seats s ON s.booking_id = b.id
+			WHERE b.user_id = $1 AND s.driver_id = $2 AND s.state IN ('committed', 'active') AND s.relieves IS NULL
+			      AND b.status IN ('en_route', 'arrived', 'in_progress'))`, user, driver)
+}
