@@ -1,0 +1,196 @@
+package dispatch_test
+
+import (
+	"testing"
+	"time"
+
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+)
+
+// drive puts the officer at a place for so many fixes, ten seconds apart, and
+// waits until the trips have seen each.
+func (w *tripWorld) drive(o *officer, to fleet.Place, north float64, fixes int) {
+	w.t.Helper()
+	for range fixes {
+		w.clock.Advance(10 * time.Second)
+		o.goes(to, north)
+		w.look(w.t.Context())
+	}
+}
+
+func TestFencesTellOfArrivalAndDeparture(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo := w.officer()
+	b := w.assigned(tripsNoon.Add(10*time.Minute), bo)
+	w.watchByHand()
+	bo.mustTap(b.ID, fleet.TapEnRoute)
+	w.drive(bo, strand, 2000, 3)
+	if got := w.get(b.ID); got.Status != fleet.EnRoute {
+		t.Fatalf("it is %s far away", got.Status)
+	}
+	w.drive(bo, strand, 100, 1)
+	if got := w.get(b.ID); got.Status != fleet.EnRoute {
+		t.Fatalf("it is %s by one fix", got.Status)
+	}
+	came := w.clock.Now()
+	w.drive(bo, strand, 90, 2)
+	got := w.get(b.ID)
+	if got.Status != fleet.Arrived || !got.Arrived.Equal(came) {
+		t.Fatalf("it is %s since %v, want %v", got.Status, got.Arrived, came)
+	}
+	bo.mustTap(b.ID, fleet.TapArrive) // the button as well
+	bo.mustTap(b.ID, fleet.TapStart)
+	w.drive(bo, strand, 1000, 3)
+	if w.count(b.ID, "departed") != 1 {
+		t.Errorf("events %v", w.events(b.ID))
+	}
+	w.Round(t.Context())
+	at, ok := w.ETA(b.ID)
+	if !ok || at.To != fleet.AtDestination || !at.At.After(w.clock.Now()) {
+		t.Errorf("ETA %+v, %v", at, ok)
+	}
+	w.drive(bo, museum, 50, 3)
+	w.drive(bo, museum, 900, 3)
+	left := w.clock.Now().Add(-20 * time.Second)
+	w.clock.Advance(5 * time.Hour) // the officer has forgotten to tell
+	got = bo.mustTap(b.ID, fleet.TapComplete)
+	if w.count(b.ID, "reached_destination") != 1 || w.count(b.ID, "left_destination") != 1 {
+		t.Errorf("events %v", w.events(b.ID))
+	}
+	if got.Fee != fleet.Pounds(110) {
+		t.Errorf("it costs %v: they had left the destination at %v", got.Fee, left)
+	}
+}
+
+// A hub that comes back knows who is where, and tells nothing twice.
+func TestNothingFiresTwiceAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	lead, other := w.officer(), w.officer()
+	b := w.assigned(tripsNoon.Add(10*time.Minute), lead, other)
+	w.watchByHand()
+	w.drive(other, strand, 10, 3)
+	lead.mustTap(b.ID, fleet.TapEnRoute)
+	w.drive(lead, strand, 10, 3)
+	if w.count(b.ID, "arrived") != 1 || w.count(b.ID, "officer_arrive") != 1 {
+		t.Fatalf("events %v", w.events(b.ID))
+	}
+	seq := w.get(b.ID).Seq
+	w.restart()
+	w.watchByHand()
+	w.drive(lead, strand, 12, 4)
+	w.drive(other, strand, 12, 4)
+	w.Round(t.Context())
+	if got := w.get(b.ID); got.Seq != seq {
+		t.Errorf("told again: %v", w.events(b.ID))
+	}
+	w.drive(other, strand, 800, 4)
+	w.drive(lead, strand, 800, 4)
+	if w.count(b.ID, "left_pickup") != 1 {
+		t.Errorf("events %v", w.events(b.ID))
+	}
+}
+
+// Somebody who lives at the pick-up does not arrive hours before.
+func TestBeingThereIsArrivingWhenItIsTime(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo := w.officer()
+	b := w.assigned(tripsNoon.Add(100*time.Minute), bo)
+	w.watchByHand()
+	w.drive(bo, strand, 10, 3)
+	w.Round(t.Context())
+	if got := w.get(b.ID); got.Status != fleet.Assigned {
+		t.Fatalf("it is %s", got.Status)
+	}
+	w.clock.Advance(75 * time.Minute)
+	w.Round(t.Context())
+	if got := w.get(b.ID); got.Status != fleet.Arrived || w.count(b.ID, "en_route") != 1 {
+		t.Errorf("it is %s, events %v", got.Status, w.events(b.ID))
+	}
+}
+
+func TestWhoComesLate(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo := w.officer()
+	b := w.assigned(tripsNoon.Add(10*time.Minute), bo)
+	bo.goes(strand, 40_000)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID, fleet.AlertLate)
+	bo.mustTap(b.ID, fleet.TapEnRoute)
+	w.clock.Advance(time.Second)
+	bo.goes(strand, 500)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID)
+	if at, ok := w.ETA(b.ID); !ok || at.To != fleet.AtPickup || at.Metres < 500 {
+		t.Errorf("ETA %+v, %v", at, ok)
+	}
+}
+
+func TestSilentOfficers(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo, eve := w.officer(), w.officer()
+	b, idle := w.assigned(tripsNoon, bo), w.assigned(tripsNoon.Add(time.Hour), eve)
+	bo.goes(strand, 0)
+	bo.mustTap(b.ID, fleet.TapStart)
+	w.Round(t.Context())
+	w.clock.Advance(121 * time.Second)
+	for range 2 {
+		w.Round(t.Context())
+	}
+	w.wantAlerts(b.ID, fleet.AlertSilent)
+	w.wantAlerts(idle.ID) // nobody waits for them yet
+	bo.goes(strand, 5)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID)
+	// Whoever was heard before the hub went down has time to return.
+	w.clock.Advance(time.Hour)
+	w.restart()
+	w.Round(t.Context())
+	w.clock.Advance(119 * time.Second)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID)
+	w.clock.Advance(2 * time.Second)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID, fleet.AlertSilent)
+	// The alert outlives another restart, and ends with being heard.
+	w.restart()
+	w.clock.Advance(time.Second)
+	bo.goes(strand, 7)
+	w.Round(t.Context())
+	w.wantAlerts(b.ID)
+}
+
+func TestAnOfficerWhoMayNotWorkAnyMore(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo, eve := w.officer(), w.officer()
+	b, later := w.assigned(tripsNoon, bo), w.assigned(tripsNoon.Add(time.Hour), eve)
+	bo.mustTap(b.ID, fleet.TapStart)
+	w.must(w.Open(t.Context()))
+	defer w.Close()
+	told := make(chan bus.BookingChange, 16)
+	defer w.bus.Bookings.Subscribe(func(c bus.BookingChange) { told <- c })()
+	w.bus.Standings.Publish(bus.Standing{Driver: bo.id})
+	w.bus.Standings.Publish(bus.Standing{Driver: eve.id})
+	for c := range told { // the suspended officer of a trip to come is replaced at once
+		if c.ID == later.ID && c.Status == fleet.Searching {
+			break
+		}
+	}
+	w.Close()
+	w.wantAlerts(later.ID, fleet.AlertUnfit)
+	w.wantAlerts(b.ID, fleet.AlertUnfit)
+	if got := w.get(b.ID); got.Status != fleet.InProgress || got.Lead().Driver != bo.id {
+		t.Errorf("the principal is alone: %s, lead %+v", got.Status, got.Lead())
+	}
+	excluded, err := schema.Bookings{DB: w.db}.Excluded(t.Context(), []fleet.BookingID{later.ID})
+	if err != nil || len(excluded[later.ID]) != 1 {
+		t.Errorf("excluded are %v, error %v", excluded, err)
+	}
+}

@@ -1,0 +1,135 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"armora/fleet"
+	"armora/schema"
+)
+
+// alarm raises an alert about an officer of a trip, or settles it, if that is news.
+func (t *Trips) alarm(ctx context.Context, m *mark, is bool, kind fleet.AlertKind, trip *watched, driver fleet.DriverID, data any, over string) error {
+	if !m.becomes(is) {
+		return nil
+	}
+	var err error
+	if is {
+		var text json.RawMessage
+		if text, err = json.Marshal(data); err == nil {
+			err = t.alerts.Raise(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: trip.booking.ID,
+				Driver: driver, Data: text, Raised: t.clock.Now()})
+		}
+	} else {
+		err = t.alerts.Settle(ctx, kind, trip.booking.ID, driver, over, t.clock.Now())
+	}
+	if err != nil {
+		m.forget() // the next round tells
+	}
+	return err
+}
+
+// seeLate brings up to date when leads will be there, and tells ops of those who
+// will be late. One of whom nothing is heard is late once it is too late.
+func (t *Trips) seeLate(ctx context.Context) error {
+	var failed []error
+	for _, trip := range t.watch.all() {
+		b, next := &trip.booking, *trip
+		next.eta = t.estimate(ctx, b)
+		t.watch.mu.Lock()
+		if t.watch.trips[b.ID] == trip {
+			t.watch.trips[b.ID] = &next
+		}
+		t.watch.mu.Unlock()
+		lead := b.Lead()
+		if lead == nil || trip.people[lead.Driver] == nil {
+			continue
+		}
+		due, there := b.Start, t.clock.Now()
+		if b.Order.Now() {
+			due = b.Created.Add(t.rules.AtOnce)
+		}
+		if next.eta != nil {
+			there = next.eta.At
+		}
+		late := (b.Status == fleet.Assigned || b.Status == fleet.EnRoute) && there.After(due.Add(t.rules.Tolerance))
+		data := map[string]string{"due": due.UTC().Format(time.RFC3339), "expected": there.UTC().Format(time.RFC3339)}
+		failed = append(failed, t.alarm(ctx, &trip.people[lead.Driver].late, late, fleet.AlertLate, trip, lead.Driver, data, "in time after all, or there"))
+	}
+	return errors.Join(failed...)
+}
+
+// seeSilent tells ops of officers at work of whom nothing is heard. Nobody is
+// silent who has not had the time to be heard, since the hub began to listen or
+// they set out.
+func (t *Trips) seeSilent(ctx context.Context) error {
+	var failed []error
+	for _, trip := range t.watch.all() {
+		for driver, who := range trip.people {
+			silent := t.silent(trip, driver, who)
+			data := map[string]string{}
+			if fix, known := t.index.Get(fleet.Unit(driver)); known {
+				data["last_heard"] = fix.Received.Time().UTC().Format(time.RFC3339)
+			}
+			failed = append(failed, t.alarm(ctx, &who.silent, silent, fleet.AlertSilent, trip, driver, data, "heard of again"))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (t *Trips) silent(trip *watched, driver fleet.DriverID, who *person) bool {
+	if !trip.booking.Status.Active() {
+		return false
+	}
+	t.watch.mu.Lock()
+	heard := t.watch.opened
+	t.watch.mu.Unlock()
+	since := []time.Time{who.since, trip.booking.EnRoute}
+	if fix, known := t.index.Get(fleet.Unit(driver)); known {
+		since = append(since, fix.Received.Time())
+	}
+	for _, at := range since {
+		if at.After(heard) && !at.After(t.clock.Now()) {
+			heard = at
+		}
+	}
+	return t.clock.Now().Sub(heard) > t.rules.SilentAfter
+}
+
+// seeUnfit tells ops of officers who may not work any more, and finds others for
+// the trips that these have not set out for.
+func (t *Trips) seeUnfit(ctx context.Context) error {
+	var failed []error
+	for _, trip := range t.watch.all() {
+		for driver, who := range trip.people {
+			t.watch.mu.Lock()
+			unfit := t.watch.unfit[driver]
+			t.watch.mu.Unlock()
+			if unfit && trip.booking.Status == fleet.Assigned {
+				failed = append(failed, t.replaceUnfit(ctx, trip.booking.ID, driver))
+				continue
+			}
+			failed = append(failed, t.alarm(ctx, &who.unfit, unfit, fleet.AlertUnfit, trip, driver,
+				map[string]any{"status": trip.booking.Status}, "fit to work again"))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (t *Trips) replaceUnfit(ctx context.Context, booking fleet.BookingID, driver fleet.DriverID) error {
+	_, err := t.change(ctx, booking, func(c *schema.BookingTx) error {
+		s := c.SeatOf(driver)
+		if s == nil || c.Status != fleet.Assigned {
+			return nil
+		}
+		seat := *s
+		e := schema.Event{Kind: "officer_unfit", Data: map[string]any{"driver": driver, "seat": seat.Number}}
+		if err := t.lose(c, seat, e, true); err != nil {
+			return err
+		}
+		return c.Alert(fleet.AlertUnfit, driver)
+	})
+	return err
+}
