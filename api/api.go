@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/account"
+	"armora/dispatch"
 	"armora/dispatch/place"
 	"armora/files"
 	"armora/fleet"
@@ -68,6 +69,7 @@ type Config struct {
 	Addresses      *account.Addresses
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
+	Trips          *dispatch.Trips
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
 
@@ -132,6 +134,8 @@ type tables struct {
 	requests    schema.IdempotentRequests
 	audit       schema.Audit
 	holds       schema.Holds
+	trips       schema.Trips
+	alerts      schema.Alerts
 }
 
 // New returns a server with all its routes.
@@ -148,6 +152,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
 		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files and Notify are required")
+	}
+	if cfg.Trips == nil {
+		return nil, errors.New("api: Trips is required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -172,6 +179,7 @@ func New(cfg Config) (*Server, error) {
 			events: schema.Events{DB: cfg.DB}, deadLetters: schema.DeadLetters{DB: cfg.DB}, notices: schema.Notices{DB: cfg.DB},
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
+			trips: schema.Trips{DB: cfg.DB}, alerts: schema.Alerts{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -267,6 +275,10 @@ func (s *Server) addRoutes() error {
 	s.addPlaces()
 	s.addDriverSelf()
 	s.addDrivers()
+	s.addDriverLocation()
+	s.addTrips()
+	s.addTripCommands()
+	s.addAlerts()
 	s.addVehicles()
 	s.addDocuments()
 	s.addEnrolment()

@@ -16,6 +16,8 @@ import (
 
 	"armora/account"
 	"armora/bus"
+	"armora/dispatch"
+	"armora/dispatch/eta"
 	"armora/files"
 	"armora/fleet"
 	"armora/live"
@@ -102,6 +104,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	for _, c := range change {
 		c(&cfg)
 	}
+	h.addTrips(&cfg)
 	if index, ok := cfg.Map.(*live.Index); ok {
 		h.bus.Standings.Subscribe(func(s bus.Standing) {
 			index.Describe(fleet.Unit(s.Driver), live.ClassOf(s.Tiers...), live.StatusOf(s.Duty))
@@ -140,6 +143,24 @@ func (h *hub) addPeople(cfg *Config) {
 	}
 	cfg.Files = files.New(files.Config{DB: h.db, Store: store, Sealer: h.keyring, Clock: h.clock, Log: cfg.Log})
 	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// addTrips makes what is about trips, on the map as it is so far. The start code of
+// all is 4711.
+func (h *hub) addTrips(cfg *Config) {
+	h.t.Helper()
+	index, _ := cfg.Map.(*live.Index)
+	var err error
+	cfg.Trips, err = dispatch.NewTrips(dispatch.TripsConfig{
+		DB: h.db, Bus: h.bus, Map: index, Clock: h.clock, Log: cfg.Log,
+		StartCode: func(fleet.BookingID) string { return "4711" },
+		Between: func(_ context.Context, _ time.Time, from, to eta.Point) eta.Leg {
+			return eta.Default().Leg(12, from, to)
+		},
+	})
+	if err != nil {
 		h.t.Fatal(err)
 	}
 }

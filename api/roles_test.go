@@ -154,6 +154,7 @@ GET     /api/drivers/{id}/documents                 dispatcher compliance admin
 POST    /api/drivers/{id}/documents                 compliance admin
 GET     /api/drivers/{id}/fitness                   dispatcher compliance admin
 PUT     /api/drivers/{id}/duty                      driver dispatcher admin
+GET     /api/drivers/{id}/location                  rider driver dispatcher admin
 GET     /api/documents                              compliance admin
 PUT     /api/documents/{id}/status                  compliance admin
 
@@ -169,6 +170,22 @@ GET     /api/fences                                 dispatcher admin
 GET     /api/fences/{id}                            dispatcher admin
 DELETE  /api/fences/{id}                            admin
 GET     /api/fences/{id}/events                     dispatcher admin
+
+POST    /api/bookings/{id}/en-route                 driver dispatcher admin
+POST    /api/bookings/{id}/arrive                   driver dispatcher admin
+POST    /api/bookings/{id}/start                    driver dispatcher admin
+POST    /api/bookings/{id}/complete                 driver dispatcher admin
+POST    /api/bookings/{id}/no-show                  driver dispatcher admin
+POST    /api/bookings/{id}/release                  driver dispatcher admin
+POST    /api/bookings/{id}/relief                   driver dispatcher admin
+POST    /api/bookings/{id}/handover                 driver dispatcher admin
+POST    /api/bookings/{id}/extend                   rider dispatcher admin
+GET     /api/bookings/{id}/eta                      rider driver dispatcher admin
+GET     /api/trips                                  dispatcher admin
+GET     /api/trips/conflicts                        dispatcher admin
+POST    /api/trips/{id}/conflicts/{command}/resolve dispatcher admin
+GET     /api/alerts                                 dispatcher admin
+POST    /api/alerts/{id}/close                      dispatcher admin
 `
 
 // grant is a row of routes.
@@ -344,7 +361,7 @@ func TestATokenIsWorthWhatItsPersonIsWorthNow(t *testing.T) {
 // owned makes, for each path that names something of a person's, what is the
 // given person's, and returns the path to it.
 func (h *hub) owned() map[string]func(p *person) string {
-	return map[string]func(p *person) string{
+	owned := map[string]func(p *person) string{
 		"/api/auth/sessions/{id}": func(p *person) string { return "/api/auth/sessions/" + p.session.String() },
 		"/api/auth/identities/{id}": func(p *person) string {
 			l := fleet.LinkedIdentity{ID: fleet.NewID[fleet.LinkedIdentity](), User: p.id, Provider: "google", Issuer: "x", Subject: p.id.String(), Created: noon, Used: noon}
@@ -375,7 +392,18 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"
 		},
+		"/api/drivers/{id}/location": func(p *person) string {
+			_, driver := h.tripOf(p)
+			return "/api/drivers/" + driver.String() + "/location"
+		},
 	}
+	for _, what := range []string{"en-route", "arrive", "start", "complete", "no-show", "release", "relief", "handover", "extend", "eta"} {
+		owned["/api/bookings/{id}/"+what] = func(p *person) string {
+			id, _ := h.tripOf(p)
+			return "/api/bookings/" + id.String() + "/" + what
+		}
+	}
+	return owned
 }
 
 // employ makes a person an officer who is fit to work, if they have the role.

@@ -25,8 +25,8 @@ func refuse(code fleet.Code, format string, args ...any) error {
 const carriedOut = "carried out"
 
 // As returns as whom a user acts on a booking: as the officer of a seat that they
-// have or had, as its principal, or else as ops if they are. To anybody else there
-// is no such booking.
+// have or had, as its principal, or else as ops if they are and see the principal.
+// To anybody else there is no such booking.
 func (t *Trips) As(ctx context.Context, user fleet.UserID, ops bool, booking fleet.BookingID) (fleet.Actor, fleet.DriverID, error) {
 	_, err := t.ByOfficer(ctx, user, booking)
 	if err == nil {
@@ -39,7 +39,7 @@ func (t *Trips) As(ctx context.Context, user fleet.UserID, ops bool, booking fle
 		}
 	}
 	if fleet.CodeOf(err) == fleet.CodeNotFound && ops {
-		if _, err = t.Get(ctx, booking); err == nil {
+		if _, err = t.VisibleTo(ctx, user, booking); err == nil {
 			return fleet.Actor{Kind: fleet.ByOps, User: user}, fleet.DriverID{}, nil
 		}
 	}
@@ -244,9 +244,4 @@ func (t *Trips) Resolve(ctx context.Context, booking fleet.BookingID, id fleet.T
 		}
 		return t.retry(c)
 	})
-}
-
-// Conflicts returns taps that wait for ops; see schema.Trips.Conflicts.
-func (t *Trips) Conflicts(ctx context.Context, after fleet.TripCommand, limit int) ([]fleet.TripCommand, error) {
-	return t.trips.Conflicts(ctx, after, limit)
 }

@@ -85,7 +85,7 @@ func TestLateTaps(t *testing.T) {
 		t.Fatalf("%s, %v to %v", got.Status, got.Started, got.Ended)
 	}
 	w.wantAlerts(b.ID)
-	if waiting, err := w.Conflicts(t.Context(), fleet.TripCommand{}, 10); err != nil || len(waiting) != 0 {
+	if waiting, err := w.conflicts(); err != nil || len(waiting) != 0 {
 		t.Errorf("%+v wait, error %v", waiting, err)
 	}
 	// What comes last of all is no news, and no conflict.
@@ -212,7 +212,7 @@ func TestATapOfAFormerOfficerIsAConflictForOps(t *testing.T) {
 		w.want(err, fleet.CodeConflict)
 	}
 	w.wantAlerts(b.ID, fleet.AlertConflict)
-	waiting, err := w.Conflicts(t.Context(), fleet.TripCommand{}, 10)
+	waiting, err := w.conflicts()
 	if err != nil || len(waiting) != 1 || waiting[0].ID != id || waiting[0].Driver != bo.id {
 		t.Fatalf("%+v wait, error %v", waiting, err)
 	}

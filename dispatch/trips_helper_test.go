@@ -225,6 +225,10 @@ func (w *tripWorld) count(id fleet.BookingID, kind string) int {
 	return n
 }
 
+func (w *tripWorld) conflicts() ([]fleet.TripCommand, error) {
+	return schema.Trips{DB: w.db}.Conflicts(w.t.Context(), fleet.UserID{}, fleet.TripCommand{}, 10)
+}
+
 // alerts are the kinds of the open alerts about a booking.
 func (w *tripWorld) alerts(id fleet.BookingID) []fleet.AlertKind {
 	w.t.Helper()

@@ -24,12 +24,13 @@ func scanTripCommand(row pgx.CollectableRow) (t fleet.TripCommand, err error) {
 }
 
 // Conflicts returns up to limit taps that do not fit their trips and wait for
-// ops, those received first first. To go on, pass the last one of the page before.
-func (t Trips) Conflicts(ctx context.Context, after fleet.TripCommand, limit int) ([]fleet.TripCommand, error) {
+// ops, of those whose principals a member of the staff sees, the first received
+// first. To go on, pass the last one of the page before.
+func (t Trips) Conflicts(ctx context.Context, staff fleet.UserID, after fleet.TripCommand, limit int) ([]fleet.TripCommand, error) {
 	return all(ctx, t.DB, "command", scanTripCommand, `
-		SELECT `+tripCommandColumns+` FROM trip_commands t
-		WHERE t.conflict <> '' AND t.resolved IS NULL AND ($1::uuid IS NULL OR (t.received, t.id) > ($2, $1))
-		ORDER BY t.received, t.id LIMIT $3`, after.ID, after.Received, limit)
+		SELECT `+tripCommandColumns+` FROM trip_commands t JOIN bookings b ON b.id = t.booking_id
+		WHERE t.conflict <> '' AND t.resolved IS NULL AND `+seen+` AND ($2::uuid IS NULL OR (t.received, t.id) > ($3, $2))
+		ORDER BY t.received, t.id LIMIT $4`, staff, after.ID, after.Received, limit)
 }
 
 // Command returns a command that the booking was given; ok is false if it was not.
@@ -131,6 +132,13 @@ func (t Trips) UnderWay(ctx context.Context, before time.Time, after fleet.Booki
 	return Bookings(t).list(ctx, `
 		(b.status IN ('en_route', 'arrived', 'in_progress') OR b.status = 'assigned' AND b.starts < $1)
 		AND b.ended IS NULL AND ($2::uuid IS NULL OR b.id > $2) ORDER BY b.id LIMIT $3`, before, after, limit)
+}
+
+// UnderWayFor is UnderWay of those whose principals a member of the staff sees.
+func (t Trips) UnderWayFor(ctx context.Context, staff fleet.UserID, before time.Time, after fleet.BookingID, limit int) ([]fleet.Booking, error) {
+	return Bookings(t).list(ctx, seen+` AND
+		(b.status IN ('en_route', 'arrived', 'in_progress') OR b.status = 'assigned' AND b.starts < $2)
+		AND b.ended IS NULL AND ($3::uuid IS NULL OR b.id > $3) ORDER BY b.id LIMIT $4`, staff, before, after, limit)
 }
 
 // Protects reports whether a driver is at work for a user: on a trip of theirs

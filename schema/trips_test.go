@@ -67,10 +67,10 @@ func TestTripCommandsAndPresence(t *testing.T) {
 		if events, err := bookings.Events(ctx, b.ID, 0, 10); err != nil || len(events) != 2 {
 			t.Errorf("events %+v, error %v", events, err)
 		}
-		if waiting, err := trips.Conflicts(ctx, fleet.TripCommand{}, 10); err != nil || len(waiting) != 1 || waiting[0].ID != second.ID {
+		if waiting, err := trips.Conflicts(ctx, fleet.UserID{}, fleet.TripCommand{}, 10); err != nil || len(waiting) != 1 || waiting[0].ID != second.ID {
 			t.Errorf("%+v wait, error %v", waiting, err)
 		}
-		if waiting, err := trips.Conflicts(ctx, second, 10); err != nil || len(waiting) != 0 {
+		if waiting, err := trips.Conflicts(ctx, fleet.UserID{}, second, 10); err != nil || len(waiting) != 0 {
 			t.Errorf("%+v wait after the last, error %v", waiting, err)
 		}
 	})
@@ -93,6 +93,13 @@ func TestWhatIsUnderWay(t *testing.T) {
 		}
 		if got, err := trips.UnderWay(ctx, noon.Add(time.Hour), fleet.BookingID{}, 10); err != nil || len(got) != 1 || got[0].ID != b.ID {
 			t.Errorf("under way are %+v, error %v", got, err)
+		}
+		if got, err := trips.UnderWayFor(ctx, newUser(t, db), noon.Add(time.Hour), fleet.BookingID{}, 10); err != nil || len(got) != 1 {
+			t.Errorf("staff see %+v under way, error %v", got, err)
+		}
+		must(t, schema.Users{DB: db}.Restrict(ctx, user, true))
+		if got, err := trips.UnderWayFor(ctx, newUser(t, db), noon.Add(time.Hour), fleet.BookingID{}, 10); err != nil || len(got) != 0 {
+			t.Errorf("staff who may not see the principal see %+v under way, error %v", got, err)
 		}
 		protects := func(user fleet.UserID) bool {
 			is, err := trips.Protects(ctx, driver, user)

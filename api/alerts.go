@@ -1,0 +1,75 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"armora/fleet"
+)
+
+// Alert is something that ops have to look at.
+type Alert struct {
+	ID        fleet.AlertID   `json:"id" format:"uuid"`
+	Kind      fleet.AlertKind `json:"kind" enum:"unfulfilled,late,silent,unfit,conflict,relief"`
+	BookingID fleet.BookingID `json:"booking_id,omitzero" format:"uuid"`
+	DriverID  fleet.DriverID  `json:"driver_id,omitzero" format:"uuid"`
+	Data      json.RawMessage `json:"data,omitempty"`
+	RaisedAt  time.Time       `json:"raised_at"`
+	ClosedAt  time.Time       `json:"closed_at,omitzero"`
+	ClosedBy  string          `json:"closed_by,omitempty" doc:"Absent: the hub, since its cause was gone"`
+	Note      string          `json:"note,omitempty"`
+}
+
+func showAlert(a fleet.Alert) Alert {
+	return Alert{ID: a.ID, Kind: a.Kind, BookingID: a.Booking, DriverID: a.Driver, Data: a.Data,
+		RaisedAt: a.Raised, ClosedAt: a.Closed, ClosedBy: a.ClosedBy, Note: a.Note}
+}
+
+type listAlertsInput struct {
+	PageQuery
+	All bool `query:"all" doc:"Those that are closed as well"`
+}
+
+type closeAlertInput struct {
+	ID   fleet.AlertID `path:"id" format:"uuid"`
+	Body struct {
+		Note string `json:"note" minLength:"1" maxLength:"500" doc:"What was done about it"`
+	}
+}
+
+type alertOutput struct{ Body Alert }
+
+func (s *Server) addAlerts() {
+	route(s, ops(), huma.Operation{
+		OperationID: "list-alerts", Method: http.MethodGet, Path: "/api/alerts",
+		Summary: "List what ops have to look at, the newest first", Tags: []string{"alerts"},
+	}, s.listAlerts)
+	route(s, ops(), huma.Operation{
+		OperationID: "close-alert", Method: http.MethodPost, Path: "/api/alerts/{id}/close",
+		Summary: "Say what was done about an alert", Tags: []string{"alerts"},
+	}, s.closeAlert)
+}
+
+func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*pageOutput[Alert], error) {
+	var before fleet.AlertID
+	if err := readCursor(in.Cursor, &before); err != nil {
+		return nil, err
+	}
+	rows, err := s.tables.alerts.List(ctx, !in.All, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return newPage(rows, in.Limit, showAlert, func(a fleet.Alert) any { return a.ID })
+}
+
+func (s *Server) closeAlert(ctx context.Context, in *closeAlertInput) (*alertOutput, error) {
+	a, err := s.tables.alerts.Close(ctx, in.ID, callerOf(ctx).Name, in.Body.Note, s.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &alertOutput{Body: showAlert(a)}, nil
+}
