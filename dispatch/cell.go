@@ -2,8 +2,10 @@ package dispatch
 
 import "math"
 
-// cellDegrees is the height of a cell: 556 m.
-const cellDegrees = 0.005
+const (
+	cellDegrees  = 0.005 // the height of a cell: 556 m
+	cellDiagonal = 1200  // metres: longer than that of any
+)
 
 // Cell is where something is to half a kilometre: a field of a grid that is the
 // same for everybody, at least 500 m high and wide. Whatever lies in it is shown

@@ -104,6 +104,16 @@ func (t Bookings) list(ctx context.Context, where string, args ...any) ([]fleet.
 // Events returns up to limit events of a booking with a seq beyond after, in
 // order.
 func (t Bookings) Events(ctx context.Context, id fleet.BookingID, after int64, limit int) ([]fleet.BookingEvent, error) {
+	return t.events(ctx, `true`, id, after, limit)
+}
+
+// Told is Events, of those alone in which the status changed or that the principal
+// caused: how officers were looked for is not told to everybody.
+func (t Bookings) Told(ctx context.Context, id fleet.BookingID, after int64, limit int) ([]fleet.BookingEvent, error) {
+	return t.events(ctx, `(to_status IS NOT NULL OR actor = 'principal')`, id, after, limit)
+}
+
+func (t Bookings) events(ctx context.Context, where string, id fleet.BookingID, after int64, limit int) ([]fleet.BookingEvent, error) {
 	scan := func(row pgx.CollectableRow) (e fleet.BookingEvent, err error) {
 		var data *string
 		err = row.Scan(&e.Booking, &e.Seq, &e.Kind, &e.From, &e.To, &e.Actor.Kind, &e.Actor.User, &e.Occurred, &e.At, &data)
@@ -112,7 +122,7 @@ func (t Bookings) Events(ctx context.Context, id fleet.BookingID, after int64, l
 	}
 	return all(ctx, t.DB, "event", scan, `
 		SELECT booking_id, seq, kind, coalesce(from_status, ''), coalesce(to_status, ''), actor, actor_id, occurred, at, data::text
-		FROM booking_events WHERE booking_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, id, after, limit)
+		FROM booking_events WHERE booking_id = $1 AND seq > $2 AND `+where+` ORDER BY seq LIMIT $3`, id, after, limit)
 }
 
 // Place adds a booking, scheduled, with as many open seats as it has officers. A
