@@ -21,8 +21,9 @@ import (
 // queue, which replays in random order, is not used.
 //
 // A command leaves the outbox when the device's application acknowledges it on
-// …/commands/{seq}/ack. Until then it is delivered again on every new
-// connection; the application tells repeats by their seq.
+// …/commands/{seq}/ack, or, if it is for the officer whose phone the device is,
+// by its PUBACK. Until then it is delivered again on every new connection; the
+// application tells repeats by their seq.
 type outbox struct {
 	b               *Broker
 	deliveries      *queue[*conn]
@@ -41,10 +42,36 @@ type acknowledgment struct {
 // by the connection's mutex.
 type window struct {
 	size     int
-	inflight []uint16 // packet ids, in the order they were sent
-	last     uint16   // packet id used last
-	after    int64    // seq sent last
-	more     bool     // the outbox had more than there was room for
+	inflight []delivery   // in the order they were sent
+	last     uint16       // packet id used last
+	after    [lanes]int64 // seq that was reached last, of what has each topic
+	more     bool         // the outbox had more than there was room for
+}
+
+// delivery is a command under way.
+type delivery struct {
+	id      uint16 // of its packet
+	seq     int64
+	settles bool // its PUBACK acknowledges it
+}
+
+// The topics that commands have. A client may subscribe to one and not, or only
+// later, to the other.
+const (
+	toDevice  = iota // commandTopic
+	toOfficer        // offersTopic
+	lanes
+)
+
+// subscribed is at what QoS, 1 at most, a client has subscribed to each topic; -1:
+// it has not.
+type subscribed [lanes]int
+
+func laneOf(command *fleet.Command) int {
+	if command.Driver.IsZero() {
+		return toDevice
+	}
+	return toOfficer
 }
 
 // init sizes the window. A receive maximum of 0 means that the client has not
@@ -56,14 +83,34 @@ func (w *window) init(size int, receiveMaximum uint16) {
 	}
 }
 
-// take returns the packet id for the next command and counts it as under way.
-func (w *window) take() uint16 {
+// take returns the packet id for a command and counts it as under way.
+func (w *window) take(command *fleet.Command) uint16 {
 	w.last++
 	if w.last == 0 {
 		w.last = 1
 	}
-	w.inflight = append(w.inflight, w.last)
+	w.inflight = append(w.inflight, delivery{w.last, command.Seq, laneOf(command) == toOfficer})
 	return w.last
+}
+
+// next is from where on the outbox has something for the lanes.
+func (w *window) next(s subscribed) int64 {
+	next := int64(math.MaxInt64)
+	for lane, qos := range s {
+		if qos >= 0 {
+			next = min(next, w.after[lane])
+		}
+	}
+	return next
+}
+
+// reach notes that everything up to seq has been seen to that the lanes have.
+func (w *window) reach(s subscribed, seq int64) {
+	for lane, qos := range s {
+		if qos >= 0 {
+			w.after[lane] = max(w.after[lane], seq)
+		}
+	}
 }
 
 func newOutbox(b *Broker) *outbox {
@@ -85,9 +132,9 @@ func (o *outbox) deliver(c *conn) { o.deliveries.add(c) }
 // pump sends what is pending and fits the window of c. The queue never runs it
 // twice at a time for one connection.
 func (o *outbox) pump(ctx context.Context, c *conn) error {
-	qos, ok := c.subscribed(commandTopic(c.identity.Device))
+	to, ok := c.subscribed()
 	c.mu.Lock()
-	room, after := c.window.size-len(c.window.inflight), c.window.after
+	room, after := c.window.size-len(c.window.inflight), c.window.next(to)
 	ok = ok && c.established && !c.ended
 	c.window.more = c.window.more || room <= 0 // something may be waiting behind a full window
 	c.mu.Unlock()
@@ -106,7 +153,7 @@ func (o *outbox) pump(ctx context.Context, c *conn) error {
 		return nil // until the next Wake or connection
 	}
 	for i := range commands {
-		o.send(c, &commands[i], min(qos, 1))
+		o.send(c, &commands[i], to)
 	}
 	c.mu.Lock()
 	c.window.more = len(commands) == room
@@ -118,22 +165,28 @@ func (o *outbox) pump(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// send sends one command unless it has expired or is more than the client
-// takes.
-func (o *outbox) send(c *conn, command *fleet.Command, qos byte) {
-	left := command.Expires.Sub(o.b.clock.Now())
+// send sends one command, unless it has expired, was sent on this connection
+// before, is more than the client takes or on a topic to which the client has
+// not subscribed.
+func (o *outbox) send(c *conn, command *fleet.Command, to subscribed) {
+	lane, left := laneOf(command), command.Expires.Sub(o.b.clock.Now())
 	c.mu.Lock()
-	c.window.after = command.Seq
+	qos := to[lane]
+	wanted := qos >= 0 && command.Seq > c.window.after[lane] && (lane == toDevice || command.Driver == c.identity.Driver)
+	c.window.reach(to, command.Seq)
 	var id uint16
-	if left > 0 && qos > 0 {
-		id = c.window.take()
+	if wanted && left > 0 && qos > 0 {
+		id = c.window.take(command)
 	}
 	c.mu.Unlock()
+	if !wanted {
+		return
+	}
 	if left <= 0 {
 		o.b.metrics.outbox.WithLabelValues("expired").Inc()
 		return
 	}
-	packet, err := commandPacket(c, command, qos, id, left)
+	packet, err := commandPacket(c, command, byte(qos), id, left)
 	if err != nil {
 		o.b.metrics.outbox.WithLabelValues("failed").Inc()
 		o.b.log.Error("MQTT command cannot be sent", "device", command.Device, "seq", command.Seq, "error", err)
@@ -158,6 +211,9 @@ func commandPacket(c *conn, command *fleet.Command, qos byte, id uint16, left ti
 		TopicName:       commandTopic(c.identity.Device),
 		Payload:         payload,
 	}
+	if laneOf(command) == toOfficer {
+		pk.TopicName = offersTopic(c.identity.Driver)
+	}
 	pk.Properties.MessageExpiryInterval = uint32(min(math.Ceil(left.Seconds()), math.MaxUint32))
 	var buf bytes.Buffer
 	if err := pk.PublishEncode(&buf); err != nil {
@@ -172,30 +228,41 @@ func commandPacket(c *conn, command *fleet.Command, qos byte, id uint16, left ti
 // acknowledged takes the PUBACK of a command and sends more when half the
 // window is free: one look into the outbox brings several.
 func (o *outbox) acknowledged(c *conn, id uint16) {
-	if c.settle(id) {
+	d, more := c.settle(id)
+	if d.settles {
+		o.acknowledgments.add(acknowledgment{new(Ack), c.identity.Device, d.seq})
+	}
+	if more {
 		o.deliver(c)
 	}
 }
 
 // settle takes a packet out of the window. It reports whether it is time to
 // look for more.
-func (c *conn) settle(id uint16) bool {
+func (c *conn) settle(id uint16) (d delivery, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &c.window
-	at := slices.Index(w.inflight, id)
+	at := slices.IndexFunc(w.inflight, func(d delivery) bool { return d.id == id })
 	if at < 0 {
-		return false
+		return d, false
 	}
+	d = w.inflight[at]
 	w.inflight = slices.Delete(w.inflight, at, at+1)
-	return w.more && len(w.inflight) <= w.size/2
+	return d, w.more && len(w.inflight) <= w.size/2
 }
 
-// subscribed reports whether the session of c has a subscription to exactly
-// this topic, and at what QoS.
-func (c *conn) subscribed(topic string) (qos byte, ok bool) {
-	sub, ok := c.client.State.Subscriptions.Get(topic)
-	return sub.Qos, ok
+// subscribed returns to which topics of commands the session of c has
+// subscribed; ok: to one at least.
+func (c *conn) subscribed() (s subscribed, ok bool) {
+	topics := [lanes]string{toDevice: commandTopic(c.identity.Device), toOfficer: offersTopic(c.identity.Driver)}
+	for lane, topic := range topics {
+		s[lane] = -1
+		if sub, there := c.client.State.Subscriptions.Get(topic); there {
+			s[lane], ok = int(min(sub.Qos, 1)), true
+		}
+	}
+	return s, ok
 }
 
 // Receive implements Receiver for v1/devices/{device}/commands/{seq}/ack.

@@ -171,6 +171,43 @@ func TestQoS0SubscriberGetsCommandsAtQoS0(t *testing.T) {
 	}
 }
 
+// What is for the officer comes on the officer's topic, to whoever has subscribed
+// to it, and its PUBACK acknowledges it: no connection gets it again.
+func TestAnOfficersMessageIsAcknowledgedByItsPuback(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	driver, id := fleet.NewID[fleet.Driver](), h.device()
+	h.auth.set(id.String(), fleet.Identity{Device: id, Driver: driver})
+	h.outbox.add(id, 4, h.clock.Now().Add(time.Hour))
+	h.outbox.commands[0].Driver = driver
+	h.outbox.commands[2].Driver = driver
+	h.outbox.commands[3].Driver = fleet.NewID[fleet.Driver]() // who had the phone before
+	l := login{id: "phone", name: id.String(), version: 5, expiry: 600}
+	c, _ := h.connect(l)
+	c.subscribe(commandTopic(id))
+	c.expectCommand(2)
+	c.ping()
+	c.subscribe(offersTopic(driver)) // late, and nothing comes twice for it
+	var ids []uint16
+	for _, seq := range []int64{1, 3} {
+		pk := c.expect(packets.Publish)
+		var got fleet.Command
+		if err := json.Unmarshal(pk.Payload, &got); err != nil || got.Seq != seq || pk.TopicName != offersTopic(driver) {
+			t.Fatalf("%s on %s: %v", pk.Payload, pk.TopicName, err)
+		}
+		ids = append(ids, pk.PacketID)
+	}
+	c.ping()
+	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: ids[0]})
+	eventually(t, "it was acknowledged", func() bool { return h.metric("outbox_total", "acknowledged") == 1 })
+	c, _ = h.connect(l)
+	c.expectCommand(2)
+	if pk := c.expect(packets.Publish); pk.TopicName != offersTopic(driver) {
+		t.Errorf("%+v", pk)
+	}
+	c.ping()
+}
+
 func TestPublishFromTheHub(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -32,6 +32,12 @@ func commandTopic(device fleet.DeviceID) string {
 	return "v1/devices/" + device.String() + "/commands"
 }
 
+// offersTopic is where the phones of an officer get what the outbox has for the
+// officer.
+func offersTopic(driver fleet.DriverID) string {
+	return "v1/drivers/" + driver.String() + "/offers"
+}
+
 // acl is the compiled access control.
 type acl struct {
 	publish   []compiledRoute

@@ -32,12 +32,13 @@ type Subscription struct {
 // have expired.
 type Command struct {
 	Device  DeviceID        `json:"-"`
+	Driver  DriverID        `json:"-"`   // the officer whom it is for, as one of their phones; zero: it is for the device itself
 	Seq     int64           `json:"seq"` // rises by at least one for each command of the device
 	Kind    string          `json:"kind"`
 	Body    json.RawMessage `json:"body,omitempty"`
 	Created time.Time       `json:"created_at"`
 	Expires time.Time       `json:"expires_at"`
-	Acked   time.Time       `json:"-"` // zero until the device has acknowledged it
+	Acked   time.Time       `json:"-"` // zero until the device has acknowledged it, by PUBACK what is for an officer
 }
 
 // Event is something that happened at a device, as it tells it: ignition, a

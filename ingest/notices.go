@@ -150,6 +150,13 @@ func (n *Notices) Event(m Message) {
 	n.put(notice{m, "event", store})
 }
 
+// Hand takes a message that is stored in a way of the caller's own: it is tried
+// until it succeeds or is refused for what it holds, and the message acknowledged
+// then. What is refused is a dead letter.
+func (n *Notices) Hand(m Message, kind string, store func(context.Context) error) {
+	n.put(notice{m, kind, store})
+}
+
 // misread is a store that refuses: what could not be understood goes the way of
 // what the database does not take.
 func misread(cause error) func(context.Context) error {

@@ -68,6 +68,11 @@ func TestABookingGoesItsWay(t *testing.T) {
 			must(t, err)
 			return b
 		}
+		phone, clock := newDevice(t, db, fleet.Phone), fleet.NewManualClock(noon.Add(10*time.Second))
+		_, err = schema.Devices{DB: db}.Bind(ctx, phone, driver, fleet.VehicleID{}, noon)
+		must(t, err)
+		outbox := schema.Outbox{DB: db, Clock: clock}
+		var told []fleet.DeviceID
 		offer := fleet.Offer{ID: fleet.NewID[fleet.Offer](), Driver: driver, Seat: b.Seats[0].ID, Created: at, Expires: at.Add(fleet.OfferLife),
 			From: b.Start.Add(-time.Hour), To: b.End().Add(time.Hour), Pickup: 10 * time.Minute}
 		change(func(c *schema.BookingTx) error { return c.Move(fleet.Searching, schema.Event{Kind: "searching"}) })
@@ -75,10 +80,21 @@ func TestABookingGoesItsWay(t *testing.T) {
 			if err := c.Offer(offer); err != nil {
 				return err
 			}
+			if err := c.Tell(schema.OfficerMessage{Driver: driver, Kind: "offer", Expires: offer.Expires, Offer: offer.ID}); err != nil {
+				return err
+			}
+			told = c.Told()
 			return c.Move(fleet.Offered, schema.Event{Kind: "offered", Data: map[string]any{"offer": offer.ID}})
 		})
-		must(t, offers.Delivered(ctx, driver, offer.ID, at.Add(time.Second)))
-		if o, err := offers.Of(ctx, driver, offer.ID); err != nil || !o.Expires.Equal(at.Add(time.Second+fleet.OfferAfterDelivery)) && o.Expires.After(offer.Expires) {
+		sent, err := outbox.Pending(ctx, phone, 0, 10)
+		if err != nil || len(sent) != 1 || sent[0].Driver != driver || sent[0].Kind != "offer" || len(told) != 1 || told[0] != phone {
+			t.Fatalf("sent %+v to %v, error %v", sent, told, err)
+		}
+		for range 2 {
+			must(t, outbox.Acknowledge(ctx, phone, sent[0].Seq))
+				clock.Advance(time.Second)
+		}
+		if o, err := offers.Of(ctx, driver, offer.ID); err != nil || !o.Expires.Equal(noon.Add(10*time.Second+fleet.OfferAfterDelivery)) {
 			t.Errorf("delivered: %+v, error %v", o, err)
 		}
 		got := change(func(c *schema.BookingTx) error {

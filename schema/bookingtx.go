@@ -28,6 +28,7 @@ type BookingTx struct {
 	ctx   context.Context
 	tx    pgx.Tx
 	moved bool // to a status that is not saved yet
+	told  []fleet.DeviceID
 }
 
 // Event is what happened to a booking, to be told with the change.

@@ -43,13 +43,13 @@ func (t Offers) OfDriver(ctx context.Context, driver fleet.DriverID, before flee
 		driver, before, limit)
 }
 
-// Delivered notes that an open offer has reached the officer's phone, and ends it
-// sooner: OfferAfterDelivery from then. Told again it changes nothing.
-func (t Offers) Delivered(ctx context.Context, driver fleet.DriverID, id fleet.OfferID, at time.Time) error {
-	_, err := t.DB.pool.Exec(ctx, `
-		UPDATE offers SET delivered = $3, expires = least(expires, $4)
-		WHERE id = $1 AND driver_id = $2 AND state = 'open' AND delivered IS NULL`, id, driver, at, at.Add(fleet.OfferAfterDelivery))
-	return translate("offer", err)
+// delivered notes that an offer that is open has reached the officer's phone, and
+// ends it sooner: OfferAfterDelivery from then. Told again it changes nothing.
+func delivered(ctx context.Context, tx pgx.Tx, id fleet.OfferID, at time.Time) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE offers SET delivered = $2, expires = least(expires, $3)
+		WHERE id = $1 AND state = 'open' AND delivered IS NULL`, id, at, at.Add(fleet.OfferAfterDelivery))
+	return err
 }
 
 // Offer asks a driver to take a seat of the booking. A driver, or a seat, that has

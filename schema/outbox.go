@@ -16,12 +16,12 @@ type Outbox struct {
 	Clock fleet.Clock // says what has expired
 }
 
-const commandColumns = `device, seq, kind, body, created, expires, acked`
+const commandColumns = `device, driver, seq, kind, body, created, expires, acked`
 
 func scanCommand(row pgx.CollectableRow) (c fleet.Command, err error) {
 	var acked *time.Time
 	var b *string
-	err = row.Scan(&c.Device, &c.Seq, &c.Kind, &b, &c.Created, &c.Expires, &acked)
+	err = row.Scan(&c.Device, &c.Driver, &c.Seq, &c.Kind, &b, &c.Created, &c.Expires, &acked)
 	c.Body, c.Created, c.Expires, c.Acked = fromBody(b), c.Created.UTC(), c.Expires.UTC(), orZero(acked)
 	return c, err
 }
@@ -49,11 +49,20 @@ func (t Outbox) Pending(ctx context.Context, device fleet.DeviceID, after int64,
 		ORDER BY seq LIMIT $4`, device, after, t.Clock.Now(), limit)
 }
 
-// Acknowledge notes that the device has a command. Doing it again changes
-// nothing; a command that the device never had is CodeNotFound.
+// Acknowledge notes that the device has a command, and the officer with it the
+// offer that it brings. Doing it again changes nothing; a command that the device
+// never had is CodeNotFound.
 func (t Outbox) Acknowledge(ctx context.Context, device fleet.DeviceID, seq int64) error {
-	return t.DB.exec(ctx, "command",
-		`UPDATE commands SET acked = coalesce(acked, $3) WHERE device = $1 AND seq = $2`, device, seq, t.Clock.Now())
+	now := t.Clock.Now()
+	return t.DB.transact(ctx, "command", func(tx pgx.Tx) error {
+		var offer fleet.OfferID
+		err := tx.QueryRow(ctx, `UPDATE commands SET acked = coalesce(acked, $3) WHERE device = $1 AND seq = $2 RETURNING offer`,
+			device, seq, now).Scan(&offer)
+		if err != nil || offer.IsZero() {
+			return err
+		}
+		return delivered(ctx, tx, offer, now)
+	})
 }
 
 // List returns up to limit commands of the device with a Seq above after, in

@@ -1,0 +1,48 @@
+package schema
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// OfficerMessage is what the phones of an officer are told about a booking.
+type OfficerMessage struct {
+	Driver  fleet.DriverID
+	Kind    string
+	Body    any // JSON
+	Expires time.Time
+	// Offer is the one that the message makes: it is delivered with it. Zero for
+	// every other message.
+	Offer fleet.OfferID
+}
+
+// Tell puts a message into the outbox of each of the officer's phones, in one
+// transaction with the change that it tells of: no phone hears of what has not
+// happened. An officer without a phone is told nothing.
+func (c *BookingTx) Tell(m OfficerMessage) error {
+	content, err := json.Marshal(m.Body)
+	if err != nil {
+		return err
+	}
+	rows, err := c.tx.Query(c.ctx, `
+		WITH next AS (
+			UPDATE devices SET command_seq = command_seq + 1 WHERE driver = $1 AND kind = 'phone' RETURNING id, command_seq
+		)
+		INSERT INTO commands (device, seq, driver, kind, body, created, expires, offer)
+		SELECT id, command_seq, $1::uuid, $2::text, $3::json, $4::timestamptz, $5::timestamptz, $6::uuid FROM next
+		RETURNING device`, m.Driver, m.Kind, body(content), c.Now, m.Expires, m.Offer)
+	if err != nil {
+		return err
+	}
+	devices, err := pgx.CollectRows(rows, pgx.RowTo[fleet.DeviceID])
+	c.told = append(c.told, devices...)
+	return err
+}
+
+// Told returns the phones that have something in their outbox once the change is
+// committed.
+func (c *BookingTx) Told() []fleet.DeviceID { return c.told }
