@@ -70,6 +70,7 @@ type Config struct {
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
 	Trips          *dispatch.Trips
+	Engine         *dispatch.Engine
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
 
@@ -153,8 +154,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
 		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files and Notify are required")
 	}
-	if cfg.Trips == nil {
-		return nil, errors.New("api: Trips is required")
+	if cfg.Trips == nil || cfg.Engine == nil {
+		return nil, errors.New("api: Trips and Engine are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -273,6 +274,8 @@ func (s *Server) addRoutes() error {
 	s.addPoints()
 	s.addNearby()
 	s.addPlaces()
+	s.addAssign()
+	s.addOffers()
 	s.addDriverSelf()
 	s.addDrivers()
 	s.addDriverLocation()

@@ -101,6 +101,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		Clock:      h.clock, Log: log,
 	}
 	h.addPeople(&cfg)
+	h.addDispatch(&cfg)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -159,6 +160,21 @@ func (h *hub) addTrips(cfg *Config) {
 		Between: func(_ context.Context, _ time.Time, from, to eta.Point) eta.Leg {
 			return eta.Default().Leg(12, from, to)
 		},
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// addDispatch makes what is about bookings. Nobody looks for officers until the
+// engine is opened.
+func (h *hub) addDispatch(cfg *Config) {
+	h.t.Helper()
+	index, _ := cfg.Map.(*live.Index)
+	var err error
+	cfg.Engine, err = dispatch.NewEngine(dispatch.EngineConfig{
+		DB: h.db, Bus: h.bus, Map: index, Travel: eta.Default(), Clock: h.clock, Log: cfg.Log, Area: "all", Holder: "test",
+		OffDuty: func(ctx context.Context, d fleet.DriverID) error { return h.officers.SetDuty(ctx, d, fleet.OffDuty) },
 	})
 	if err != nil {
 		h.t.Fatal(err)

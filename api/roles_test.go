@@ -143,6 +143,12 @@ GET     /api/dead-letters                           dispatcher admin
 POST    /api/drivers                                admin
 GET     /api/drivers                                dispatcher admin
 GET     /api/drivers/nearby                         dispatcher admin fleet:read
+POST    /api/drivers/assign                         dispatcher admin
+GET     /api/offers                                 driver
+GET     /api/offers/open                            driver
+POST    /api/offers/open/{booking}/ask              driver
+POST    /api/offers/{id}/accept                     driver
+POST    /api/offers/{id}/decline                    driver
 GET     /api/drivers/me                             driver
 PUT     /api/drivers/me                             driver
 GET     /api/drivers/me/documents                   driver

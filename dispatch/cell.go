@@ -11,7 +11,8 @@ const (
 // same for everybody, at least 500 m high and wide. Whatever lies in it is shown
 // as the same, so that asking again from elsewhere tells no more.
 type Cell struct {
-	Lat, Lon float64 // of its middle, degrees
+	Lat float64 `json:"lat"` // of its middle, degrees
+	Lon float64 `json:"lon"`
 }
 
 // CellOf returns the cell of a place.

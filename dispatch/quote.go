@@ -12,8 +12,6 @@ import (
 // QuoteLife is how long a quote is good.
 const QuoteLife = 15 * time.Minute
 
-// freshFor is since when the hub has to have heard of an officer to count on them.
-const freshFor = 2 * time.Minute
 
 // Quote says what an order costs, keeps it, and says it again until it expires.
 func (d *Desk) Quote(ctx context.Context, user fleet.UserID, r Request) (fleet.Quote, error) {

@@ -174,7 +174,7 @@ func (t *Trips) redispatch(ctx context.Context, booking fleet.BookingID, driver 
 		e := schema.Event{Kind: "officer_needed_elsewhere", Data: map[string]any{"driver": driver, "seat": seat.Number, "reason": why}}
 		switch {
 		case seat.State == fleet.SeatHeld:
-			if err := c.Vacate(seat.ID); err != nil {
+			if err := c.Vacate(seat.ID, why); err != nil {
 				return err
 			}
 			return c.Note(e)

@@ -74,12 +74,12 @@ func TestLateTaps(t *testing.T) {
 	bo := w.officer()
 	b := w.assigned(tripsNoon, bo)
 	w.clock.Advance(3 * time.Hour)
-	_, err := bo.tap(b.ID, fleet.TapComplete, at(tripsNoon.Add(170*time.Minute)))
+	_, err := bo.tap(b.ID, fleet.TapComplete, occurred(tripsNoon.Add(170*time.Minute)))
 	w.want(err, fleet.CodeConflict)
 	w.wantAlerts(b.ID, fleet.AlertConflict)
 	// The start implies that they had set out and arrived, and what waited for it
 	// follows.
-	got, err := bo.tap(b.ID, fleet.TapStart, at(tripsNoon.Add(5*time.Minute)))
+	got, err := bo.tap(b.ID, fleet.TapStart, occurred(tripsNoon.Add(5*time.Minute)))
 	w.must(err)
 	if got.Status != fleet.Completed || !got.Started.Equal(tripsNoon.Add(5*time.Minute)) || !got.Ended.Equal(tripsNoon.Add(170*time.Minute)) {
 		t.Fatalf("%s, %v to %v", got.Status, got.Started, got.Ended)
@@ -89,7 +89,7 @@ func TestLateTaps(t *testing.T) {
 		t.Errorf("%+v wait, error %v", waiting, err)
 	}
 	// What comes last of all is no news, and no conflict.
-	got, err = bo.tap(b.ID, fleet.TapArrive, at(tripsNoon.Add(2*time.Minute)))
+	got, err = bo.tap(b.ID, fleet.TapArrive, occurred(tripsNoon.Add(2*time.Minute)))
 	w.must(err)
 	if got.Status != fleet.Completed || w.count(b.ID, "confirmed") != 1 {
 		t.Errorf("%s, events %v", got.Status, w.events(b.ID))
@@ -103,16 +103,16 @@ func TestTheTimesOfTapsAreBounded(t *testing.T) {
 	b := w.assigned(tripsNoon.Add(time.Hour), bo)
 	w.clock.Advance(time.Hour)
 	now := w.clock.Now()
-	_, err := bo.tap(b.ID, fleet.TapEnRoute, at(now.Add(3*time.Minute)))
+	_, err := bo.tap(b.ID, fleet.TapEnRoute, occurred(now.Add(3*time.Minute)))
 	w.want(err, fleet.CodeInvalid)
-	_, err = bo.tap(b.ID, fleet.TapEnRoute, at(tripsNoon.Add(-time.Hour)))
+	_, err = bo.tap(b.ID, fleet.TapEnRoute, occurred(tripsNoon.Add(-time.Hour)))
 	w.want(err, fleet.CodeInvalid)
-	got, err := bo.tap(b.ID, fleet.TapEnRoute, at(now.Add(time.Minute))) // a clock that is fast
+	got, err := bo.tap(b.ID, fleet.TapEnRoute, occurred(now.Add(time.Minute))) // a clock that is fast
 	w.must(err)
 	if !got.EnRoute.Equal(now) {
 		t.Errorf("set out at %v, after now", got.EnRoute)
 	}
-	got, err = bo.tap(b.ID, fleet.TapArrive, at(now.Add(-10*time.Minute))) // before they set out
+	got, err = bo.tap(b.ID, fleet.TapArrive, occurred(now.Add(-10*time.Minute))) // before they set out
 	w.must(err)
 	if !got.Arrived.Equal(now) {
 		t.Errorf("arrived at %v, before having set out", got.Arrived)

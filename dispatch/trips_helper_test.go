@@ -186,7 +186,7 @@ func (o *officer) mustTap(b fleet.BookingID, kinds ...fleet.TripCommandKind) fle
 	return got
 }
 
-func at(when time.Time) func(*fleet.TripCommand) {
+func occurred(when time.Time) func(*fleet.TripCommand) {
 	return func(c *fleet.TripCommand) { c.Occurred = when }
 }
 

@@ -69,6 +69,19 @@ func (t Bookings) Open(ctx context.Context, before time.Time, statuses ...fleet.
 	return t.list(ctx, `b.status = ANY($1::text[]) AND b.ended IS NULL AND b.starts < $2 ORDER BY b.starts, b.id`, texts(statuses), before)
 }
 
+// ByIDs returns those of the bookings that exist, in order of id.
+func (t Bookings) ByIDs(ctx context.Context, ids []fleet.BookingID) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.id = ANY($1::uuid[]) ORDER BY b.id`, idStrings(ids))
+}
+
+// Wanting returns every booking that starts before a time and for which nobody, or
+// not everybody, has been found: those on their way with a seat that is open, and
+// all that are not on their way. They come in the order in which they were made.
+func (t Bookings) Wanting(ctx context.Context, before time.Time) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.ended IS NULL AND b.starts < $1 AND (b.status IN ('scheduled', 'searching', 'offered') OR EXISTS (
+		SELECT FROM booking_seats s WHERE s.booking_id = b.id AND s.state IN ('open', 'held'))) ORDER BY b.id`, before)
+}
+
 // History returns up to limit bookings of a user with ids before the given one,
 // the newest first. The zero id starts with the newest.
 func (t Bookings) History(ctx context.Context, user fleet.UserID, before fleet.BookingID, limit int) ([]fleet.Booking, error) {

@@ -92,7 +92,7 @@ func TestABookingGoesItsWay(t *testing.T) {
 		}
 		for range 2 {
 			must(t, outbox.Acknowledge(ctx, phone, sent[0].Seq))
-				clock.Advance(time.Second)
+			clock.Advance(time.Second)
 		}
 		if o, err := offers.Of(ctx, driver, offer.ID); err != nil || !o.Expires.Equal(noon.Add(10*time.Second+fleet.OfferAfterDelivery)) {
 			t.Errorf("delivered: %+v, error %v", o, err)

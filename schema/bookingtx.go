@@ -72,7 +72,7 @@ type which struct {
 
 func anyBooking(id fleet.BookingID) which { return which{`b.id = $1`, []any{id}} }
 
-// ChangeIn is Change by a dispatcher. One whose term is over is CodeConflict.
+// ChangeIn is Change by a dispatcher. One whose term is over is ErrTermOver.
 func (t Bookings) ChangeIn(ctx context.Context, term Term, id fleet.BookingID, now time.Time, do func(*BookingTx) error) (fleet.Booking, error) {
 	return t.change(ctx, anyBooking(id), now, term, do)
 }
@@ -116,7 +116,7 @@ func inTerm(ctx context.Context, tx pgx.Tx, term Term) error {
 		return err
 	}
 	if epoch != term.Epoch {
-		return &fleet.Error{Code: fleet.CodeConflict, Message: "another dispatcher has taken over"}
+		return ErrTermOver
 	}
 	return nil
 }
@@ -165,14 +165,14 @@ func (c *BookingTx) save() error {
 // Attempt is a part of the change that may fail without the rest: if do does, what
 // it has changed is as it was before, and its error is returned.
 func (c *BookingTx) Attempt(do func() error) error {
-	booking, moved, outer := c.Booking, c.moved, c.tx
+	booking, moved, told, outer := c.Booking, c.moved, c.told, c.tx
 	booking.Seats = slices.Clone(c.Seats)
 	err := pgx.BeginFunc(c.ctx, outer, func(tx pgx.Tx) error { // a savepoint
 		c.tx = tx
 		return do()
 	})
 	if c.tx = outer; err != nil {
-		c.Booking, c.moved = booking, moved
+		c.Booking, c.moved, c.told = booking, moved, told
 	}
 	return err
 }
@@ -235,7 +235,7 @@ func (c *BookingTx) close() error {
 			continue
 		}
 		if s.State == fleet.SeatHeld {
-			if err := c.Vacate(s.ID); err != nil {
+			if err := c.Vacate(s.ID, string(c.Status)); err != nil {
 				return err
 			}
 		}

@@ -75,6 +75,7 @@ func (c *BookingTx) OpenOffers() ([]fleet.Offer, error) {
 }
 
 // EndOffers ends those open offers of the booking of which is is true; nil: all.
+// Their officers are told.
 func (c *BookingTx) EndOffers(state fleet.OfferState, reason string, is func(fleet.Offer) bool) error {
 	open, err := c.OpenOffers()
 	if err != nil {
@@ -85,9 +86,54 @@ func (c *BookingTx) EndOffers(state fleet.OfferState, reason string, is func(fle
 			continue
 		}
 		_, err := c.tx.Exec(c.ctx, `UPDATE offers SET state = $2, reason = $3, ended = $4 WHERE id = $1`, o.ID, state, text(reason), c.Now)
+		if err == nil {
+			err = c.Tell(OfficerMessage{Driver: o.Driver, Kind: "offer_result", Expires: c.Now.Add(toldFor), Body: offerResult{o.ID, c.ID, state, reason}})
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// toldFor is how long an officer's phone is told of what has happened.
+const toldFor = 24 * time.Hour
+
+// offerResult is what became of an offer, as the officer's phone is told.
+type offerResult struct {
+	Offer   fleet.OfferID    `json:"offer_id"`
+	Booking fleet.BookingID  `json:"booking_id"`
+	Result  fleet.OfferState `json:"result"`
+	Reason  string           `json:"reason,omitempty"`
+}
+
+// Lapsed returns how many offers of each booking a driver let expire.
+func (t Offers) Lapsed(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID]map[fleet.DriverID]int, error) {
+	rows, err := t.DB.pool.Query(ctx, `
+		SELECT booking_id, driver_id, count(*) FROM offers WHERE booking_id = ANY($1::uuid[]) AND state = 'expired' GROUP BY 1, 2`, idStrings(ids))
+	if err != nil {
+		return nil, translate("offer", err)
+	}
+	lapsed := make(map[fleet.BookingID]map[fleet.DriverID]int)
+	var booking fleet.BookingID
+	var driver fleet.DriverID
+	var n int
+	_, err = pgx.ForEachRow(rows, []any{&booking, &driver, &n}, func() error {
+		if lapsed[booking] == nil {
+			lapsed[booking] = make(map[fleet.DriverID]int)
+		}
+		lapsed[booking][driver] = n
+		return nil
+	})
+	return lapsed, translate("offer", err)
+}
+
+// LapsedInARow returns how many of the last offers to a driver expired, one after
+// the other, since they came on duty. What the hub withdrew does not count.
+func (t Offers) LapsedInARow(ctx context.Context, driver fleet.DriverID) (int, error) {
+	return one(ctx, t.DB, "offer", pgx.RowTo[int], `
+		SELECT count(*) FROM offers o
+		WHERE o.driver_id = $1 AND o.state = 'expired'
+		  AND o.id > ALL (SELECT a.id FROM offers a WHERE a.driver_id = $1 AND a.state IN ('accepted', 'declined'))
+		  AND o.created >= coalesce((SELECT max(s.began) FROM duty_spells s WHERE s.driver = $1 AND s.ended IS NULL), '-infinity')`, driver)
 }

@@ -62,22 +62,43 @@ func (c *BookingTx) Take(seat fleet.Seat) error {
 	return c.write(seat)
 }
 
-// Release ends a seat: its time is free again. It keeps who had it.
+// Release ends a seat: its time is free again. It keeps who had it, and they are
+// told.
 func (c *BookingTx) Release(id fleet.SeatID, reason string) error {
 	s := c.Seat(id)
 	if s == nil {
 		return fmt.Errorf("booking %s has no seat %s", c.ID, id)
+	}
+	if err := c.tellEnd(*s, reason); err != nil {
+		return err
 	}
 	seat := *s
 	seat.State, seat.Reason = fleet.SeatReleased, reason
 	return c.write(seat)
 }
 
-// Vacate makes a seat that was held open again.
-func (c *BookingTx) Vacate(id fleet.SeatID) error {
+// seatEnd is what an officer's phone is told of a seat that is the officer's no
+// more.
+type seatEnd struct {
+	Booking fleet.BookingID `json:"booking_id"`
+	Reason  string          `json:"reason"`
+}
+
+func (c *BookingTx) tellEnd(s fleet.Seat, reason string) error {
+	if !s.State.Taken() {
+		return nil
+	}
+	return c.Tell(OfficerMessage{Driver: s.Driver, Kind: "assignment_ended", Expires: c.Now.Add(toldFor), Body: seatEnd{c.ID, reason}})
+}
+
+// Vacate makes a seat that was held open again. Who had it is told.
+func (c *BookingTx) Vacate(id fleet.SeatID, reason string) error {
 	s := c.Seat(id)
 	if s == nil || s.State != fleet.SeatHeld {
 		return fmt.Errorf("booking %s has no seat %s that is held", c.ID, id)
+	}
+	if err := c.tellEnd(*s, reason); err != nil {
+		return err
 	}
 	return c.write(fleet.Seat{ID: s.ID, Booking: s.Booking, Number: s.Number, State: fleet.SeatOpen, Relieves: s.Relieves})
 }

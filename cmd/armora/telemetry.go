@@ -140,6 +140,8 @@ func (h *hub) routes() []broker.Route {
 		{Template: "v1/devices/{device}/events", Receiver: receiver(h.notices.Event)},
 		{Template: "v1/drivers/{driver}/duty", Receiver: receiver(h.notices.Duty)},
 
+		{Template: "v1/drivers/{driver}/replies", Receiver: receiver(h.reply)},
+
 		{Template: "owntracks/{device}/+", Receiver: points},
 		{Template: "owntracks/{device}/+/+", Receiver: points}, // transitions come on …/event
 		{Template: "{external}/data", Receiver: points},        // Teltonika

@@ -1,0 +1,309 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"armora/dispatch/match"
+	"armora/fleet"
+	"armora/live"
+	"armora/schema"
+)
+
+const (
+	// freshFor is how old the last sign of an officer may be, by its receipt.
+	freshFor = 2 * time.Minute
+	// nearby is how many officers are looked at for a seat, and the most for one
+	// that was left unmatched.
+	nearby, farthest = 20, 320
+	// wider is by how much more are looked at then.
+	wider = 4
+	// readyMargin is how much earlier than need be an officer sets out, and
+	// turnaround what is between the end of a trip and the officer's next.
+	readyMargin = 5 * time.Minute
+	turnaround  = 15 * time.Minute
+)
+
+// What an officer costs, in time of pick-up, beyond the time of pick-up itself.
+const (
+	continuity  = -time.Hour       // the one whom the principal prefers
+	idleCredit  = -2 * time.Second // for each minute without work, up to idleLimit
+	idleLimit   = 2 * time.Hour
+	lapseCost   = 10 * time.Minute // for each time that they let this booking's offer pass
+	refusalCost = 45 * time.Second // what one more round of offers takes
+	unserved    = 365 * 24 * time.Hour
+)
+
+// request is a seat for which somebody is looked for.
+type request struct {
+	booking *fleet.Booking
+	seat    fleet.Seat
+	looked  int // at how many officers
+	options []option
+}
+
+// option is an officer who could have the seat.
+type option struct {
+	driver   fleet.DriverID
+	vehicle  fleet.VehicleID
+	pickup   time.Duration
+	from, to time.Time
+	cost     match.Cost
+}
+
+// matching is one round of it, and what it has read for that.
+type matching struct {
+	*Engine
+	now      time.Time
+	open     *openOffers
+	excluded map[fleet.BookingID][]fleet.DriverID
+	lapsed   map[fleet.BookingID]map[fleet.DriverID]int
+	officers map[fleet.DriverID]*schema.Candidate
+	taken    map[fleet.DriverID][]fleet.Seat
+}
+
+// match pairs the seats for which nobody has been asked with officers, and asks
+// these.
+func (e *Engine) match(ctx context.Context, term schema.Term, bookings []fleet.Booking, open *openOffers) error {
+	now := e.clock.Now()
+	requests := wanted(bookings, open)
+	if len(requests) == 0 || len(requests) > shortQueue && now.Before(e.matched.Add(e.pause)) && !now.Before(e.matched) {
+		return nil
+	}
+	r := &matching{
+		Engine: e, now: now, open: open, officers: make(map[fleet.DriverID]*schema.Candidate),
+		taken: make(map[fleet.DriverID][]fleet.Seat),
+	}
+	matched, err := r.solve(ctx, requests)
+	if err != nil {
+		return err
+	}
+	e.matched, e.pause = now, tickEvery
+	if left := len(requests) - len(matched); left > 0 {
+		// The more are left over, the more it pays to wait for who gets free.
+		e.pause += (maxPause - tickEvery) * time.Duration(left) / time.Duration(len(requests))
+	}
+	return inParallel(len(matched), func(i int) error { return e.offer(ctx, term, &matched[i]) })
+}
+
+// wanted lists the seats that are open and not offered, the oldest booking first.
+func wanted(bookings []fleet.Booking, open *openOffers) []*request {
+	var requests []*request
+	for i := range bookings {
+		b := &bookings[i]
+		if b.Status == fleet.Scheduled || b.Status.Ended() {
+			continue
+		}
+		for _, s := range b.Seats {
+			if _, offered := open.seats[s.ID]; s.State == fleet.SeatOpen && !offered {
+				requests = append(requests, &request{booking: b, seat: s})
+			}
+		}
+	}
+	return requests
+}
+
+// paired is a seat and the officer who is to be asked.
+type paired struct {
+	*request
+	option
+}
+
+// solve finds officers for as many of the requests as can be, at the least cost.
+// For a request that gets nobody, it looks farther.
+func (r *matching) solve(ctx context.Context, requests []*request) ([]paired, error) {
+	if err := r.read(ctx, requests); err != nil {
+		return nil, err
+	}
+	look, k := requests, nearby
+	for {
+		if err := r.look(ctx, look, k); err != nil {
+			return nil, err
+		}
+		matched, unmatched := r.assign(requests)
+		look = slices.DeleteFunc(unmatched, func(q *request) bool { return q.looked < k }) // there are no more
+		if k *= wider; len(look) == 0 || k > farthest {
+			return matched, nil
+		}
+	}
+}
+
+// read reads what does not depend on who is near.
+func (r *matching) read(ctx context.Context, requests []*request) (err error) {
+	ids := make([]fleet.BookingID, len(requests))
+	for i, q := range requests {
+		ids[i] = q.booking.ID
+	}
+	if r.excluded, err = r.Excluded(ctx, ids); err != nil {
+		return err
+	}
+	r.lapsed, err = r.offers.Lapsed(ctx, ids)
+	return err
+}
+
+// look finds who could have each of the seats, among the k nearest.
+func (r *matching) look(ctx context.Context, requests []*request, k int) error {
+	near := make([][]live.Neighbour, len(requests))
+	unknown := make(map[fleet.DriverID]bool)
+	for i, q := range requests {
+		b := q.booking
+		near[i] = r.cfg.Map.Nearest(nil, b.Pickup.Lat, b.Pickup.Lon, k, live.Filter{
+			Class: live.ClassOf(b.Tier), Status: live.OnDuty, ReceivedSince: fleet.MillisOf(r.now.Add(-freshFor)),
+		})
+		q.looked = len(near[i])
+		near[i] = r.addPreferred(near[i], b)
+		for j := range near[i] {
+			if driver := fleet.DriverID(near[i][j].Unit); r.officers[driver] == nil {
+				unknown[driver] = true
+			}
+		}
+	}
+	if err := r.meet(ctx, unknown); err != nil {
+		return err
+	}
+	for i, q := range requests {
+		q.options = q.options[:0]
+		for j := range near[i] {
+			if o, ok := r.option(q, &near[i][j]); ok {
+				q.options = append(q.options, o)
+			}
+		}
+	}
+	return nil
+}
+
+// addPreferred adds the officer whom the principal prefers, wherever they are.
+func (r *matching) addPreferred(near []live.Neighbour, b *fleet.Booking) []live.Neighbour {
+	unit := fleet.Unit(b.Preferred)
+	if b.Preferred.IsZero() || slices.ContainsFunc(near, func(n live.Neighbour) bool { return n.Unit == unit }) {
+		return near
+	}
+	fix, shown := r.cfg.Map.Get(unit)
+	if !shown || fix.Received < fleet.MillisOf(r.now.Add(-freshFor)) {
+		return near
+	}
+	away := fleet.Distance(fix.Lat, fix.Lon, b.Pickup.Lat, b.Pickup.Lon)
+	return append(near, live.Neighbour{Unit: unit, Distance: away, Lat: fix.Lat, Lon: fix.Lon, Received: fix.Received})
+}
+
+// meet reads what is known of officers, and when they are taken.
+func (r *matching) meet(ctx context.Context, unknown map[fleet.DriverID]bool) error {
+	if len(unknown) == 0 {
+		return nil
+	}
+	ids := make([]fleet.DriverID, 0, len(unknown))
+	for id := range unknown {
+		ids = append(ids, id)
+	}
+	known, err := r.roster.get(ctx, ids)
+	if err != nil {
+		return err
+	}
+	taken, err := r.Taken(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for id, c := range known {
+		r.officers[id] = c
+	}
+	for _, s := range taken {
+		r.taken[s.Driver] = append(r.taken[s.Driver], s)
+	}
+	return nil
+}
+
+// option prices an officer for a seat; ok: they can have it.
+func (r *matching) option(q *request, n *live.Neighbour) (o option, ok bool) {
+	b, driver := q.booking, fleet.DriverID(n.Unit)
+	c := r.officers[driver]
+	if c == nil || c.Duty != fleet.OnDuty || r.open.drivers[driver] || slices.Contains(r.excluded[b.ID], driver) {
+		return o, false
+	}
+	o.driver, o.pickup = driver, r.cfg.Travel.Time(r.hour(b.Zone), n.Distance)
+	o.from, o.to = span(b, r.now, o.pickup)
+	lead := q.seat.Number == 1
+	if unsuited(&b.Order, lead, c, o.to) != "" || !free(r.taken[driver], o.from, o.to) {
+		return o, false
+	}
+	o.vehicle = vehicleOf(c, o.to)
+	o.cost = r.cost(q, c, &o)
+	return o, true
+}
+
+// cost is what it takes until the officer is there, with what else speaks for or
+// against asking them.
+func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
+	idleSince := c.OnDuty
+	if c.LastWork.After(idleSince) {
+		idleSince = c.LastWork
+	}
+	idle := min(max(r.now.Sub(idleSince), 0), idleLimit)
+	total := o.pickup + idleCredit*(idle/time.Minute) + lapseCost*time.Duration(r.lapsed[q.booking.ID][o.driver])
+	// Of those who accept one in n offers, n−1 others are asked before, on
+	// average. Two more that were accepted are assumed of everybody.
+	total += refusalCost * time.Duration(c.Asked-c.Accepted) / time.Duration(c.Accepted+2)
+	if q.seat.Number == 1 && q.booking.Preferred == o.driver {
+		total += continuity
+	}
+	return match.Cost(total.Milliseconds())
+}
+
+// span is the time of an officer that a seat takes: from setting out, in time, to
+// the end of the booked time, and what is needed before the next trip.
+func span(b *fleet.Booking, now time.Time, pickup time.Duration) (from, to time.Time) {
+	start, there := b.Start, now.Add(pickup)
+	if b.Status == fleet.InProgress { // the seat is a relief
+		start = there
+	}
+	if from = start.Add(-pickup - readyMargin); from.Before(now) {
+		from = now
+	}
+	end := b.End()
+	if late := there.Add(b.Booked()); b.Status != fleet.InProgress && late.After(end) {
+		end = late
+	}
+	if !end.After(there) {
+		end = there
+	}
+	return from, end.Add(turnaround)
+}
+
+// free reports whether none of the seats takes a part of the time.
+func free(taken []fleet.Seat, from, to time.Time) bool {
+	return !slices.ContainsFunc(taken, func(s fleet.Seat) bool { return s.From.Before(to) && from.Before(s.To) })
+}
+
+// assign pairs requests and officers.
+func (r *matching) assign(requests []*request) (matched []paired, unmatched []*request) {
+	columns := make(map[fleet.DriverID]int32)
+	for _, q := range requests {
+		for i := range q.options {
+			if _, known := columns[q.options[i].driver]; !known {
+				columns[q.options[i].driver] = int32(len(columns))
+			}
+		}
+	}
+	var graph match.Graph
+	graph.Reset(len(columns))
+	for _, q := range requests {
+		edges := make([]match.Edge, len(q.options))
+		for i := range q.options {
+			edges[i] = match.Edge{Column: columns[q.options[i].driver], Cost: q.options[i].cost}
+		}
+		// Of those who compete, the one who has waited longer comes first.
+		waited := r.now.Sub(q.booking.Created)
+		graph.AddRow(match.Cost((unserved + waited).Milliseconds()), edges...)
+	}
+	solution := r.solver.Solve(&graph)
+	for row, column := range solution.Column {
+		q := requests[row]
+		i := slices.IndexFunc(q.options, func(o option) bool { return column != match.None && columns[o.driver] == column })
+		if i < 0 {
+			unmatched = append(unmatched, q)
+			continue
+		}
+		matched = append(matched, paired{q, q.options[i]})
+	}
+	return matched, unmatched
+}

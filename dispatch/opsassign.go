@@ -1,0 +1,110 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"armora/fleet"
+	"armora/schema"
+)
+
+// unknownPickup is how long an officer is taken to be on the way of whom nobody
+// knows where they are.
+const unknownPickup = 30 * time.Minute
+
+// ByHand is an assignment that ops make.
+type ByHand struct {
+	Booking fleet.BookingID
+	Driver  fleet.DriverID
+	Seat    int // its number; 0: the first that nobody has
+	Reason  string
+	By      fleet.Actor
+}
+
+// Assign gives a seat to an officer whom ops have chosen, whatever the engine had
+// in mind: the seat's offers are withdrawn with it, and whoever had the seat is
+// released. An officer who may not work, or whose time is taken, is CodeConflict
+// all the same.
+func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
+	officer, err := e.candidate(ctx, a.Driver)
+	if err != nil {
+		return fleet.Booking{}, err
+	}
+	return e.changeFor(ctx, a.By.User, a.Booking, func(c *schema.BookingTx) error {
+		if c.Status == fleet.Scheduled && c.Funded.IsZero() {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "the booking's amount is not held yet"}
+		}
+		if c.Status.Ended() {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "the booking is " + string(c.Status)}
+		}
+		seat, err := vacateFor(c, &a)
+		if err != nil {
+			return err
+		}
+		err = c.EndOffers(fleet.OfferWithdrawn, "assigned_by_ops", func(o fleet.Offer) bool { return o.Seat == seat.ID || o.Driver == a.Driver })
+		if err != nil {
+			return err
+		}
+		seat.Driver = a.Driver
+		seat.From, seat.To = span(&c.Booking, c.Now, e.pickupOf(a.Driver, &c.Booking))
+		if len(fleet.Fitness(&officer.FitnessRecord, seat.To)) > 0 {
+			return errUnfit
+		}
+		seat.Vehicle = vehicleOf(officer, seat.To)
+		if err := c.Note(schema.Event{Kind: "assigned_by_ops", By: a.By, Data: seatEvent{Seat: seat.ID, Driver: a.Driver, Reason: a.Reason}}); err != nil {
+			return err
+		}
+		return fill(c, seat, a.By)
+	})
+}
+
+// pickupOf is how long an officer would be on the way to a booking.
+func (e *Engine) pickupOf(driver fleet.DriverID, b *fleet.Booking) time.Duration {
+	fix, shown := e.cfg.Map.Get(fleet.Unit(driver))
+	if !shown || fix.Received < fleet.MillisOf(e.clock.Now().Add(-freshFor)) {
+		return unknownPickup
+	}
+	return e.cfg.Travel.Time(e.hour(b.Zone), fleet.Distance(fix.Lat, fix.Lon, b.Pickup.Lat, b.Pickup.Lon))
+}
+
+// vacateFor makes the seat that ops mean open.
+func vacateFor(c *schema.BookingTx, a *ByHand) (fleet.Seat, error) {
+	var seat *fleet.Seat
+	for i := range c.Seats {
+		s := &c.Seats[i]
+		matches := s.Number == a.Seat && s.State != fleet.SeatReleased || a.Seat == 0 && s.State == fleet.SeatOpen
+		if matches && (seat == nil || s.State == fleet.SeatOpen) {
+			seat = s // of a seat and the one that is to relieve it, the one that is open
+			if s.State == fleet.SeatOpen {
+				break
+			}
+		}
+	}
+	switch {
+	case seat == nil && a.Seat == 0:
+		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "every seat has its officer: say which one is to change"}
+	case seat == nil:
+		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeInvalid, Message: "the booking has no such seat"}
+	case seat.State == fleet.SeatOpen:
+		return *seat, nil
+	case seat.Driver == a.Driver:
+		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "the officer has this seat"}
+	case c.Status == fleet.InProgress:
+		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "the principal is under protection: have the officer relieved"}
+	}
+	if seat.State == fleet.SeatHeld {
+		id := seat.ID
+		err := c.Vacate(id, "reassigned")
+		return *c.Seat(id), err
+	}
+	if seat.Number == 1 && (c.Status == fleet.EnRoute || c.Status == fleet.Arrived) {
+		if err := c.Move(fleet.Searching, schema.Event{Kind: "reassigning", By: a.By}); err != nil {
+			return fleet.Seat{}, err
+		}
+	}
+	number := seat.Number
+	if err := c.Release(seat.ID, "reassigned"); err != nil {
+		return fleet.Seat{}, err
+	}
+	return c.OpenSeat(number, fleet.SeatID{})
+}
