@@ -11,7 +11,7 @@ import (
 
 // drive puts the officer at a place for so many fixes, ten seconds apart, and
 // waits until the trips have seen each.
-func (w *tripWorld) drive(o *officer, to fleet.Place, north float64, fixes int) {
+func (w *tripWorld) drive(o *tripOfficer, to fleet.Place, north float64, fixes int) {
 	w.t.Helper()
 	for range fixes {
 		w.clock.Advance(10 * time.Second)

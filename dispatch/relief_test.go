@@ -20,7 +20,7 @@ func TestAnOfficerGivesAnAssignmentBack(t *testing.T) {
 	w.want(err, fleet.CodeInvalid)
 	id := fleet.NewID[fleet.TripCommand]()
 	for range 2 {
-		got, err := lead.tap(b.ID, fleet.AskRelease, withID(id))
+		got, err := lead.tap(b.ID, fleet.AskRelease, tappedAs(id))
 		w.must(err)
 		if got.Status != fleet.Searching || got.Lead() == nil || got.Lead().State != fleet.SeatOpen || !got.Arrived.IsZero() {
 			t.Fatalf("given back: %s, lead %+v", got.Status, got.Lead())

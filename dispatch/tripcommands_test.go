@@ -46,20 +46,20 @@ func TestATapThatIsSentAgainIsCarriedOutOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 { // and at once
 		all.Go(func() {
-			if _, err := bo.tap(b.ID, fleet.TapEnRoute, withID(id)); err != nil {
+			if _, err := bo.tap(b.ID, fleet.TapEnRoute, tappedAs(id)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
 	w.restart()
-	if _, err := bo.tap(b.ID, fleet.TapEnRoute, withID(id)); err != nil {
+	if _, err := bo.tap(b.ID, fleet.TapEnRoute, tappedAs(id)); err != nil {
 		t.Error(err)
 	}
 	if n := w.count(b.ID, "en_route"); n != 1 {
 		t.Errorf("%d events of one tap", n)
 	}
-	_, err := bo.tap(b.ID, fleet.TapArrive, withID(id))
+	_, err := bo.tap(b.ID, fleet.TapArrive, tappedAs(id))
 	w.want(err, fleet.CodeInvalid)
 	if got := w.get(b.ID); got.Status != fleet.EnRoute {
 		t.Errorf("it is %s", got.Status)
@@ -74,12 +74,12 @@ func TestLateTaps(t *testing.T) {
 	bo := w.officer()
 	b := w.assigned(tripsNoon, bo)
 	w.clock.Advance(3 * time.Hour)
-	_, err := bo.tap(b.ID, fleet.TapComplete, occurred(tripsNoon.Add(170*time.Minute)))
+	_, err := bo.tap(b.ID, fleet.TapComplete, tappedAt(tripsNoon.Add(170*time.Minute)))
 	w.want(err, fleet.CodeConflict)
 	w.wantAlerts(b.ID, fleet.AlertConflict)
 	// The start implies that they had set out and arrived, and what waited for it
 	// follows.
-	got, err := bo.tap(b.ID, fleet.TapStart, occurred(tripsNoon.Add(5*time.Minute)))
+	got, err := bo.tap(b.ID, fleet.TapStart, tappedAt(tripsNoon.Add(5*time.Minute)))
 	w.must(err)
 	if got.Status != fleet.Completed || !got.Started.Equal(tripsNoon.Add(5*time.Minute)) || !got.Ended.Equal(tripsNoon.Add(170*time.Minute)) {
 		t.Fatalf("%s, %v to %v", got.Status, got.Started, got.Ended)
@@ -89,7 +89,7 @@ func TestLateTaps(t *testing.T) {
 		t.Errorf("%+v wait, error %v", waiting, err)
 	}
 	// What comes last of all is no news, and no conflict.
-	got, err = bo.tap(b.ID, fleet.TapArrive, occurred(tripsNoon.Add(2*time.Minute)))
+	got, err = bo.tap(b.ID, fleet.TapArrive, tappedAt(tripsNoon.Add(2*time.Minute)))
 	w.must(err)
 	if got.Status != fleet.Completed || w.count(b.ID, "confirmed") != 1 {
 		t.Errorf("%s, events %v", got.Status, w.events(b.ID))
@@ -103,16 +103,16 @@ func TestTheTimesOfTapsAreBounded(t *testing.T) {
 	b := w.assigned(tripsNoon.Add(time.Hour), bo)
 	w.clock.Advance(time.Hour)
 	now := w.clock.Now()
-	_, err := bo.tap(b.ID, fleet.TapEnRoute, occurred(now.Add(3*time.Minute)))
+	_, err := bo.tap(b.ID, fleet.TapEnRoute, tappedAt(now.Add(3*time.Minute)))
 	w.want(err, fleet.CodeInvalid)
-	_, err = bo.tap(b.ID, fleet.TapEnRoute, occurred(tripsNoon.Add(-time.Hour)))
+	_, err = bo.tap(b.ID, fleet.TapEnRoute, tappedAt(tripsNoon.Add(-time.Hour)))
 	w.want(err, fleet.CodeInvalid)
-	got, err := bo.tap(b.ID, fleet.TapEnRoute, occurred(now.Add(time.Minute))) // a clock that is fast
+	got, err := bo.tap(b.ID, fleet.TapEnRoute, tappedAt(now.Add(time.Minute))) // a clock that is fast
 	w.must(err)
 	if !got.EnRoute.Equal(now) {
 		t.Errorf("set out at %v, after now", got.EnRoute)
 	}
-	got, err = bo.tap(b.ID, fleet.TapArrive, occurred(now.Add(-10*time.Minute))) // before they set out
+	got, err = bo.tap(b.ID, fleet.TapArrive, tappedAt(now.Add(-10*time.Minute))) // before they set out
 	w.must(err)
 	if !got.Arrived.Equal(now) {
 		t.Errorf("arrived at %v, before having set out", got.Arrived)
@@ -208,7 +208,7 @@ func TestATapOfAFormerOfficerIsAConflictForOps(t *testing.T) {
 	}
 	id := fleet.NewID[fleet.TripCommand]()
 	for range 2 {
-		_, err = bo.tap(b.ID, fleet.TapEnRoute, withID(id))
+		_, err = bo.tap(b.ID, fleet.TapEnRoute, tappedAs(id))
 		w.want(err, fleet.CodeConflict)
 	}
 	w.wantAlerts(b.ID, fleet.AlertConflict)
@@ -224,7 +224,7 @@ func TestATapOfAFormerOfficerIsAConflictForOps(t *testing.T) {
 	w.must(err)
 	_, err = w.Resolve(t.Context(), b.ID, id, ops, false, "again")
 	w.want(err, fleet.CodeConflict)
-	_, err = bo.tap(b.ID, fleet.TapEnRoute, withID(id))
+	_, err = bo.tap(b.ID, fleet.TapEnRoute, tappedAs(id))
 	w.want(err, fleet.CodeConflict)
 	w.wantAlerts(b.ID)
 	if got := w.get(b.ID); got.Status != fleet.Assigned || got.Lead().Driver != eve.id {
@@ -240,11 +240,11 @@ func TestOneTripAtATime(t *testing.T) {
 	bo.mustTap(first.ID, fleet.TapStart)
 	w.clock.Advance(150 * time.Minute)
 	id := fleet.NewID[fleet.TripCommand]()
-	_, err := bo.tap(second.ID, fleet.TapEnRoute, withID(id))
+	_, err := bo.tap(second.ID, fleet.TapEnRoute, tappedAs(id))
 	w.want(err, fleet.CodeConflict)
 	bo.mustTap(first.ID, fleet.TapComplete)
 	// Sent again it fits.
-	got, err := bo.tap(second.ID, fleet.TapEnRoute, withID(id))
+	got, err := bo.tap(second.ID, fleet.TapEnRoute, tappedAs(id))
 	w.must(err)
 	if got.Status != fleet.EnRoute {
 		t.Errorf("it is %s", got.Status)

@@ -95,22 +95,22 @@ func (w *tripWorld) person(roles ...fleet.Role) fleet.UserID {
 	return id
 }
 
-// officer is a driver with an account.
-type officer struct {
+// tripOfficer is a driver with an account.
+type tripOfficer struct {
 	w    *tripWorld
 	id   fleet.DriverID
 	user fleet.UserID
 }
 
-func (w *tripWorld) officer() *officer {
+func (w *tripWorld) officer() *tripOfficer {
 	w.t.Helper()
-	o := &officer{w: w, id: fleet.NewID[fleet.Driver](), user: w.person(fleet.RoleDriver)}
+	o := &tripOfficer{w: w, id: fleet.NewID[fleet.Driver](), user: w.person(fleet.RoleDriver)}
 	w.must(schema.Drivers{DB: w.db}.Create(w.t.Context(), fleet.Driver{ID: o.id, Name: "Bo", Tier: fleet.Essential, User: o.user}))
 	return o
 }
 
 // assigned is a booking that begins at start, for two hours, and has its officers.
-func (w *tripWorld) assigned(start time.Time, team ...*officer) fleet.Booking {
+func (w *tripWorld) assigned(start time.Time, team ...*tripOfficer) fleet.Booking {
 	w.t.Helper()
 	table, err := json.Marshal(tariff.Default())
 	w.must(err)
@@ -132,7 +132,7 @@ func (w *tripWorld) assigned(start time.Time, team ...*officer) fleet.Booking {
 }
 
 // fill gives an open seat to an officer, as the engine does.
-func (w *tripWorld) fill(id fleet.BookingID, o *officer) fleet.Booking {
+func (w *tripWorld) fill(id fleet.BookingID, o *tripOfficer) fleet.Booking {
 	w.t.Helper()
 	return w.change(id, func(c *schema.BookingTx) error {
 		open := c.Vacant()
@@ -166,7 +166,7 @@ func (w *tripWorld) get(id fleet.BookingID) fleet.Booking {
 }
 
 // tap is what the officer's app sends.
-func (o *officer) tap(b fleet.BookingID, kind fleet.TripCommandKind, change ...func(*fleet.TripCommand)) (fleet.Booking, error) {
+func (o *tripOfficer) tap(b fleet.BookingID, kind fleet.TripCommandKind, change ...func(*fleet.TripCommand)) (fleet.Booking, error) {
 	cmd := fleet.TripCommand{ID: fleet.NewID[fleet.TripCommand](), Booking: b, Kind: kind, Driver: o.id,
 		By: fleet.Actor{Kind: fleet.ByOfficer, User: o.user}, Code: "4711", Reason: "illness"}
 	for _, c := range change {
@@ -175,7 +175,7 @@ func (o *officer) tap(b fleet.BookingID, kind fleet.TripCommandKind, change ...f
 	return o.w.Do(o.w.t.Context(), cmd)
 }
 
-func (o *officer) mustTap(b fleet.BookingID, kinds ...fleet.TripCommandKind) fleet.Booking {
+func (o *tripOfficer) mustTap(b fleet.BookingID, kinds ...fleet.TripCommandKind) fleet.Booking {
 	o.w.t.Helper()
 	var got fleet.Booking
 	for _, kind := range kinds {
@@ -186,11 +186,11 @@ func (o *officer) mustTap(b fleet.BookingID, kinds ...fleet.TripCommandKind) fle
 	return got
 }
 
-func occurred(when time.Time) func(*fleet.TripCommand) {
+func tappedAt(when time.Time) func(*fleet.TripCommand) {
 	return func(c *fleet.TripCommand) { c.Occurred = when }
 }
 
-func withID(id fleet.TripCommandID) func(*fleet.TripCommand) {
+func tappedAs(id fleet.TripCommandID) func(*fleet.TripCommand) {
 	return func(c *fleet.TripCommand) { c.ID = id }
 }
 
@@ -252,7 +252,7 @@ func (w *tripWorld) wantAlerts(id fleet.BookingID, want ...fleet.AlertKind) {
 }
 
 // goes puts the officer some metres north of a place, by a fix of now.
-func (o *officer) goes(to fleet.Place, north float64) {
+func (o *tripOfficer) goes(to fleet.Place, north float64) {
 	o.w.t.Helper()
 	now := fleet.MillisOf(o.w.clock.Now())
 	o.w.index.Apply(live.Fix{Unit: fleet.Unit(o.id), Source: fleet.DeviceID(o.id), At: now, Received: now,

@@ -62,6 +62,7 @@ type hub struct {
 	eta    *eta.Estimator
 	places *place.Geocoder // nil: there is none
 	engine *dispatch.Engine
+	trips  *dispatch.Trips
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -100,7 +101,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
 		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openJobs,
-		h.openMap, h.openOfficers, h.openTravel, h.openIngest, h.openDispatch, h.openBroker, h.openAPI,
+		h.openMap, h.openOfficers, h.openTravel, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -283,8 +284,10 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Places:    h.places,
 		Notify:    h.notify,
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
-		Federation: h.others, Partners: h.partners, Engine: h.engine,
-		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
+		Federation: h.others, Partners: h.partners,
+		Engine: h.engine,
+		Trips:  h.trips,
+		Map:    h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})

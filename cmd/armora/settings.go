@@ -47,6 +47,7 @@ type settings struct {
 
 	notifySettings `embed:""`
 	travelSettings `embed:""`
+	tripSettings   `embed:""`
 
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
@@ -113,6 +114,9 @@ func (s *settings) check() error {
 		return err
 	}
 	if err := s.checkTravel(); err != nil {
+		return err
+	}
+	if err := s.checkTrips(); err != nil {
 		return err
 	}
 	_, err := s.proxies()
