@@ -33,7 +33,8 @@ import (
 )
 
 // Table is what everything costs, VAT included. Amounts are in the smallest unit
-// of the currency. A booking keeps the one that it was quoted with.
+// of the currency. A booking keeps the one that it was quoted with. Only one that
+// passes Check prices anything.
 type Table struct {
 	Version  int            `json:"version" doc:"Which edition of the tariff this is"`
 	Currency fleet.Currency `json:"currency"`
