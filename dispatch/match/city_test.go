@@ -35,20 +35,23 @@ const (
 // crowd says where requests and officers are.
 type crowd struct {
 	name               string
-	each               int     // officers for each request
+	each               float64 // officers for each request
 	requests, officers float64 // the share within 500 m of one of ten venues; the rest is spread evenly
 }
 
 var crowds = []crowd{
 	{"spread", 5, 0, 0},
-	{"scarce", 1, 0, 0}, // spread, and with as many requests as officers
+	{"scarce", 1, 0, 0},  // spread, and with as many requests as officers
+	{"short", 0.2, 0, 0}, // and with a fifth as many
 	{"venues", 5, 0.5, 0.5},
 	{"crush", 5, 0.5, 0}, // everybody leaves the venue, and the officers are elsewhere
 }
 
+func (w crowd) officersFor(requests int) int { return int(w.each * float64(requests)) }
+
 // at names the crowd with so many requests.
 func (w crowd) at(requests int) string {
-	return fmt.Sprintf("%s/%dx%d", w.name, requests, w.each*requests)
+	return fmt.Sprintf("%s/%dx%d", w.name, requests, w.officersFor(requests))
 }
 
 func newCity(seed uint64, requests int, w crowd) *city {
@@ -68,7 +71,7 @@ func newCity(seed uint64, requests int, w crowd) *city {
 		}
 		return places
 	}
-	c := &city{requests: put(requests, w.requests), officers: put(w.each*requests, w.officers), across: width/cellSide + 1}
+	c := &city{requests: put(requests, w.requests), officers: put(w.officersFor(requests), w.officers), across: width/cellSide + 1}
 	c.cells = make([][]int32, c.across*(height/cellSide+1))
 	for i, p := range c.officers {
 		cell := int(p.y)/cellSide*c.across + int(p.x)/cellSide

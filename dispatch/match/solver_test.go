@@ -154,7 +154,7 @@ func (d *table) check(s *Solution) error {
 }
 
 func TestSolvingAgainAllocatesNothing(t *testing.T) {
-	g, _ := newCity(1, 500, crowds[3]).graph(nearestFew)
+	g, _ := newCity(1, 500, crowds[4]).graph(nearestFew)
 	var s Solver
 	s.Solve(g)
 	if n := testing.AllocsPerRun(10, func() { s.Solve(g) }); n != 0 {

@@ -1,5 +1,5 @@
 """Solves one assignment again and again: for each line of input a solve, answered
-by a line of its nanoseconds and its cost. The edges are in the file named by the
+by a line of the nanoseconds of CPU time that it took and of its cost. The edges are in the file named by the
 first argument: rows, columns and edges, then the starts of the rows, the columns
 and the costs of the edges, all 64-bit little-endian. Each row has among its edges
 one to a column of its own, which is to be left out."""
@@ -17,7 +17,7 @@ starts, data = data[3 : 4 + rows], data[4 + rows :]
 graph = csr_matrix((data[edges:].astype(float), data[:edges], starts), shape=(rows, columns))
 print("ready", flush=True)
 for _ in sys.stdin:
-    began = time.perf_counter_ns()
+    began = time.thread_time_ns()
     of_rows, of_columns = min_weight_full_bipartite_matching(graph)
-    took = time.perf_counter_ns() - began
+    took = time.thread_time_ns() - began
     print(took, int(graph[of_rows, of_columns].sum()), flush=True)
