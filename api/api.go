@@ -33,7 +33,8 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Map, Clock and Log are required.
+// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Trips, Engine, Desk, Map, Clock and Log are
+// required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -71,6 +72,7 @@ type Config struct {
 	Files          *files.Files
 	Trips          *dispatch.Trips
 	Engine         *dispatch.Engine
+	Desk           *dispatch.Desk
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
 
@@ -154,8 +156,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
 		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files and Notify are required")
 	}
-	if cfg.Trips == nil || cfg.Engine == nil {
-		return nil, errors.New("api: Trips and Engine are required")
+	if cfg.Trips == nil || cfg.Engine == nil || cfg.Desk == nil {
+		return nil, errors.New("api: Trips, Engine and Desk are required")
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -272,6 +274,10 @@ func (s *Server) addRoutes() error {
 	s.addReports()
 	s.addPosition()
 	s.addPoints()
+	s.addQuotes()
+	s.addBookings()
+	s.addSeries()
+	s.addOfficers()
 	s.addNearby()
 	s.addPlaces()
 	s.addAssign()

@@ -128,8 +128,14 @@ func mayRead(caller *account.Caller) []fleet.FilePurpose {
 }
 
 func (s *Server) getFile(ctx context.Context, in *FilePath) (*huma.StreamResponse, error) {
+	return s.sendFile(ctx, in.ID, mayRead(callerOf(ctx)))
+}
+
+// sendFile sends a file to the caller, who may read those of others that are for
+// the given purposes.
+func (s *Server) sendFile(ctx context.Context, id fleet.FileID, may []fleet.FilePurpose) (*huma.StreamResponse, error) {
 	caller := callerOf(ctx)
-	f, content, err := s.cfg.Files.Open(ctx, files.Reader{Name: caller.Name, User: caller.User, May: mayRead(caller)}, in.ID)
+	f, content, err := s.cfg.Files.Open(ctx, files.Reader{Name: caller.Name, User: caller.User, May: may}, id)
 	if err != nil {
 		return nil, err
 	}

@@ -148,11 +148,12 @@ func (h *hub) addPeople(cfg *Config) {
 	}
 }
 
-// addTrips makes what is about trips, on the map as it is so far. The start code of
-// all is 4711.
+// addTrips makes what is about bookings and trips, on the map as it is so far. The
+// start code that trips take is 4711.
 func (h *hub) addTrips(cfg *Config) {
 	h.t.Helper()
 	index, _ := cfg.Map.(*live.Index)
+	cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{DB: h.db, Bus: h.bus, Map: index, Hash: h.keyring.Hash, Clock: h.clock, Log: cfg.Log})
 	var err error
 	cfg.Trips, err = dispatch.NewTrips(dispatch.TripsConfig{
 		DB: h.db, Bus: h.bus, Map: index, Clock: h.clock, Log: cfg.Log,

@@ -12,7 +12,8 @@ import (
 // privileged are what decides what somebody may do or has to pay.
 var privileged = []string{
 	"id", "user_id", "role", "roles", "restricted", "suspended", "suspended_at", "verified", "email_verified", "phone_verified",
-	"second_factor", "created_at", "price", "amount", "scopes",
+	"second_factor", "created_at", "price", "amount", "scopes", "total", "fee", "status", "risk", "risk_band", "seq",
+	"funded", "funded_at", "member", "metres", "miles", "tariff", "start_code", "series_id", "approved",
 }
 
 // documents are judged by a JSON Schema of their own, which names every field.

@@ -43,20 +43,34 @@ type nearbyInput struct {
 
 type nearbyOutput struct {
 	Body struct {
-		Items []NearbyDriver `json:"items"`
+		Items []NearbyDriver `json:"items" doc:"To ops and partners"`
+		Cells []NearbyCell   `json:"cells,omitempty" doc:"To principals"`
 	}
 }
 
+// NearbyCell is how many protection officers there are in a field of half a
+// kilometre.
+type NearbyCell struct {
+	Area
+	Officers int `json:"officers"`
+}
+
 func (s *Server) addNearby() {
-	route(s, ops().scoped(fleet.ScopeFleetRead), huma.Operation{
+	route(s, only(fleet.RoleRider, fleet.RoleDispatcher, fleet.RoleAdmin).scoped(fleet.ScopeFleetRead), huma.Operation{
 		OperationID: "list-drivers-nearby", Method: http.MethodGet, Path: "/api/drivers/nearby",
-		Summary: "The protection officers nearest to a place, the nearest first", Tags: []string{"drivers"},
+		Summary: "The protection officers nearest to a place, the nearest first",
+		Description: "Ops and partners see who is where. A principal with a quote that is still good sees how many officers on duty are in each field of half a kilometre whose middle is in the circle, " +
+			"whatever limit and max_age say, and not who they are.",
+		Tags: []string{"drivers"},
 	}, s.listNearby)
 }
 
 func (s *Server) listNearby(ctx context.Context, in *nearbyInput) (*nearbyOutput, error) {
 	if !(in.Lat >= -90 && in.Lat <= 90 && in.Lon >= -180 && in.Lon <= 180 && in.Radius > 0) {
 		return nil, outOfRange("lat, lon and radius_m are numbers") // NaN passes every limit
+	}
+	if !callerOf(ctx).Has(fleet.RoleDispatcher, fleet.RoleAdmin, fleet.RolePartner) {
+		return s.listCells(ctx, in)
 	}
 	filter := live.Filter{
 		Class: live.Officer, Within: in.Radius,
@@ -93,6 +107,20 @@ func (s *Server) listNearby(ctx context.Context, in *nearbyInput) (*nearbyOutput
 		if known && shown {
 			out.Body.Items = append(out.Body.Items, showNearby(driver, &found[i], &fix))
 		}
+	}
+	return out, nil
+}
+
+// listCells is what a principal is shown.
+func (s *Server) listCells(ctx context.Context, in *nearbyInput) (*nearbyOutput, error) {
+	crowds, err := s.cfg.Desk.Nearby(ctx, callerOf(ctx).User, in.Lat, in.Lon, in.Radius, in.Tier)
+	if err != nil {
+		return nil, err
+	}
+	out := &nearbyOutput{}
+	out.Body.Items = []NearbyDriver{}
+	for _, c := range crowds {
+		out.Body.Cells = append(out.Body.Cells, NearbyCell{Area: Area(c.Cell), Officers: c.Officers})
 	}
 	return out, nil
 }

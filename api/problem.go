@@ -154,7 +154,7 @@ func plainDetail(status int) string {
 
 func statusOf(code fleet.Code) int {
 	switch code {
-	case fleet.CodeInvalid:
+	case fleet.CodeInvalid, fleet.CodeArmed:
 		return http.StatusUnprocessableEntity
 	case fleet.CodeUnauthenticated, fleet.CodeOTPNeeded:
 		return http.StatusUnauthorized

@@ -142,7 +142,7 @@ GET     /api/dead-letters                           dispatcher admin
 
 POST    /api/drivers                                admin
 GET     /api/drivers                                dispatcher admin
-GET     /api/drivers/nearby                         dispatcher admin fleet:read
+GET     /api/drivers/nearby                         rider dispatcher admin fleet:read
 POST    /api/drivers/assign                         dispatcher admin
 GET     /api/offers                                 driver
 GET     /api/offers/open                            driver
@@ -163,6 +163,26 @@ PUT     /api/drivers/{id}/duty                      driver dispatcher admin
 GET     /api/drivers/{id}/location                  rider driver dispatcher admin
 GET     /api/documents                              compliance admin
 PUT     /api/documents/{id}/status                  compliance admin
+
+POST    /api/quotes                                 rider
+POST    /api/bookings                               rider
+GET     /api/bookings                               dispatcher admin
+GET     /api/bookings/history                       rider driver
+GET     /api/bookings/{id}                          rider driver dispatcher admin
+PATCH   /api/bookings/{id}                          rider
+GET     /api/bookings/{id}/events                   rider driver dispatcher admin
+GET     /api/bookings/{id}/photos/{file}            rider driver
+PUT     /api/bookings/{id}/cancel                   rider dispatcher admin
+PUT     /api/bookings/{id}/waive                    dispatcher admin
+POST    /api/bookings/{id}/rate                     rider
+POST    /api/series                                 rider
+GET     /api/series                                 rider
+GET     /api/series/{id}                            rider
+PUT     /api/series/{id}/end                        rider
+GET     /api/officers                               rider
+PUT     /api/officers/{id}/wish                     rider
+DELETE  /api/officers/{id}/wish                     rider
+PUT     /api/drivers/{id}/approval                  compliance admin
 
 POST    /api/vehicles                               admin
 GET     /api/vehicles                               dispatcher admin
@@ -395,6 +415,14 @@ func (h *hub) owned() map[string]func(p *person) string {
 			c := as[Contact](h.t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("c"+p.id.String()+"@example.com")))
 			return "/api/users/contacts/" + c.ID.String() + "/invite"
 		},
+		"/api/bookings/{id}":               func(p *person) string { return h.bookingOf(p, "") },
+		"/api/bookings/{id}/events":        func(p *person) string { return h.bookingOf(p, "/events") },
+		"/api/bookings/{id}/cancel":        func(p *person) string { return h.bookingOf(p, "/cancel") },
+		"/api/bookings/{id}/rate":          func(p *person) string { return h.bookingOf(p, "/rate") },
+		"/api/bookings/{id}/photos/{file}": func(p *person) string { return h.bookingOf(p, "/photos/"+fleet.NewID[fleet.File]().String()) },
+		"/api/series/{id}":                 func(p *person) string { return h.seriesOf(p, "") },
+		"/api/series/{id}/end":             func(p *person) string { return h.seriesOf(p, "/end") },
+		"/api/officers/{id}/wish":          h.knownOfficer,
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"
 		},

@@ -27,6 +27,13 @@ func (b *book) changeIn(ctx context.Context, term schema.Term, id fleet.BookingI
 	})
 }
 
+// changeOf is change of a booking of the user's own.
+func (b *book) changeOf(ctx context.Context, user fleet.UserID, id fleet.BookingID, do func(*schema.BookingTx) error) (fleet.Booking, error) {
+	return b.telling(do, func(do func(*schema.BookingTx) error) (fleet.Booking, error) {
+		return b.ChangeOf(ctx, user, id, b.clock.Now(), do)
+	})
+}
+
 // changeFor is change for a member of the staff who sees the booking.
 func (b *book) changeFor(ctx context.Context, staff fleet.UserID, id fleet.BookingID, do func(*schema.BookingTx) error) (fleet.Booking, error) {
 	return b.telling(do, func(do func(*schema.BookingTx) error) (fleet.Booking, error) {

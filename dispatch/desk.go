@@ -140,20 +140,11 @@ func tariffOf(b *fleet.Booking) (table tariff.Table, err error) {
 // changeOf changes a booking of the user's own, and changeFor one whose principal
 // a member of the staff sees. wanted is the version that was read, 0 for any.
 func (d *Desk) changeOf(ctx context.Context, user fleet.UserID, id fleet.BookingID, wanted int64, do func(*schema.BookingTx) error) (fleet.Booking, error) {
-	b, err := d.book.ChangeOf(ctx, user, id, d.cfg.Clock.Now(), ifMatch(wanted, do))
-	return d.told(b, err)
+	return d.book.changeOf(ctx, user, id, ifMatch(wanted, do))
 }
 
 func (d *Desk) changeFor(ctx context.Context, staff fleet.UserID, id fleet.BookingID, wanted int64, do func(*schema.BookingTx) error) (fleet.Booking, error) {
-	b, err := d.book.ChangeFor(ctx, staff, id, d.cfg.Clock.Now(), ifMatch(wanted, do))
-	return d.told(b, err)
-}
-
-func (d *Desk) told(b fleet.Booking, err error) (fleet.Booking, error) {
-	if err == nil {
-		d.book.tell(&b)
-	}
-	return b, err
+	return d.book.changeFor(ctx, staff, id, ifMatch(wanted, do))
 }
 
 func ifMatch(wanted int64, do func(*schema.BookingTx) error) func(*schema.BookingTx) error {

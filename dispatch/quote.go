@@ -12,7 +12,6 @@ import (
 // QuoteLife is how long a quote is good.
 const QuoteLife = 15 * time.Minute
 
-
 // Quote says what an order costs, keeps it, and says it again until it expires.
 func (d *Desk) Quote(ctx context.Context, user fleet.UserID, r Request) (fleet.Quote, error) {
 	terms, err := d.quote(ctx, user, &r)

@@ -69,6 +69,15 @@ type View struct {
 	Rating    *fleet.Rating
 }
 
+// Shows reports whether the viewer is shown a photo.
+func (v *View) Shows(photo fleet.FileID) bool {
+	shows := v.Principal != nil && v.Principal.Photo == photo
+	for _, f := range v.Officers {
+		shows = shows || f.Photo == photo
+	}
+	return shows && !photo.IsZero()
+}
+
 // parties are those who are about a booking.
 type parties struct {
 	principal fleet.Principal
