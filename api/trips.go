@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -160,12 +161,17 @@ func (s *Server) resolveConflict(ctx context.Context, in *resolveInput) (*tripSt
 }
 
 func (s *Server) getETA(ctx context.Context, in *TripPath) (*etaOutput, error) {
-	if _, _, err := s.actsOn(ctx, in.ID); err != nil {
+	actor, driver, err := s.actsOn(ctx, in.ID)
+	if err != nil {
 		return nil, err
 	}
 	b, err := s.cfg.Trips.Get(ctx, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	has := slices.ContainsFunc(b.Seats, func(seat fleet.Seat) bool { return seat.Driver == driver && seat.State.Taken() })
+	if actor.Kind == fleet.ByOfficer && !has {
+		return nil, &fleet.Error{Code: fleet.CodeNotFound, Message: "no such booking"}
 	}
 	out := &etaOutput{}
 	out.Body.BookingID, out.Body.Status = b.ID, b.Status

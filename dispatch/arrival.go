@@ -77,6 +77,8 @@ func (t *Trips) crossed(ctx context.Context, e fence.Event) {
 	if !known || e.Kind == fence.Dwell {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	driver, inside, since := fleet.DriverID(e.Unit), e.Kind == fence.Enter, e.Since.Time()
 	_, err := t.change(ctx, at.booking, func(c *schema.BookingTx) error {
 		s := c.SeatOf(driver)
@@ -199,8 +201,9 @@ func (t *Trips) ETA(id fleet.BookingID) (at ETA, ok bool) {
 }
 
 // estimate says when the lead of a trip will be there; nil if there is nowhere to
-// go, or nothing is heard of them.
-func (t *Trips) estimate(ctx context.Context, b *fleet.Booking) *ETA {
+// go, or nothing is heard of them. From the same fix it says what it said before.
+func (t *Trips) estimate(ctx context.Context, trip *watched) *ETA {
+	b := &trip.booking
 	lead, at := b.Lead(), places(b)
 	if lead == nil {
 		return nil
@@ -212,6 +215,9 @@ func (t *Trips) estimate(ctx context.Context, b *fleet.Booking) *ETA {
 		return nil
 	case b.Status == fleet.InProgress:
 		to, place = at.destination, fleet.AtDestination
+	}
+	if old := trip.eta; old != nil && old.To == place && old.Fix.Equal(fix.At.Time()) {
+		return old
 	}
 	now := t.clock.Now()
 	leg := t.between(ctx, now, eta.Point{Lat: fix.Lat, Lon: fix.Lon}, to)

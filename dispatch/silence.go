@@ -19,7 +19,7 @@ func (t *Trips) alarm(ctx context.Context, m *mark, is bool, kind fleet.AlertKin
 	if is {
 		var text json.RawMessage
 		if text, err = json.Marshal(data); err == nil {
-			err = t.alerts.Raise(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: trip.booking.ID,
+			err = t.alerts.RaiseOf(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: trip.booking.ID,
 				Driver: driver, Data: text, Raised: t.clock.Now()})
 		}
 	} else {
@@ -37,7 +37,7 @@ func (t *Trips) seeLate(ctx context.Context) error {
 	var failed []error
 	for _, trip := range t.watch.all() {
 		b, next := &trip.booking, *trip
-		next.eta = t.estimate(ctx, b)
+		next.eta = t.estimate(ctx, trip)
 		t.watch.mu.Lock()
 		if t.watch.trips[b.ID] == trip {
 			t.watch.trips[b.ID] = &next
@@ -51,7 +51,7 @@ func (t *Trips) seeLate(ctx context.Context) error {
 		if b.Order.Now() {
 			due = b.Created.Add(t.rules.AtOnce)
 		}
-		if next.eta != nil {
+		if next.eta != nil && next.eta.At.After(there) {
 			there = next.eta.At
 		}
 		late := (b.Status == fleet.Assigned || b.Status == fleet.EnRoute) && there.After(due.Add(t.rules.Tolerance))

@@ -98,7 +98,7 @@ func (t *Trips) check(cmd *fleet.TripCommand) error {
 		return refuse(fleet.CodeInvalid, "id is missing: make one up for each thing that happens")
 	case cmd.Occurred.After(now.Add(t.rules.ClockAhead)):
 		return refuse(fleet.CodeInvalid, "occurred_at has not come yet")
-	case cmd.Reason == "" && (cmd.By.Kind == fleet.ByOps && cmd.Kind != fleet.AskExtend || cmd.Kind == fleet.AskRelease || cmd.Kind == fleet.AskRelief):
+	case cmd.Reason == "" && (cmd.By.Kind == fleet.ByOps || cmd.Kind == fleet.AskRelease || cmd.Kind == fleet.AskRelief):
 		return refuse(fleet.CodeInvalid, "reason is missing")
 	}
 	if cmd.Occurred.After(now) {

@@ -114,8 +114,10 @@ func NewTrips(cfg TripsConfig) (*Trips, error) {
 	return t, nil
 }
 
-// roundEvery is how often trips are looked at when nothing is heard of them.
-const roundEvery = 10 * time.Second
+const (
+	roundEvery = 10 * time.Second // how often trips are looked at when nothing is heard of them
+	patience   = 10 * time.Second // for one of the things that are looked at
+)
 
 // Open starts to watch the trips that are under way.
 func (t *Trips) Open(ctx context.Context) error {
@@ -193,7 +195,12 @@ func (t *Trips) Round(ctx context.Context) {
 		{"see which trips overrun", t.seeOverruns},
 		{"see whose shift ends", t.seeShifts},
 	} {
-		if err := task.do(ctx); err != nil && ctx.Err() == nil {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return task.do(ctx)
+		}()
+		if err != nil && ctx.Err() == nil {
 			t.log.Warn("trips could not be looked after, it is tried again in a moment", "task", task.what, "error", err)
 		}
 	}

@@ -231,7 +231,9 @@ func (t *Trips) load(ctx context.Context) error {
 
 // catchUpWithChanges reads what has changed, and looks at whom that concerns.
 func (t *Trips) catchUpWithChanges(ctx context.Context) {
-	err := errors.Join(t.reread(ctx), t.seeUnfit(ctx))
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := errors.Join(t.reread(limited), t.seeUnfit(limited))
 	if err != nil && ctx.Err() == nil {
 		t.log.Warn("trips that have changed could not be read, it is tried again in a moment", "error", err)
 	}

@@ -28,6 +28,21 @@ func (t Alerts) Raise(ctx context.Context, a fleet.Alert) error {
 	return translate("alert", raise(ctx, t.DB.pool, a))
 }
 
+// RaiseOf is Raise of an alert about an officer of a booking, unless the booking is
+// over or the officer not on it any more: what was seen a moment ago may have ended
+// since, and with it who would settle the alert.
+func (t Alerts) RaiseOf(ctx context.Context, a fleet.Alert) error {
+	_, err := t.DB.pool.Exec(ctx, `
+		INSERT INTO alerts (id, kind, booking_id, driver_id, data, raised)
+		SELECT $1::uuid, $2::text, b.id, $4::uuid, $5::text::jsonb, $6::timestamptz
+		FROM bookings b
+		WHERE b.id = $3 AND b.ended IS NULL AND EXISTS (
+			SELECT FROM booking_seats s WHERE s.booking_id = b.id AND s.driver_id = $4 AND s.state IN ('committed', 'active'))
+		FOR SHARE OF b
+		ON CONFLICT DO NOTHING`, a.ID, a.Kind, a.Booking, a.Driver, body(a.Data), a.Raised)
+	return translate("alert", err)
+}
+
 // Alert is Raise with the change of the booking, about the booking.
 func (c *BookingTx) Alert(kind fleet.AlertKind, driver fleet.DriverID) error {
 	return raise(c.ctx, c.tx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: c.ID, Driver: driver, Raised: c.Now})

@@ -13,7 +13,8 @@ import (
 type DutySpells struct{ DB *DB }
 
 // Set begins another spell at a time, or the time off duty. What a driver is
-// already stays as it is.
+// already stays as it is. Whoever is at work on a trip does not go off duty, which
+// is CodeConflict: their phone would not be followed any more.
 func (t DutySpells) Set(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
 	return t.locked(ctx, driver, func(tx pgx.Tx) error { return setDuty(ctx, tx, driver, duty, at) })
 }
@@ -44,6 +45,14 @@ func (t DutySpells) locked(ctx context.Context, driver fleet.DriverID, change fu
 }
 
 func setDuty(ctx context.Context, tx pgx.Tx, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {
+	var busy bool
+	if err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM booking_seats WHERE driver_id = $1 AND state = 'active')`, driver).Scan(&busy); err != nil {
+		return err
+	}
+	if busy && duty == fleet.OffDuty {
+		return &fleet.Error{Code: fleet.CodeConflict, Message: "the officer is at work on an assignment: ask for relief, or complete it, first"}
+	}
 	// A spell that began later, by a clock that has since been set back, has no
 	// length.
 	_, err := tx.Exec(ctx, `

@@ -151,3 +151,43 @@ func TestWhenOfficersWorked(t *testing.T) {
 		}
 	})
 }
+
+// An alert about what was seen a moment ago is not raised once nobody would settle
+// it any more.
+func TestAnAlertOfATripEndsWithIt(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, bookings, alerts := t.Context(), schema.Bookings{DB: db}, schema.Alerts{DB: db}
+		driver, b := newDriver(t, db, fleet.UserID{}), newBooking(t, db, newUser(t, db), noon, 1)
+		raise := func(kind fleet.AlertKind) int {
+			must(t, alerts.RaiseOf(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: b.ID, Driver: driver, Raised: noon}))
+			open, err := alerts.List(ctx, true, fleet.AlertID{}, 10)
+			must(t, err)
+			return len(open)
+		}
+		if n := raise(fleet.AlertSilent); n != 0 {
+			t.Error("of an officer without a seat")
+		}
+		change := func(do func(*schema.BookingTx) error) {
+			t.Helper()
+			_, err := bookings.Change(ctx, b.ID, noon, do)
+			must(t, err)
+		}
+		change(func(c *schema.BookingTx) error {
+			seat := c.Seats[0]
+			seat.State, seat.Driver, seat.From, seat.To = fleet.SeatActive, driver, c.Start, c.End()
+			must(t, c.Take(seat))
+			return c.Move(fleet.Assigned, schema.Event{Kind: "assigned"})
+		})
+		raise(fleet.AlertSilent)
+		if n := raise(fleet.AlertSilent); n != 1 {
+			t.Errorf("%d alerts are open, want 1", n)
+		}
+		wantCode(t, schema.DutySpells{DB: db}.Set(ctx, driver, fleet.OffDuty, noon), fleet.CodeConflict)
+		change(func(c *schema.BookingTx) error { return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled"}) })
+		if n := raise(fleet.AlertLate); n != 0 {
+			t.Errorf("%d alerts are open once it is over", n)
+		}
+		must(t, schema.DutySpells{DB: db}.Set(ctx, driver, fleet.OffDuty, noon))
+	})
+}
