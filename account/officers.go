@@ -302,8 +302,9 @@ var (
 // expiring are the kinds of document that always run out.
 var expiring = []fleet.DocumentKind{fleet.SIALicence, fleet.Insurance, fleet.MOT, fleet.PrivateHireDriver, fleet.PrivateHireVehicle}
 
-// Submit takes in a document of a driver or a vehicle, for staff to verify.
-func (o *Officers) Submit(ctx context.Context, by string, d fleet.Document) (fleet.Document, error) {
+// Submit takes in a document of a driver or a vehicle, for staff to verify. It may
+// rest on a file of the owner's; zero: of anybody's, which is for staff.
+func (o *Officers) Submit(ctx context.Context, by string, owner fleet.UserID, d fleet.Document) (fleet.Document, error) {
 	kinds := ofDrivers
 	if d.Driver.IsZero() {
 		kinds = ofVehicles
@@ -322,7 +323,7 @@ func (o *Officers) Submit(ctx context.Context, by string, d fleet.Document) (fle
 	}
 	d.ID, d.Status = fleet.NewID[fleet.Document](), fleet.Submitted
 	d.Submitted, d.SubmittedBy = o.clock.Now(), by
-	if err := o.documents.Submit(ctx, d); err != nil {
+	if err := o.documents.Submit(ctx, d, owner); err != nil {
 		return d, err
 	}
 	o.refresh(ctx, d.Driver) // a reason may read otherwise

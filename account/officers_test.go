@@ -42,7 +42,7 @@ func (o officers) reachable(roles ...fleet.Role) fleet.UserID {
 func (o officers) verified(d fleet.Document, expires, reverify time.Time) fleet.Document {
 	o.p.t.Helper()
 	d.Number, d.Category, d.Expires = "1234567890123456", fleet.CloseProtection, expires
-	d, err := o.Submit(o.p.t.Context(), "test", d)
+	d, err := o.Submit(o.p.t.Context(), "test", fleet.UserID{}, d)
 	if err != nil {
 		o.p.t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type NewDocument struct {
 	Category  string             `json:"category,omitempty" maxLength:"100" doc:"What a licence is for (an officer needs an SIA licence for close_protection), or what a certification is in"`
 	IssuedAt  time.Time          `json:"issued_at,omitzero"`
 	ExpiresAt time.Time          `json:"expires_at,omitzero" doc:"It no longer counts from then on"`
-	FileID    fleet.FileID       `json:"file_id,omitzero" format:"uuid" doc:"A file that was uploaded"`
+	FileID    fleet.FileID       `json:"file_id,omitzero" format:"uuid" doc:"A document of POST /api/files; your own, unless you are staff"`
 }
 
 // VehiclePath names a vehicle in a path.
@@ -145,18 +145,19 @@ func (s *Server) showDocuments(documents []fleet.Document, err error) (*document
 }
 
 func (s *Server) submitDriverDocument(ctx context.Context, in *driverDocumentInput) (*documentOutput, error) {
-	return s.submit(ctx, &in.Body, fleet.Document{Driver: in.ID})
+	return s.submit(ctx, &in.Body, fleet.UserID{}, fleet.Document{Driver: in.ID})
 }
 
 func (s *Server) submitVehicleDocument(ctx context.Context, in *vehicleDocumentInput) (*documentOutput, error) {
-	return s.submit(ctx, &in.Body, fleet.Document{Vehicle: in.ID})
+	return s.submit(ctx, &in.Body, fleet.UserID{}, fleet.Document{Vehicle: in.ID})
 }
 
-// submit takes in a document of the subject that d names.
-func (s *Server) submit(ctx context.Context, in *NewDocument, d fleet.Document) (*documentOutput, error) {
+// submit takes in a document of the subject that d names, with a file of the
+// owner's; zero: of anybody's.
+func (s *Server) submit(ctx context.Context, in *NewDocument, owner fleet.UserID, d fleet.Document) (*documentOutput, error) {
 	d.Kind, d.Number, d.Category, d.File = in.Kind, in.Number, in.Category, in.FileID
 	d.Issued, d.Expires = in.IssuedAt, in.ExpiresAt
-	d, err := s.cfg.Officers.Submit(ctx, callerOf(ctx).Name, d)
+	d, err := s.cfg.Officers.Submit(ctx, callerOf(ctx).Name, owner, d)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type Personal struct {
 	Languages []string     `json:"languages,omitempty" maxItems:"20" doc:"BCP 47: en, fr-CA"`
 	Gender    fleet.Gender `json:"gender,omitempty" enum:",female,male,other"`
 	Bio       string       `json:"bio,omitempty" maxLength:"2000"`
-	PhotoID   fleet.FileID `json:"photo_id,omitzero" format:"uuid" doc:"A file that was uploaded"`
+	PhotoID   fleet.FileID `json:"photo_id,omitzero" format:"uuid" doc:"An avatar of POST /api/files"`
 }
 
 func showProfile(p fleet.DriverProfile) DriverProfile {

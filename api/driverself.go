@@ -82,5 +82,5 @@ func (s *Server) submitOwnDocument(ctx context.Context, in *struct{ Body NewDocu
 	if err != nil {
 		return nil, err
 	}
-	return s.submit(ctx, &in.Body, fleet.Document{Driver: p.ID})
+	return s.submit(ctx, &in.Body, callerOf(ctx).User, fleet.Document{Driver: p.ID})
 }

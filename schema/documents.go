@@ -25,8 +25,12 @@ func scanDocument(row pgx.CollectableRow) (d fleet.Document, err error) {
 }
 
 // Submit adds a document that nobody has verified. Of a driver or vehicle that
-// does not exist it is CodeNotFound.
-func (t Documents) Submit(ctx context.Context, d fleet.Document) error {
+// does not exist it is CodeNotFound. Its file, if it has one, was uploaded as a
+// document by the owner, or by anybody if that is zero; else it is CodeInvalid.
+func (t Documents) Submit(ctx context.Context, d fleet.Document, owner fleet.UserID) error {
+	if err := Files(t).check(ctx, d.File, fleet.DocumentFile, owner, "the file is not one that was uploaded as a document"); err != nil {
+		return err
+	}
 	noun, subject := "driver", `SELECT FROM drivers WHERE id = $2`
 	if d.Driver.IsZero() {
 		noun, subject = "vehicle", `SELECT FROM vehicles WHERE id = $3`

@@ -82,7 +82,11 @@ func (t Drivers) Own(ctx context.Context, user fleet.UserID) (fleet.DriverProfil
 }
 
 // Describe replaces what the driver who signs in as a user says of themselves.
+// The photo is an avatar of the user's own, or else it is CodeInvalid.
 func (t Drivers) Describe(ctx context.Context, user fleet.UserID, p fleet.Personal) (fleet.DriverProfile, error) {
+	if err := Files(t).check(ctx, p.Photo, fleet.AvatarFile, user, notOwnAvatar); err != nil {
+		return fleet.DriverProfile{}, err
+	}
 	return one(ctx, t.DB, "driver", scanProfile, `
 		UPDATE drivers SET languages = $2::text[], gender = $3, bio = $4, photo = $5
 		WHERE user_id = $1 RETURNING `+profileColumns, user, texts(p.Languages), p.Gender, text(p.Bio), p.Photo)

@@ -55,20 +55,50 @@ func (t Files) List(ctx context.Context, user fleet.UserID) ([]fleet.File, error
 	return all(ctx, t.DB, "file", scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.user_id = $1 ORDER BY f.created, f.id`, user)
 }
 
+// check reports whether a file is there, for a purpose and of an owner; a zero
+// owner is anybody. One that is not is CodeInvalid, and so says what. No file is
+// right too.
+func (t Files) check(ctx context.Context, id fleet.FileID, purpose fleet.FilePurpose, owner fleet.UserID, what string) error {
+	if id.IsZero() {
+		return nil
+	}
+	there, err := one(ctx, t.DB, "file", pgx.RowTo[bool], `
+		SELECT EXISTS (SELECT FROM files WHERE id = $1 AND purpose = $2 AND ($3::uuid IS NULL OR user_id = $3))`, id, purpose, owner)
+	if err == nil && !there {
+		return &fleet.Error{Code: fleet.CodeInvalid, Message: what}
+	}
+	return err
+}
+
 // Delete deletes a file of the user's, and leaves the job to delete its blob. A
-// profile that shows it shows nothing from then on.
+// profile that shows it shows nothing from then on. One that a document rests on
+// that staff have not turned down is CodeConflict.
 func (t Files) Delete(ctx context.Context, user fleet.UserID, id fleet.FileID) error {
-	return t.delete(ctx, `DELETE FROM files WHERE user_id = $1 AND id = $2 RETURNING id`, user, id)
+	return t.DB.transact(ctx, "file", func(tx pgx.Tx) error {
+		// The lock: no document comes to rest on it meanwhile.
+		var locked fleet.FileID
+		if err := tx.QueryRow(ctx, `SELECT id FROM files WHERE user_id = $1 AND id = $2 FOR UPDATE`, user, id).Scan(&locked); err != nil {
+			return err
+		}
+		var needed bool
+		err := tx.QueryRow(ctx, `
+			SELECT EXISTS (SELECT FROM documents WHERE file = $1 AND status IN ('submitted', 'verified', 'suspended'))`, id).Scan(&needed)
+		switch {
+		case err != nil:
+			return err
+		case needed:
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "a document that was submitted rests on this file"}
+		}
+		return t.deleteIn(ctx, tx, `DELETE FROM files WHERE id = $1 RETURNING id`, id)
+	})
 }
 
-// DeleteAll deletes all files of a user, likewise. A user without files is
-// CodeNotFound.
+// DeleteAll deletes all files of a user, whatever rests on them. A user without
+// files is CodeNotFound.
 func (t Files) DeleteAll(ctx context.Context, user fleet.UserID) error {
-	return t.delete(ctx, `DELETE FROM files WHERE user_id = $1 RETURNING id`, user)
-}
-
-func (t Files) delete(ctx context.Context, sql string, args ...any) error {
-	return translate("file", pgx.BeginFunc(ctx, t.DB.pool, func(tx pgx.Tx) error { return t.deleteIn(ctx, tx, sql, args...) }))
+	return t.DB.transact(ctx, "file", func(tx pgx.Tx) error {
+		return t.deleteIn(ctx, tx, `DELETE FROM files WHERE user_id = $1 RETURNING id`, user)
+	})
 }
 
 func (t Files) deleteIn(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {

@@ -28,6 +28,58 @@ func newDriver(t *testing.T, db *schema.DB, user fleet.UserID) fleet.DriverID {
 	return id
 }
 
+func newFile(t *testing.T, db *schema.DB, owner fleet.UserID, purpose fleet.FilePurpose) fleet.FileID {
+	t.Helper()
+	f := fleet.File{ID: fleet.NewID[fleet.File](), Owner: owner, Purpose: purpose, MediaType: "image/png", Size: 1, SHA256: []byte{1}, Created: noon}
+	must(t, schema.Files{DB: db}.Add(t.Context(), f, []byte{2}, 100))
+	return f.ID
+}
+
+// A file that a document rests on stays while the document may count, and leaves
+// with its owner.
+func TestWhatADocumentRestsOn(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, documents, files := t.Context(), schema.Documents{DB: db}, schema.Files{DB: db}
+		user, other := newUser(t, db, fleet.RoleDriver), newUser(t, db, fleet.RoleDriver)
+		id := newDriver(t, db, user)
+		submit := func(file fleet.FileID, owner fleet.UserID) (fleet.DocumentID, error) {
+			d := fleet.Document{ID: fleet.NewID[fleet.Document](), Driver: id, Kind: fleet.RightToWork, File: file, Submitted: noon, SubmittedBy: "x"}
+			return d.ID, documents.Submit(ctx, d, owner)
+		}
+		for _, file := range []fleet.FileID{newFile(t, db, user, fleet.AvatarFile), newFile(t, db, other, fleet.DocumentFile), fleet.NewID[fleet.File]()} {
+			_, err := submit(file, user)
+			wantCode(t, err, fleet.CodeInvalid)
+		}
+		_, err := submit(newFile(t, db, other, fleet.DocumentFile), fleet.UserID{}) // by staff
+		must(t, err)
+		first, second := newFile(t, db, user, fleet.DocumentFile), newFile(t, db, user, fleet.DocumentFile)
+		refused, err := submit(first, user)
+		must(t, err)
+		kept, err := submit(second, user)
+		must(t, err)
+		wantCode(t, files.Delete(ctx, other, first), fleet.CodeNotFound)
+		wantCode(t, files.Delete(ctx, user, first), fleet.CodeConflict)
+		_, err = documents.Decide(ctx, refused, schema.Examination{Status: fleet.Rejected, Reason: "blurred", At: noon, By: "x"})
+		must(t, err)
+		must(t, files.Delete(ctx, user, first))
+		_, err = documents.Decide(ctx, kept, schema.Examination{Status: fleet.Verified, At: noon, Reverify: noon.Add(time.Hour), By: "x"})
+		must(t, err)
+		wantCode(t, files.Delete(ctx, user, second), fleet.CodeConflict)
+		must(t, files.DeleteAll(ctx, user))
+		list, err := documents.OfDriver(ctx, id)
+		must(t, err)
+		for _, d := range list[1:] { // the other's file is there
+			if !d.File.IsZero() {
+				t.Errorf("a document rests on what is gone: %+v", d)
+			}
+		}
+		if len(list) != 3 || list[0].File.IsZero() {
+			t.Errorf("documents %+v", list)
+		}
+	})
+}
+
 func TestDriverProfiles(t *testing.T) {
 	t.Parallel()
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
@@ -37,14 +89,25 @@ func TestDriverProfiles(t *testing.T) {
 		wantCode(t, drivers.Create(ctx, fleet.Driver{ID: fleet.NewID[fleet.Driver](), Tier: fleet.Shadow, User: rider}), fleet.CodeInvalid)
 		wantCode(t, drivers.Create(ctx, fleet.Driver{ID: fleet.NewID[fleet.Driver](), Tier: fleet.Shadow, User: user}), fleet.CodeConflict)
 
-		personal := fleet.Personal{Languages: []string{"en", "fr-CA"}, Gender: fleet.GenderOther, Bio: "a\x00b", Photo: fleet.FileID(id)}
+		personal := fleet.Personal{Languages: []string{"en", "fr-CA"}, Gender: fleet.GenderOther, Bio: "a\x00b", Photo: newFile(t, db, user, fleet.AvatarFile)}
 		got, err := drivers.Describe(ctx, user, personal)
 		must(t, err)
 		if got.ID != id || got.Bio != "a\uFFFDb" || got.Photo != personal.Photo || !slices.Equal(got.Languages, personal.Languages) {
 			t.Errorf("described as %+v", got)
 		}
-		_, err = drivers.Describe(ctx, rider, personal)
+		for _, photo := range []fleet.FileID{
+			newFile(t, db, rider, fleet.AvatarFile), newFile(t, db, user, fleet.DocumentFile), fleet.NewID[fleet.File](),
+		} {
+			_, err = drivers.Describe(ctx, user, fleet.Personal{Photo: photo})
+			wantCode(t, err, fleet.CodeInvalid)
+		}
+		_, err = drivers.Describe(ctx, rider, fleet.Personal{})
 		wantCode(t, err, fleet.CodeNotFound)
+		// A photo that its owner deletes is shown no more.
+		must(t, schema.Files{DB: db}.Delete(ctx, user, personal.Photo))
+		if got, err = drivers.Own(ctx, user); err != nil || !got.Photo.IsZero() {
+			t.Errorf("without the photo: %+v, %v", got, err)
+		}
 		_, err = drivers.Own(ctx, fleet.UserID{})
 		wantCode(t, err, fleet.CodeNotFound)
 
@@ -75,13 +138,13 @@ func TestWhatDecidesFitness(t *testing.T) {
 		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AR23 MRA", Driver: id}
 		must(t, vehicles.Create(ctx, car, noon))
 		licence := fleet.Document{ID: fleet.NewID[fleet.Document](), Driver: id, Kind: fleet.SIALicence, Number: "1", Category: "c",
-			Issued: noon.Add(-time.Hour), Expires: noon.Add(time.Hour), File: fleet.FileID(id), Status: fleet.Submitted, Submitted: noon, SubmittedBy: "x"}
+			Issued: noon.Add(-time.Hour), Expires: noon.Add(time.Hour), File: newFile(t, db, user, fleet.DocumentFile), Status: fleet.Submitted, Submitted: noon, SubmittedBy: "x"}
 		mot := fleet.Document{ID: fleet.NewID[fleet.Document](), Vehicle: car.ID, Kind: fleet.MOT, Status: fleet.Submitted, Submitted: noon, SubmittedBy: "x"}
-		must(t, documents.Submit(ctx, licence))
-		must(t, documents.Submit(ctx, mot))
+		must(t, documents.Submit(ctx, licence, user))
+		must(t, documents.Submit(ctx, mot, fleet.UserID{}))
 		nobody := licence
 		nobody.ID, nobody.Driver = fleet.NewID[fleet.Document](), fleet.NewID[fleet.Driver]()
-		wantCode(t, documents.Submit(ctx, nobody), fleet.CodeNotFound)
+		wantCode(t, documents.Submit(ctx, nobody, fleet.UserID{}), fleet.CodeNotFound)
 
 		got, err := schema.Drivers{DB: db}.Fitness(ctx, id)
 		must(t, err)

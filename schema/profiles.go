@@ -30,7 +30,7 @@ func (t Profiles) Get(ctx context.Context, user fleet.UserID) (fleet.Profile, er
 // another version by now, it is CodeVersionMismatch. The photo is an avatar of the
 // user's own, or else it is CodeInvalid.
 func (t Profiles) Put(ctx context.Context, user fleet.UserID, name string, p fleet.Profile) error {
-	if err := t.checkPhoto(ctx, user, p.Photo); err != nil {
+	if err := Files(t).check(ctx, p.Photo, fleet.AvatarFile, user, notOwnAvatar); err != nil {
 		return err
 	}
 	return t.DB.swap(ctx, "profile", `
@@ -50,17 +50,8 @@ func (t Profiles) Put(ctx context.Context, user fleet.UserID, name string, p fle
 		user, p.Version, p.Title, p.Language, p.Zone, p.Photo, p.Changed, name)
 }
 
-func (t Profiles) checkPhoto(ctx context.Context, user fleet.UserID, photo fleet.FileID) error {
-	if photo.IsZero() {
-		return nil
-	}
-	_, err := one(ctx, t.DB, "photo", pgx.RowTo[bool], `
-		SELECT true FROM files WHERE id = $1 AND user_id = $2 AND purpose = 'avatar'`, photo, user)
-	if fleet.CodeOf(err) == fleet.CodeNotFound {
-		return &fleet.Error{Code: fleet.CodeInvalid, Message: "the photo is not an avatar of one's own"}
-	}
-	return err
-}
+// notOwnAvatar says what is wrong with a photo.
+const notOwnAvatar = "the photo is not an avatar of one's own"
 
 // Preferences are the documents in which users say how they like things.
 type Preferences struct{ DB *DB }

@@ -38,3 +38,13 @@ CREATE TRIGGER consents_kept BEFORE UPDATE OR DELETE ON consents
     FOR EACH ROW EXECUTE FUNCTION consents_append_only();
 CREATE TRIGGER consents_not_emptied BEFORE TRUNCATE ON consents
     FOR EACH STATEMENT EXECUTE FUNCTION consents_append_only();
+
+-- What names a file names one that is there. A file that leaves with its owner
+-- leaves nothing behind; one that a document rests on is not deleted by itself
+-- (schema.Files.Delete).
+UPDATE documents d SET file = NULL WHERE NOT EXISTS (SELECT FROM files f WHERE f.id = d.file);
+UPDATE drivers d SET photo = NULL WHERE NOT EXISTS (SELECT FROM files f WHERE f.id = d.photo);
+ALTER TABLE documents ADD FOREIGN KEY (file) REFERENCES files ON DELETE SET NULL;
+ALTER TABLE drivers ADD FOREIGN KEY (photo) REFERENCES files ON DELETE SET NULL;
+CREATE INDEX documents_file ON documents (file) WHERE file IS NOT NULL;
+CREATE INDEX drivers_photo ON drivers (photo) WHERE photo IS NOT NULL;
