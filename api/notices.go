@@ -20,7 +20,7 @@ type Notice struct {
 	Channel   fleet.Channel     `json:"channel" enum:"mail,sms,inbox"`
 	Kind      string            `json:"kind" example:"verify_email"`
 	To        string            `json:"to" example:"a…@example.com" doc:"Abridged; empty in the app"`
-	State     fleet.NoticeState `json:"state" enum:"queued,sending,sent,failed,unknown,expired,shown" doc:"Queued: it is sent soon, or again. Unknown: it may have been sent, and is not sent again. Shown: this hub has no way to send it"`
+	State     fleet.NoticeState `json:"state" enum:"queued,sending,sent,failed,unknown,expired,shown,unwanted" doc:"Queued: it is sent soon, or again, or when quiet hours end. Unknown: it may have been sent, and is not sent again. Shown: this hub has no way to send it. Unwanted: its reader has said so"`
 	ChangedAt time.Time         `json:"changed_at" doc:"When it came into this state"`
 	Attempts  int               `json:"attempts"`
 	Problem   string            `json:"problem,omitempty" doc:"Why it could not be sent"`

@@ -33,13 +33,14 @@ type NoticeState string
 // The states. A notice is sent once at most: if the hub died while it was being
 // sent, nobody knows, and it is not sent again.
 const (
-	NoticeQueued  NoticeState = "queued"
-	NoticeSending NoticeState = "sending"
-	NoticeSent    NoticeState = "sent"
-	NoticeFailed  NoticeState = "failed"  // for good
-	NoticeUnknown NoticeState = "unknown" // it may have been sent
-	NoticeExpired NoticeState = "expired"
-	NoticeShown   NoticeState = "shown" // to ops: this hub has no way to send it
+	NoticeQueued   NoticeState = "queued"
+	NoticeSending  NoticeState = "sending"
+	NoticeSent     NoticeState = "sent"
+	NoticeFailed   NoticeState = "failed"  // for good
+	NoticeUnknown  NoticeState = "unknown" // it may have been sent
+	NoticeExpired  NoticeState = "expired"
+	NoticeShown    NoticeState = "shown"    // to ops: this hub has no way to send it
+	NoticeUnwanted NoticeState = "unwanted" // its reader does not want to be told this by this channel
 )
 
 // NoticeJob sends a notice.

@@ -6,6 +6,9 @@
 // first byte goes out: if the hub dies in between, nobody knows, and it is not
 // sent again; a code may be asked for anew. What the other side has surely not
 // taken is tried again, at growing intervals, until the notice expires.
+//
+// What a person wishes of notices is heeded, but for those of safety and of the
+// security of their account: see wishes.go.
 package notify
 
 import (
@@ -57,6 +60,8 @@ type Sender struct {
 	clock     fleet.Clock
 	log       *slog.Logger
 	sent      *prometheus.CounterVec
+
+	preferences schema.Preferences
 }
 
 // New returns a sender that sends nothing until its worker runs.
@@ -66,7 +71,7 @@ func New(cfg Config) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{
-		notices: schema.Notices{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
+		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
 		mail: cfg.Mail, sms: cfg.SMS, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
@@ -91,16 +96,38 @@ const (
 	finishPatience = 10 * time.Second // with the database, also when the hub is stopping
 )
 
-// Work implements river.Worker.
+// Work implements river.Worker. What waits for the end of quiet hours is not
+// claimed before: if the hub dies meanwhile, it is known to be unsent.
 func (s *Sender) Work(ctx context.Context, job *river.Job[fleet.NoticeJob]) error {
-	n, err := s.notices.Claim(ctx, job.Args.ID, s.clock.Now())
-	if fleet.CodeOf(err) == fleet.CodeConflict {
+	n, err := s.notices.Get(ctx, job.Args.ID)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return nil // retention took it
+	}
+	if err != nil {
+		return err
+	}
+	wishes, err := s.wishesOf(ctx, n.User)
+	if err != nil {
+		return err
+	}
+	if wait := wishes.holdBack(&n, s.clock.Now()); wait > 0 {
+		return river.JobSnooze(wait)
+	}
+	if n, err = s.notices.Claim(ctx, n.ID, s.clock.Now()); fleet.CodeOf(err) == fleet.CodeConflict {
 		return nil // it was sent, or is not to be
 	}
 	if err != nil {
 		return err
 	}
-	did := s.send(ctx, n)
+	did := outcome{state: fleet.NoticeUnwanted}
+	if !wishes.refuse(&n) {
+		did = s.send(ctx, n)
+	}
+	return s.finish(ctx, job, &n, did)
+}
+
+// finish keeps what became of an attempt.
+func (s *Sender) finish(ctx context.Context, job *river.Job[fleet.NoticeJob], n *fleet.Notice, did outcome) error {
 	if did.state == fleet.NoticeQueued && job.Attempt >= job.MaxAttempts {
 		did.state = fleet.NoticeFailed
 	}

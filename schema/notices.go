@@ -104,6 +104,11 @@ func (t Notices) Inbox(ctx context.Context, user fleet.UserID, before fleet.Noti
 		WHERE user_id = $1 AND channel = 'inbox' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`, user, before, limit)
 }
 
+// Get returns a notice.
+func (t Notices) Get(ctx context.Context, id fleet.NoticeID) (fleet.Notice, error) {
+	return one(ctx, t.DB, "notice", scanNotice, `SELECT `+noticeColumns+` FROM notices WHERE id = $1`, id)
+}
+
 // Claim takes a notice to send it: it is the claimant's alone. If its last
 // claimant never said what became of it, its state is unknown from now on; that,
 // and any other state in which it is not to be sent, is CodeConflict.

@@ -2,6 +2,8 @@
 -- What a person reads in the app, whatever session they read it by.
 ALTER TABLE notices DROP CONSTRAINT notices_channel_check;
 ALTER TABLE notices ADD CHECK (channel IN ('mail', 'sms', 'inbox') AND (channel <> 'inbox' OR user_id IS NOT NULL));
+ALTER TABLE notices DROP CONSTRAINT notices_state_check;
+ALTER TABLE notices ADD CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'unknown', 'expired', 'shown', 'unwanted'));
 CREATE INDEX notices_inbox ON notices (user_id, id) WHERE channel = 'inbox';
 
 -- What people said to documents that they were asked to agree to: their last word
@@ -42,8 +44,8 @@ CREATE TRIGGER consents_not_emptied BEFORE TRUNCATE ON consents
 -- What names a file names one that is there. A file that leaves with its owner
 -- leaves nothing behind; one that a document rests on is not deleted by itself
 -- (schema.Files.Delete).
-UPDATE documents d SET file = NULL WHERE NOT EXISTS (SELECT FROM files f WHERE f.id = d.file);
-UPDATE drivers d SET photo = NULL WHERE NOT EXISTS (SELECT FROM files f WHERE f.id = d.photo);
+UPDATE documents d SET file = NULL WHERE file IS NOT NULL AND NOT EXISTS (SELECT FROM files f WHERE f.id = d.file);
+UPDATE drivers d SET photo = NULL WHERE photo IS NOT NULL AND NOT EXISTS (SELECT FROM files f WHERE f.id = d.photo);
 ALTER TABLE documents ADD FOREIGN KEY (file) REFERENCES files ON DELETE SET NULL;
 ALTER TABLE drivers ADD FOREIGN KEY (photo) REFERENCES files ON DELETE SET NULL;
 CREATE INDEX documents_file ON documents (file) WHERE file IS NOT NULL;
