@@ -63,6 +63,7 @@ type hub struct {
 	places *place.Geocoder // nil: there is none
 	engine *dispatch.Engine
 	trips  *dispatch.Trips
+	desk   *dispatch.Desk
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -100,8 +101,8 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openJobs,
-		h.openMap, h.openOfficers, h.openTravel, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify,
+		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -286,8 +287,8 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Directory: h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Federation: h.others, Partners: h.partners,
 		Engine: h.engine,
-		Trips:  h.trips,
-		Map:    h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
+		Trips:  h.trips, Desk: h.desk,
+		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"armora/dispatch"
 	"armora/files"
 	"armora/schema"
 )
@@ -21,8 +22,9 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.people.AddWorkers(workers)
 	h.files.AddWorkers(workers)
 	h.notify.AddWorkers(workers)
+	h.desk.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
-		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping()}, Clock: h.clock, Log: h.log,
+		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries()}, Clock: h.clock, Log: h.log,
 	})
 	if err != nil {
 		return err
