@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +57,35 @@ func TestNearbyDrivers(t *testing.T) {
 	}
 	for _, bad := range []string{"?lat=51", "?lat=NaN&lon=0", "?lat=91&lon=0", "?lat=0&lon=0&radius_m=0", "?lat=0&lon=0&tier=gold"} {
 		problem(t, h.do("GET", "/api/drivers/nearby"+bad, nil), http.StatusUnprocessableEntity, fleet.CodeInvalid)
+	}
+}
+
+func TestPrincipalsSeeHowManyAreNearAndNotWho(t *testing.T) {
+	t.Parallel()
+	index := live.New(live.Options{})
+	h := newHub(t, func(c *Config) { c.Map = index })
+	ada := h.person(fleet.RoleRider)
+	driver := h.officer(map[string]any{"name": "Benjamin Hale", "tier": "essential"})
+	h.must(http.StatusNoContent, "PUT", "/api/drivers/"+driver.String()+"/duty", map[string]any{"duty": "on_duty"})
+	at := fleet.MillisOf(noon)
+	index.Apply(live.Fix{Unit: fleet.Unit(driver), Source: fleet.NewID[fleet.Device](), At: at, Received: at, Lat: 51.50123, Lon: -0.12345})
+	const path = "/api/drivers/nearby?lat=51.5&lon=-0.12"
+	problem(t, ada.do("GET", path, nil), http.StatusForbidden, fleet.CodeForbidden)
+	q := as[Quote](t, ada.must(http.StatusCreated, "POST", "/api/quotes", transfer()))
+	if q.Pickup == nil || *q.Pickup <= 0 || *q.Pickup%60 != 0 {
+		t.Errorf("quoted with the nearest at %v", q.Pickup)
+	}
+	a := ada.must(http.StatusOK, "GET", path, nil)
+	got := as[struct {
+		Items []NearbyDriver
+		Cells []NearbyCell
+	}](t, a)
+	if len(got.Items) != 0 || len(got.Cells) != 1 || got.Cells[0].Officers != 1 || got.Cells[0].Lat == 51.50123 {
+		t.Errorf("near are %s", a.body)
+	}
+	for _, secret := range []string{driver.String(), "Benjamin", "51.50123", "0.12345"} {
+		if strings.Contains(string(a.body), secret) {
+			t.Errorf("%s is told: %s", secret, a.body)
+		}
 	}
 }
