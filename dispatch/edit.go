@@ -132,6 +132,9 @@ func applyEdit(c *schema.BookingTx, o fleet.Order, terms fleet.Terms, by fleet.A
 			return err
 		}
 	}
+	if err := tellChanged(c); err != nil {
+		return err
+	}
 	if !time && !way || c.Status != fleet.Searching && c.Status != fleet.Offered {
 		return c.Note(e)
 	}
@@ -162,6 +165,22 @@ func moveSeats(c *schema.BookingTx, start, end time.Time) error {
 			if fleet.CodeOf(err) == fleet.CodeConflict {
 				err = &fleet.Error{Code: fleet.CodeConflict, Message: "the officer who has accepted has no time then", Err: err}
 			}
+			return err
+		}
+	}
+	return nil
+}
+
+// tellChanged tells the officers who are assigned what their assignment is now.
+func tellChanged(c *schema.BookingTx) error {
+	for _, s := range c.Seats {
+		if s.State != fleet.SeatCommitted && s.State != fleet.SeatActive {
+			continue
+		}
+		err := c.Tell(schema.OfficerMessage{Driver: s.Driver, Kind: "assignment", Expires: s.To, Body: assignment{
+			Booking: c.ID, Lead: s.Number == 1, Relief: !s.Relieves.IsZero(), Start: c.Start, Zone: c.Zone, SetOut: s.From,
+		}})
+		if err != nil {
 			return err
 		}
 	}
