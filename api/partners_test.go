@@ -97,11 +97,15 @@ func TestTokenErrorsAreThoseOfOAuth2(t *testing.T) {
 		"no grant":       {400, "invalid_request", func(_ *http.Request, f url.Values) { f.Del("grant_type"); f.Set("scope", "fleet:read") }},
 		"twice":          {400, "invalid_request", func(_ *http.Request, f url.Values) { f.Add("grant_type", "client_credentials") }},
 		"another grant":  {400, "unsupported_grant_type", func(_ *http.Request, f url.Values) { f.Set("grant_type", "password") }},
+		"no form":        {400, "invalid_request", func(_ *http.Request, f url.Values) { clear(f) }},
 		"another scope":  {400, "invalid_scope", func(_ *http.Request, f url.Values) { f.Set("scope", "fleet:read fleet:write") }},
 	} {
 		a := h.ask(c, test.change)
 		if body := as[tokenBody](t, a); a.StatusCode != test.status || body.Error != test.code || body.AccessToken != "" {
 			t.Errorf("%s: %s %s, want %d %s", what, a.Status, a.body, test.status, test.code)
+		}
+		if cache := a.Header.Get("Cache-Control"); cache != "no-store" || a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %s, to be kept: %q", what, a.Header.Get("Content-Type"), cache)
 		}
 		if challenged := a.Header.Get("WWW-Authenticate") != ""; challenged != (test.status == 401) {
 			t.Errorf("%s: WWW-Authenticate %q", what, a.Header.Get("WWW-Authenticate"))
