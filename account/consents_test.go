@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -277,7 +278,7 @@ func TestTheReviewGivesConsents(t *testing.T) {
 }
 
 func flaws(err error) (list []string) {
-	if e, ok := err.(*fleet.Error); ok {
+	if e, ok := errors.AsType[*fleet.Error](err); ok {
 		for _, f := range e.Flaws {
 			list = append(list, f.Location+" "+f.Message)
 		}

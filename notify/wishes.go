@@ -58,9 +58,9 @@ func (s *Sender) wishesOf(ctx context.Context, user fleet.UserID) (w wishes, err
 	if err != nil || stored.Body == nil {
 		return w, err
 	}
-	if err := json.Unmarshal(stored.Body, &w); err != nil {
-		s.log.Error("preferences cannot be read, and are not heeded", "user", user) // the error may quote them
-		return wishes{}, nil
+	if json.Unmarshal(stored.Body, &w) != nil { // whose error may quote them
+		s.log.Error("preferences cannot be read, and are not heeded", "user", user)
+		w = wishes{}
 	}
 	return w, nil
 }
