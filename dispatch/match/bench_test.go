@@ -107,3 +107,35 @@ func BenchmarkWiden(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTeams has a tenth of the requests be for teams of three.
+func BenchmarkTeams(b *testing.B) {
+	for _, w := range crowds {
+		const n = 1000
+		singles, _ := newCity(1, n, w).graph(nearestFew)
+		b.Run(w.at(n), func(b *testing.B) {
+			var g Graph
+			g.Reset(singles.Columns())
+			for row := range n - n/10 {
+				g.AddRow(singles.Skip(row), singles.Edges(row)...)
+			}
+			for row := n - n/10; row < n; row++ {
+				seat := singles.Edges(row)
+				g.AddTeam(3*patience, seat, seat, seat)
+			}
+			var s Solver
+			var took []time.Duration
+			for b.Loop() {
+				took = append(took, cpuTime(func() { s.Solve(&g) }))
+			}
+			served := 0
+			for _, team := range g.teams {
+				if s.Column[team.from] != None {
+					served++
+				}
+			}
+			report(b, "cpu", took)
+			b.ReportMetric(float64(served), "teams")
+		})
+	}
+}

@@ -20,8 +20,8 @@
 // where they may be of use: what it finds is optimal with all of them.
 //
 // A booking of several seats is a team ([Graph.AddTeam]), filled whole or not at
-// all. That makes the problem hard; the rule by which teams are served is stated
-// at the method admit, and everything around them is exact.
+// all. That makes the problem hard, and which teams are served is decided by a
+// rule; everything around them is exact.
 //
 // # How it is solved
 //

@@ -59,8 +59,15 @@ func (g *Graph) AddRow(skip Cost, edges ...Edge) int {
 
 // AddTeam adds a row for each seat of a team, and returns the number of the first.
 // All seats are filled or none, and skip is the price of leaving out the team as a
-// whole: no seat is filled by an edge that costs as much. Teams are added the
-// oldest first. It panics as AddRow does.
+// whole: no seat is filled by an edge that costs as much. It panics as AddRow does.
+//
+// Teams are added the oldest first, and tried in that order, when the bookings of
+// one seat have been placed. A team is served if that adds less to the cost of all
+// than its price. What it adds is the cost of the cheapest way to fill its seats
+// and keep those of every team before it filled: bookings of one seat make room by
+// moving to another officer or by being left out at their price, and teams by
+// moving alone. So no team is pushed out by a younger one, and of two that block
+// each other the older wins.
 func (g *Graph) AddTeam(skip Cost, seats ...[]Edge) int {
 	first := g.Rows()
 	for _, edges := range seats {

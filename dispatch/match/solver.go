@@ -29,7 +29,8 @@ type Solution struct {
 	// U and V are the dual variables: U[i] + V[j] ≤ cost for each edge (i, j), U[i]
 	// ≤ skip(i), V[j] ≤ 0, with equality for the pairs of the solution, for the
 	// rows left out and for the columns that nobody has. So Σ U + Σ V = Cost,
-	// and no assignment costs less.
+	// and no assignment costs less. With teams that holds without the seats of
+	// those left out: none costs less that serves the same teams.
 	U, V []Cost
 
 	Cost    Cost // of all pairs, and the skip prices of the rows left out

@@ -5,14 +5,8 @@ package match
 const never Cost = 1 << 58
 
 // admit fills the seats of a team, if that adds less to the cost of all than the
-// team's price, and changes nothing otherwise.
-//
-// Teams come the oldest first, after the bookings of one seat. What a team adds is
-// the cost of the cheapest way to have its seats filled as well as those of every
-// team before it: bookings of one seat make room, by moving to another officer or
-// by being left out at their price, and teams by moving alone. So an older team is
-// never pushed out by a younger one, and of two that block each other the older
-// wins.
+// team's price, and changes nothing otherwise: see Graph.AddTeam. What a seat adds
+// is the length of the path that places it.
 func (s *Solver) admit(team span) {
 	s.save()
 	left, least := s.graph.skips[team.from], Cost(0)
@@ -65,7 +59,7 @@ func (s *Solver) restore(team span) {
 
 // Bound returns a cost below which no assignment of the graph is: that of the best
 // one if teams could be served in part, at a part of their price. Without teams it
-// is the optimum.
+// is the optimum. It uses the solver's memory: a solution is to be read before.
 func (s *Solver) Bound(g *Graph) Cost {
 	s.relaxed.Reset(g.Columns())
 	for row := range g.Rows() {

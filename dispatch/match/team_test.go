@@ -1,6 +1,7 @@
 package match
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -32,6 +33,9 @@ func TestTeamsAreServedWholeAndBestAroundThem(t *testing.T) {
 		if err := d.check(solution); err != nil {
 			t.Fatal(err)
 		}
+		if err := pricesHold(d.graph(), solution); err != nil {
+			t.Fatal(err)
+		}
 		if best := d.around(solution); solution.Cost != best {
 			t.Fatalf("cost %d, and with these teams served it could be %d", solution.Cost, best)
 		}
@@ -40,6 +44,38 @@ func TestTeamsAreServedWholeAndBestAroundThem(t *testing.T) {
 			t.Fatalf("cost %d and bound %d, and the least cost is %d", cost, bound, least)
 		}
 	})
+}
+
+// pricesHold checks that the prices prove a solution, but for the teams left out.
+func pricesHold(g *Graph, s *Solution) error {
+	var dual Cost
+	for _, v := range s.V {
+		dual += v
+	}
+	out := make(map[int]bool)
+	for _, team := range g.teams {
+		if s.Column[team.from] == None {
+			dual += g.Skip(team.from)
+			for row := team.from; row < team.to; row++ {
+				out[row] = true
+			}
+		}
+	}
+	for row, u := range s.U {
+		if out[row] {
+			continue
+		}
+		dual += u
+		for _, e := range g.Edges(row) {
+			if u+s.V[e.Column] > e.Cost {
+				return fmt.Errorf("row %d, column %d: prices %d + %d are above the cost %d", row, e.Column, u, s.V[e.Column], e.Cost)
+			}
+		}
+	}
+	if dual != s.Cost {
+		return fmt.Errorf("the prices add up to %d, and the cost is %d", dual, s.Cost)
+	}
+	return nil
 }
 
 // around returns the least cost if the teams that a solution serves have to be,

@@ -1,8 +1,10 @@
-"""Solves one assignment again and again: for each line of input a solve, answered
-by a line of the nanoseconds of CPU time that it took and of its cost. The edges are in the file named by the
-first argument: rows, columns and edges, then the starts of the rows, the columns
-and the costs of the edges, all 64-bit little-endian. Each row has among its edges
-one to a column of its own, which is to be left out."""
+"""Solves one assignment again and again: each line of input is answered by a line
+of the nanoseconds of CPU time that a solve took, and what the solution costs.
+
+The edges are in the file named by the first argument: how many rows, columns and
+edges there are, then the starts of the rows, the columns of the edges and their
+costs, all 64-bit little-endian. Each row has an edge to a column of its own, which
+is to be left out."""
 
 import sys
 import time
