@@ -13,11 +13,12 @@ const nearestFew = 20
 // one run, checks that they cost the same to the millisecond, and reports the
 // medians of their CPU time.
 func BenchmarkBesideScipy(b *testing.B) {
+	python := findPython(b)
 	for _, w := range crowds {
 		for _, n := range []int{1000, 10_000} {
 			g, _ := newCity(1, n, w).graph(nearestFew)
 			b.Run(w.at(n), func(b *testing.B) {
-				outside := newScipy(b, g)
+				outside := newScipy(b, python, g)
 				var s Solver
 				solution := s.Solve(g) // grows the memory
 				var ours, theirs []time.Duration

@@ -3,7 +3,6 @@ package match
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,23 +22,24 @@ type scipy struct {
 	rows   int
 }
 
-// python finds an interpreter that has scipy: Debian's, or the first on the path.
-func python() (string, error) {
+// findPython finds an interpreter that has scipy: Debian's, or the first on the
+// path. Without one it skips the benchmark and says so, which Skip alone does in
+// verbose runs only.
+func findPython(b *testing.B) string {
+	b.Helper()
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
 		if exec.Command(name, "-c", "import scipy.sparse.csgraph").Run() == nil {
-			return name, nil
+			return name
 		}
 	}
-	return "", errors.New("no python3 with scipy (Debian: apt-get install python3-scipy, or make scipy)")
+	fmt.Fprintf(os.Stderr, "%s: skipped, for no python3 has scipy (as root on Debian: make scipy)\n", b.Name())
+	b.SkipNow()
+	return ""
 }
 
 // newScipy hands a graph over, with a column more for each row to be left out in.
-func newScipy(b *testing.B, g *Graph) *scipy {
+func newScipy(b *testing.B, python string, g *Graph) *scipy {
 	b.Helper()
-	name, err := python()
-	if err != nil {
-		b.Skip(err)
-	}
 	s := &scipy{rows: g.Rows(), offset: 1}
 	for _, e := range g.edges {
 		s.offset = max(s.offset, 1-e.Cost)
@@ -48,7 +48,7 @@ func newScipy(b *testing.B, g *Graph) *scipy {
 	if err := os.WriteFile(file, s.encode(g), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(name, "testdata/outside.py", file)
+	cmd := exec.Command(python, "testdata/outside.py", file)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
