@@ -65,6 +65,44 @@ func TestFencesTellOfArrivalAndDeparture(t *testing.T) {
 	}
 }
 
+// The hub itself, by the fixes that come in: nobody tells it to look.
+func TestOpenTripsFollowTheMap(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo := w.officer()
+	w.must(w.Open(t.Context()))
+	defer w.Close()
+	told := make(chan bus.BookingChange, 64)
+	defer w.bus.Bookings.Subscribe(func(c bus.BookingChange) { told <- c })()
+	b := w.assigned(tripsNoon.Add(10*time.Minute), bo)
+	bo.mustTap(b.ID, fleet.TapEnRoute)
+	fixed, stop := make(chan bool), make(chan bool)
+	go func() { // fixes come on and on
+		defer close(fixed)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				w.clock.Advance(10 * time.Second)
+				bo.goes(strand, float64(i%7))
+			}
+		}
+	}()
+	for c := range told {
+		if c.ID == b.ID && c.Status == fleet.Arrived {
+			break
+		}
+	}
+	close(stop)
+	<-fixed
+	w.Close()
+	w.Close()
+	if n := w.count(b.ID, "arrived"); n != 1 {
+		t.Errorf("arrived %d times", n)
+	}
+}
+
 // A hub that comes back knows who is where, and tells nothing twice.
 func TestNothingFiresTwiceAfterARestart(t *testing.T) {
 	t.Parallel()
@@ -160,6 +198,8 @@ func TestSilentOfficers(t *testing.T) {
 	w.wantAlerts(b.ID, fleet.AlertSilent)
 	// The alert outlives another restart, and ends with being heard.
 	w.restart()
+	w.Round(t.Context())
+	w.wantAlerts(b.ID, fleet.AlertSilent)
 	w.clock.Advance(time.Second)
 	bo.goes(strand, 7)
 	w.Round(t.Context())
@@ -189,6 +229,10 @@ func TestAnOfficerWhoMayNotWorkAnyMore(t *testing.T) {
 	if got := w.get(b.ID); got.Status != fleet.InProgress || got.Lead().Driver != bo.id {
 		t.Errorf("the principal is alone: %s, lead %+v", got.Status, got.Lead())
 	}
+	// A hub that comes back and has not been told keeps the alert.
+	w.restart()
+	w.Round(t.Context())
+	w.wantAlerts(b.ID, fleet.AlertUnfit)
 	excluded, err := schema.Bookings{DB: w.db}.Excluded(t.Context(), []fleet.BookingID{later.ID})
 	if err != nil || len(excluded[later.ID]) != 1 {
 		t.Errorf("excluded are %v, error %v", excluded, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"armora/fleet"
@@ -63,15 +64,26 @@ func (t *Trips) seeLate(ctx context.Context) error {
 
 // seeSilent tells ops of officers at work of whom nothing is heard. Nobody is
 // silent who has not had the time to be heard, since the hub began to listen or
-// they set out.
+// they set out; until then it is as it was.
 func (t *Trips) seeSilent(ctx context.Context) error {
 	var failed []error
+	now := t.clock.Now()
+	t.watch.mu.Lock()
+	opened := t.watch.opened
+	t.watch.mu.Unlock()
 	for _, trip := range t.watch.all() {
+		if !trip.booking.Status.Active() {
+			continue
+		}
 		for driver, who := range trip.people {
-			silent := t.silent(trip, driver, who)
-			data := map[string]string{}
+			data, heard := map[string]string{}, time.Time{}
 			if fix, known := t.index.Get(fleet.Unit(driver)); known {
-				data["last_heard"] = fix.Received.Time().UTC().Format(time.RFC3339)
+				heard = fix.Received.Time()
+				data["last_heard"] = heard.UTC().Format(time.RFC3339)
+			}
+			silent := now.Sub(heard) > t.rules.SilentAfter
+			if silent && now.Sub(latest(opened, who.since, trip.booking.EnRoute)) <= t.rules.SilentAfter {
+				continue
 			}
 			failed = append(failed, t.alarm(ctx, &who.silent, silent, fleet.AlertSilent, trip, driver, data, "heard of again"))
 		}
@@ -79,24 +91,7 @@ func (t *Trips) seeSilent(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-func (t *Trips) silent(trip *watched, driver fleet.DriverID, who *person) bool {
-	if !trip.booking.Status.Active() {
-		return false
-	}
-	t.watch.mu.Lock()
-	heard := t.watch.opened
-	t.watch.mu.Unlock()
-	since := []time.Time{who.since, trip.booking.EnRoute}
-	if fix, known := t.index.Get(fleet.Unit(driver)); known {
-		since = append(since, fix.Received.Time())
-	}
-	for _, at := range since {
-		if at.After(heard) && !at.After(t.clock.Now()) {
-			heard = at
-		}
-	}
-	return t.clock.Now().Sub(heard) > t.rules.SilentAfter
-}
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // seeUnfit tells ops of officers who may not work any more, and finds others for
 // the trips that these have not set out for.
@@ -105,14 +100,16 @@ func (t *Trips) seeUnfit(ctx context.Context) error {
 	for _, trip := range t.watch.all() {
 		for driver, who := range trip.people {
 			t.watch.mu.Lock()
-			unfit := t.watch.unfit[driver]
+			fit, said := t.watch.fit[driver]
 			t.watch.mu.Unlock()
-			if unfit && trip.booking.Status == fleet.Assigned {
+			switch {
+			case !said: // since the hub began: it is as it was
+			case !fit && trip.booking.Status == fleet.Assigned:
 				failed = append(failed, t.replaceUnfit(ctx, trip.booking.ID, driver))
-				continue
+			default:
+				failed = append(failed, t.alarm(ctx, &who.unfit, !fit, fleet.AlertUnfit, trip, driver,
+					map[string]any{"status": trip.booking.Status}, "fit to work again"))
 			}
-			failed = append(failed, t.alarm(ctx, &who.unfit, unfit, fleet.AlertUnfit, trip, driver,
-				map[string]any{"status": trip.booking.Status}, "fit to work again"))
 		}
 	}
 	return errors.Join(failed...)

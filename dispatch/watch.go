@@ -24,7 +24,7 @@ type watch struct {
 	trips    map[fleet.BookingID]*watched
 	byDriver map[fleet.DriverID][]fleet.BookingID
 	changed  map[fleet.BookingID]bool // to be read again
-	unfit    map[fleet.DriverID]bool  // who was last said not to be fit to work
+	fit      map[fleet.DriverID]bool  // who was last said to be fit to work, or not to be
 
 	fences *fence.Set // has a lock of its own
 	places map[fence.ID]watchedPlace
@@ -79,7 +79,7 @@ func (m *mark) forget() { m.is.Store(unknown) }
 func (w *watch) init(set *fence.Set, now time.Time) {
 	w.wake, w.fences, w.opened = make(chan struct{}, 1), set, now
 	w.trips, w.byDriver = make(map[fleet.BookingID]*watched), make(map[fleet.DriverID][]fleet.BookingID)
-	w.changed, w.unfit = make(map[fleet.BookingID]bool), make(map[fleet.DriverID]bool)
+	w.changed, w.fit = make(map[fleet.BookingID]bool), make(map[fleet.DriverID]bool)
 	w.places = make(map[fence.ID]watchedPlace)
 }
 
@@ -108,13 +108,9 @@ func (w *watch) suspect(id fleet.BookingID) {
 // standing notes who may not work any more, or may again.
 func (w *watch) standing(s bus.Standing) {
 	w.mu.Lock()
-	was := w.unfit[s.Driver]
-	if len(s.Tiers) == 0 {
-		w.unfit[s.Driver] = true
-	} else {
-		delete(w.unfit, s.Driver)
-	}
-	news := was != w.unfit[s.Driver] && len(w.byDriver[s.Driver]) > 0
+	was, said := w.fit[s.Driver]
+	w.fit[s.Driver] = len(s.Tiers) > 0
+	news := (!said || was != w.fit[s.Driver]) && len(w.byDriver[s.Driver]) > 0
 	w.mu.Unlock()
 	if news {
 		w.signal()
