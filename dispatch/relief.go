@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"armora/fleet"
@@ -37,7 +38,7 @@ func (t *Trips) relief(c *schema.BookingTx, cmd *fleet.TripCommand) error {
 // theirs is the seat that an officer has now.
 func (t *Trips) theirs(c *schema.BookingTx, cmd *fleet.TripCommand) (fleet.Seat, error) {
 	seat, err := seatFor(c, cmd)
-	if reason, unfit := err.(misfit); unfit { //nolint:errorlint // seatFor wraps nothing
+	if reason, unfit := errors.AsType[misfit](err); unfit {
 		return fleet.Seat{}, refuse(fleet.CodeConflict, "%s", string(reason))
 	}
 	if err != nil {

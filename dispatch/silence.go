@@ -49,7 +49,7 @@ func (t *Trips) seeLate(ctx context.Context) error {
 			continue
 		}
 		due, there := b.Start, t.clock.Now()
-		if b.Order.Now() {
+		if b.Now() {
 			due = b.Created.Add(t.rules.AtOnce)
 		}
 		if next.eta != nil && next.eta.At.After(there) {

@@ -11,7 +11,9 @@ func TestHowLongAnOfficerMayWork(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	hours := func(h float64) time.Time { return noon.Add(time.Duration(h * float64(time.Hour))) }
-	on := func(from, to float64) fleet.Stint { return fleet.Stint{Duty: fleet.OnDuty, From: hours(from), To: hours(to)} }
+	on := func(from, to float64) fleet.Stint {
+		return fleet.Stint{Duty: fleet.OnDuty, From: hours(from), To: hours(to)}
+	}
 	off := func(from, to float64) fleet.Stint {
 		return fleet.Stint{Duty: fleet.OnBreak, From: hours(from), To: hours(to)}
 	}
