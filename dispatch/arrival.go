@@ -12,45 +12,52 @@ import (
 	"armora/schema"
 )
 
-// twoPlaces are those of a trip that are watched; the second may be none.
-type twoPlaces struct {
-	pickup, destination eta.Point
-	arrives             bool
+// pointOf is one of the places of a booking; false if it has no such place.
+func pointOf(b *fleet.Booking, place fleet.TripPlace) (eta.Point, bool) {
+	at, ok := b.At(place)
+	return eta.Point{Lat: at.Lat, Lon: at.Lon}, ok
 }
 
-func places(b *fleet.Booking) twoPlaces {
-	p := twoPlaces{pickup: eta.Point{Lat: b.Pickup.Lat, Lon: b.Pickup.Lon}}
-	if b.Destination != nil {
-		p.destination, p.arrives = eta.Point{Lat: b.Destination.Lat, Lon: b.Destination.Lon}, true
-	}
-	return p
+// samePlace reports whether a place of two bookings is the same one.
+func samePlace(a, b *fleet.Booking, place fleet.TripPlace) bool {
+	pa, has := pointOf(a, place)
+	pb, have := pointOf(b, place)
+	return has == have && pa == pb
 }
 
-// fence puts fences around a trip's places, or leaves those of old that are where
-// they should be.
+// fence puts fences around a trip's places, and leaves those of old that are where
+// they should be. Nobody is known to be at a place that has been moved.
 func (t *Trips) fence(trip, old *watched) error {
-	at := places(&trip.booking)
-	put := func(place fleet.TripPlace, centre eta.Point, radius float64) error {
+	for place, radius := range map[fleet.TripPlace]float64{
+		fleet.AtPickup: t.rules.PickupRadius, fleet.AtDestination: t.rules.DestinationRadius,
+	} {
+		if old != nil && samePlace(&old.booking, &trip.booking, place) {
+			if id := old.fences[place]; !id.IsZero() {
+				trip.fences[place] = id
+			}
+			continue
+		}
+		if place == fleet.AtPickup {
+			for _, who := range trip.people {
+				who.atPickup = false
+			}
+		}
+		centre, has := pointOf(&trip.booking, place)
+		if !has {
+			continue
+		}
 		shape, err := fence.Circle(fence.Position{Lat: centre.Lat, Lon: centre.Lon}, radius)
 		if err != nil {
 			t.log.Error("a place cannot be watched: the officers' own word counts", "booking", trip.booking.ID, "place", place, "error", err)
-			return nil
+			continue
 		}
 		id := fleet.NewID[fence.Fence]()
-		if old != nil && !old.fences[place].IsZero() {
-			id = old.fences[place]
+		if err := t.watch.fences.Put(fence.Fence{ID: id, Shape: shape}); err != nil {
+			return err
 		}
 		trip.fences[place] = id
-		return t.watch.fences.Put(fence.Fence{ID: id, Shape: shape})
 	}
-	if old != nil && places(&old.booking) == at {
-		trip.fences = old.fences
-		return nil
-	}
-	if err := put(fleet.AtPickup, at.pickup, t.rules.PickupRadius); err != nil || !at.arrives {
-		return err
-	}
-	return put(fleet.AtDestination, at.destination, t.rules.DestinationRadius)
+	return nil
 }
 
 // observe shows the fences where officers of trips are now.
@@ -204,17 +211,17 @@ func (t *Trips) ETA(id fleet.BookingID) (at ETA, ok bool) {
 // go, or nothing is heard of them. From the same fix it says what it said before.
 func (t *Trips) estimate(ctx context.Context, trip *watched) *ETA {
 	b := &trip.booking
-	lead, at := b.Lead(), places(b)
-	if lead == nil {
+	lead, place := b.Lead(), fleet.AtPickup
+	if lead == nil || b.Status == fleet.Arrived {
 		return nil
 	}
+	if b.Status == fleet.InProgress {
+		place = fleet.AtDestination
+	}
+	to, has := pointOf(b, place)
 	fix, known := t.index.Get(fleet.Unit(lead.Driver))
-	to, place := at.pickup, fleet.AtPickup
-	switch {
-	case !known, b.Status == fleet.Arrived, b.Status == fleet.InProgress && !at.arrives:
+	if !has || !known {
 		return nil
-	case b.Status == fleet.InProgress:
-		to, place = at.destination, fleet.AtDestination
 	}
 	if old := trip.eta; old != nil && old.To == place && old.Fix.Equal(fix.At.Time()) {
 		return old

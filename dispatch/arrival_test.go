@@ -132,6 +132,33 @@ func TestNothingFiresTwiceAfterARestart(t *testing.T) {
 	}
 }
 
+// The principal is to be fetched elsewhere: who was at the old place is not at the
+// new one, and comes to it once.
+func TestAPickupThatIsMoved(t *testing.T) {
+	t.Parallel()
+	w := newTripWorld(t)
+	bo := w.officer()
+	b := w.assigned(tripsNoon.Add(100*time.Minute), bo)
+	w.watchByHand()
+	w.drive(bo, strand, 10, 3)
+	w.change(b.ID, func(c *schema.BookingTx) error {
+		c.Pickup = museum
+		return c.Note(schema.Event{Kind: "edited"})
+	})
+	w.clock.Advance(80 * time.Minute)
+	w.Round(t.Context())
+	w.drive(bo, strand, 12, 3)
+	if got := w.get(b.ID); got.Status != fleet.Assigned {
+		t.Fatalf("it is %s at the old place", got.Status)
+	}
+	w.restart()
+	w.watchByHand()
+	w.drive(bo, museum, 10, 3)
+	if got := w.get(b.ID); got.Status != fleet.Arrived || w.count(b.ID, "left_pickup") != 0 {
+		t.Errorf("it is %s at the new one, events %v", got.Status, w.events(b.ID))
+	}
+}
+
 // Somebody who lives at the pick-up does not arrive hours before.
 func TestBeingThereIsArrivingWhenItIsTime(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"armora/dispatch/eta"
 	"armora/fleet"
 	"armora/schema"
 	"armora/tariff"
@@ -31,7 +32,9 @@ func (t *Trips) complete(c *schema.BookingTx, e schema.Event) error {
 			return err
 		}
 		for _, p := range presence {
-			if p.Driver == lead.Driver && p.Place == fleet.AtDestination && !p.Inside && p.Since.After(began) && p.Since.Before(ended) {
+			at, _ := pointOf(&c.Booking, fleet.AtDestination)
+			here := p.Place == fleet.AtDestination && at == (eta.Point{Lat: p.Lat, Lon: p.Lon})
+			if here && p.Driver == lead.Driver && !p.Inside && p.Since.After(began) && p.Since.Before(ended) {
 				ended = p.Since
 			}
 		}

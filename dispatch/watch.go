@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"armora/bus"
+	"armora/dispatch/eta"
 	"armora/fleet"
 	"armora/live/fence"
 )
@@ -152,6 +153,14 @@ func (w *watch) ofDriver(driver fleet.DriverID) []fleet.BookingID {
 func (w *watch) put(trip *watched) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if old := w.trips[trip.booking.ID]; old != nil {
+		for place, id := range old.fences {
+			if trip.fences[place] != id {
+				w.fences.Remove(id)
+				delete(w.places, id)
+			}
+		}
+	}
 	w.trips[trip.booking.ID] = trip
 	for place, id := range trip.fences {
 		w.places[id] = watchedPlace{trip.booking.ID, place}
@@ -289,7 +298,8 @@ func (t *Trips) follow(ctx context.Context, b fleet.Booking) error {
 // known to.
 func moved(old *watched, b *fleet.Booking) bool {
 	was, is := old.booking.Lead(), b.Lead()
-	return old.booking.Status != b.Status || was == nil || is == nil || was.Driver != is.Driver || places(&old.booking) != places(b)
+	return old.booking.Status != b.Status || was == nil || is == nil || was.Driver != is.Driver ||
+		!samePlace(&old.booking, b, fleet.AtPickup) || !samePlace(&old.booking, b, fleet.AtDestination)
 }
 
 // restorePresence puts officers back into the fences in which they were when that
@@ -303,12 +313,13 @@ func (t *Trips) restorePresence(ctx context.Context, trip *watched) error {
 	for _, p := range presence {
 		id, fenced := trip.fences[p.Place]
 		who := trip.people[p.Driver]
-		if !fenced || who == nil || !p.Inside {
+		at, _ := pointOf(&trip.booking, p.Place)
+		if !fenced || who == nil || !p.Inside || at != (eta.Point{Lat: p.Lat, Lon: p.Lon}) {
 			continue
 		}
 		who.atPickup = who.atPickup || p.Place == fleet.AtPickup
-		at := fleet.MillisOf(p.Since)
-		stays = append(stays, fence.Stay{Fence: id, Unit: fleet.Unit(p.Driver), Since: at, At: at})
+		since := fleet.MillisOf(p.Since)
+		stays = append(stays, fence.Stay{Fence: id, Unit: fleet.Unit(p.Driver), Since: since, At: since})
 	}
 	t.watch.fences.Restore(stays)
 	return nil

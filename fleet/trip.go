@@ -67,9 +67,21 @@ const (
 
 // TripPresence is whether an officer of a trip is at one of its places.
 type TripPresence struct {
-	Booking BookingID
-	Driver  DriverID
-	Place   TripPlace
-	Inside  bool
-	Since   time.Time // by the first fix on this side
+	Booking  BookingID
+	Driver   DriverID
+	Place    TripPlace
+	Lat, Lon float64 // where the place was then
+	Inside   bool
+	Since    time.Time // by the first fix on this side
+}
+
+// At returns one of the places of a booking; false if it has no such place.
+func (b *Booking) At(place TripPlace) (Place, bool) {
+	switch {
+	case place == AtPickup:
+		return b.Pickup, true
+	case b.Destination != nil:
+		return *b.Destination, true
+	}
+	return Place{}, false
 }

@@ -90,16 +90,16 @@ func (c *BookingTx) Elsewhere(driver fleet.DriverID, from, to time.Time) ([]flee
 	return pgx.CollectRows(rows, scanSeat)
 }
 
-const presenceColumns = `p.booking_id, p.driver_id, p.place, p.inside, p.since`
+const presenceColumns = `p.booking_id, p.driver_id, p.place, p.lat, p.lon, p.inside, p.since`
 
 func scanPresence(row pgx.CollectableRow) (p fleet.TripPresence, err error) {
-	err = row.Scan(&p.Booking, &p.Driver, &p.Place, &p.Inside, &p.Since)
+	err = row.Scan(&p.Booking, &p.Driver, &p.Place, &p.Lat, &p.Lon, &p.Inside, &p.Since)
 	p.Since = p.Since.UTC()
 	return p, err
 }
 
 // Presence returns who of its officers was last known to be, or not to be any
-// more, at the places of a trip.
+// more, at the places of a trip, wherever these were then.
 func (t Trips) Presence(ctx context.Context, booking fleet.BookingID) ([]fleet.TripPresence, error) {
 	return all(ctx, t.DB, "trip", scanPresence,
 		`SELECT `+presenceColumns+` FROM trip_presence p WHERE p.booking_id = $1 ORDER BY p.driver_id, p.place`, booking)
@@ -114,15 +114,23 @@ func (c *BookingTx) Presence() ([]fleet.TripPresence, error) {
 	return pgx.CollectRows(rows, scanPresence)
 }
 
-// Present keeps whether an officer is at a place of the trip, and reports whether
-// that is something new. Never to have been there is the same as not to be there.
+// Present keeps whether an officer is at a place of the trip, as the place is now,
+// and reports whether that is something new. Never to have been there is the same as
+// not to be there.
 func (c *BookingTx) Present(driver fleet.DriverID, place fleet.TripPlace, inside bool, since time.Time) (news bool, err error) {
+	at, ok := c.At(place)
+	if !ok {
+		return false, nil
+	}
 	tag, err := c.tx.Exec(c.ctx, `
-		INSERT INTO trip_presence AS p (booking_id, driver_id, place, inside, since)
-		SELECT $1::uuid, $2::uuid, $3::text, $4::boolean, $5::timestamptz
+		INSERT INTO trip_presence AS p (booking_id, driver_id, place, inside, since, lat, lon)
+		SELECT $1::uuid, $2::uuid, $3::text, $4::boolean, $5::timestamptz, $6::float8, $7::float8
 		WHERE $4::boolean OR EXISTS (SELECT FROM trip_presence o WHERE o.booking_id = $1 AND o.driver_id = $2 AND o.place = $3)
-		ON CONFLICT (booking_id, driver_id, place) DO UPDATE SET inside = excluded.inside, since = excluded.since
-		WHERE p.inside <> excluded.inside AND p.since < excluded.since`, c.ID, driver, place, inside, since)
+		ON CONFLICT (booking_id, driver_id, place) DO UPDATE
+		SET inside = excluded.inside, since = excluded.since, lat = excluded.lat, lon = excluded.lon
+		WHERE (p.inside AND (p.lat, p.lon) = (excluded.lat, excluded.lon)) <> excluded.inside
+		      AND (p.since < excluded.since OR (p.lat, p.lon) <> (excluded.lat, excluded.lon))`,
+		c.ID, driver, place, inside, since, at.Lat, at.Lon)
 	return err == nil && tag.RowsAffected() > 0, err
 }
 
