@@ -13,14 +13,26 @@ import (
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// The shell session of docs/accounts.md, whose codes come by mail, does what it
-// says on the real binary.
+// The shell sessions of the documentation, whose codes come by mail, do what they
+// say on the real binary.
 func TestWalkThroughOfAccounts(t *testing.T) {
 	t.Parallel()
+	walkThrough(t, "accounts.md", 2, `"email":"ada@example.com"`, `"items":[{`, `"secret":`, `"device_id"`, `"missing":`)
+}
+
+func TestWalkThroughOfBookings(t *testing.T) {
+	t.Parallel()
+	walkThrough(t, "bookings.md", 1, `"notes":"the red door"`, `"weekdays":[`, `"made":4`, `"label":"Chelsea"`, `"status":"cancelled"`, `"kind":"booked"`)
+}
+
+// walkThrough runs a session in which so many codes come by mail, and that shows
+// what is wanted.
+func walkThrough(t *testing.T, document string, codes int, wanted ...string) {
+	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
 	}
-	text, err := os.ReadFile("../../docs/accounts.md")
+	text, err := os.ReadFile("../../docs/" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +59,7 @@ func TestWalkThroughOfAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { // what the person reads in their mail, they type
-		for n := range 2 {
+		for n := range codes {
 			m, err := mails.Wait(t.Context(), n)
 			if err != nil {
 				return
@@ -60,7 +72,7 @@ func TestWalkThroughOfAccounts(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v:\n%s", err, output.String())
 	}
-	for _, want := range []string{`"email":"ada@example.com"`, `"items":[{`, `"secret":`, `"device_id"`, `"missing":`} {
+	for _, want := range wanted {
 		if !strings.Contains(output.String(), want) {
 			t.Errorf("the session does not show %s:\n%s", want, output.String())
 		}
