@@ -3,7 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -149,12 +149,6 @@ func (d *desk) change(id fleet.BookingID, do func(*schema.BookingTx) error) {
 	d.ok(err)
 }
 
-func (d *desk) price(b *fleet.Booking) (p tariff.Price) {
-	d.t.Helper()
-	d.ok(json.Unmarshal(b.Price, &p))
-	return p
-}
-
 func TestAQuoteIsBookedAtItsPrice(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -245,7 +239,7 @@ func TestWhatCannotBeBooked(t *testing.T) {
 	} {
 		_, err := d.Book(t.Context(), d.user, transfer(change))
 		d.code(err, fleet.CodeInvalid)
-		e, ok := err.(*fleet.Error)
+		e, ok := errors.AsType[*fleet.Error](err)
 		location, _, _ := strings.Cut(where, " ")
 		if !ok || len(e.Flaws) == 0 || e.Flaws[0].Location != location {
 			t.Errorf("%s: %v, flaws %+v", where, err, e)

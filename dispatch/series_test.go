@@ -61,7 +61,7 @@ func TestASeriesIsMadeEightWeeksAhead(t *testing.T) {
 	d.ok(<-done)
 	d.ok(<-done)
 	second, _ := d.series(s.ID)
-	if want := append(first, "2027-04-27T12:00", "2027-05-11T12:00"); !slices.Equal(second, want) {
+	if want := slices.Concat(first, []string{"2027-04-27T12:00", "2027-05-11T12:00"}); !slices.Equal(second, want) {
 		t.Errorf("later: %v, want %v", second, want)
 	}
 
