@@ -9,13 +9,13 @@ const never Cost = 1 << 58
 // is the length of the path that places it.
 func (s *Solver) admit(team span) {
 	s.save()
-	left, least := s.graph.skips[team.from], Cost(0)
+	left, least := s.graph.skips[team.from], Cost(0) // of the price; what the seats to come add at least
 	for row := team.from; row < team.to; row++ {
 		least += s.least(row)
 	}
 	for row := team.from; row < team.to; row++ {
 		least -= s.least(row)
-		s.skips[row] = left - least // if it adds more, what follows cannot make up for it
+		s.skips[row] = left - least // if it adds as much, what follows cannot make up for it
 		s.augment(int32(row))
 		if s.Column[row] == None {
 			s.restore(team)
@@ -23,9 +23,6 @@ func (s *Solver) admit(team span) {
 		}
 		left -= s.best
 		s.skips[row] = never
-	}
-	if left <= 0 {
-		s.restore(team)
 	}
 }
 
