@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -18,16 +19,17 @@ type tripSettings struct {
 	SilentAfter time.Duration `name:"silent-after" env:"ARMORA_SILENT_AFTER" default:"2m" group:"dispatch" help:"After how long without a position ops are told that the officer of a trip is silent."`
 }
 
+// checkTrips takes what is not set for the default.
 func (s *tripSettings) checkTrips() error {
-	if s.ShiftLimit <= 0 || s.RestAfter <= 0 || s.Rest <= 0 || s.SilentAfter <= 0 {
-		return errors.New("--shift-limit, --rest-after, --rest and --silent-after are greater than 0")
+	if min(s.ShiftLimit, s.RestAfter, s.Rest, s.SilentAfter) < 0 {
+		return errors.New("--shift-limit, --rest-after, --rest and --silent-after are not negative")
 	}
 	return nil
 }
 
 func (s *tripSettings) rules() dispatch.TripRules {
 	work := fleet.DefaultWorkLimits()
-	work.Shift, work.Stretch, work.Rest = s.ShiftLimit, s.RestAfter, s.Rest
+	work.Shift, work.Stretch, work.Rest = cmp.Or(s.ShiftLimit, work.Shift), cmp.Or(s.RestAfter, work.Stretch), cmp.Or(s.Rest, work.Rest)
 	return dispatch.TripRules{Work: work, SilentAfter: s.SilentAfter}
 }
 
