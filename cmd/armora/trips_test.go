@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
+	"armora/sim"
+	"armora/tariff"
+)
+
+// A trip is driven by a phone over MQTT, and the hub is killed at each step of it:
+// every event is there once.
+func TestATripOutlivesItsHub(t *testing.T) {
+	t.Parallel()
+	dsn := schematest.PlainDSN(t)
+	h := serve(t, "DATABASE_URL="+dsn)
+	db, err := schema.Open(t.Context(), dsn, schema.Options{MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	d := h.driven(db)
+
+	ops := func(what string) {
+		h.ask("POST", "/api/bookings/"+d.booking.String()+"/"+what, map[string]any{
+			"id": fleet.NewID[fleet.TripCommand](), "reason": "of a test"}, http.StatusOK)
+	}
+	again := func() {
+		h.kill()
+		h.start()
+		d.connect()
+	}
+	d.connect()
+	ops("en-route")
+	again()
+	d.until("arrived", 0)
+	again()
+	d.fixes(5, 0) // still there
+	ops("start")
+	again()
+	d.until("departed", 250)
+	again()
+	d.fixes(5, 0)
+	again()
+	ops("complete")
+	want := []string{"booked", "assigned", "en_route", "arrived", "in_progress", "departed", "completed"}
+	if got := d.events(); !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+	h.stop()
+}
+
+// drive is a trip and the phone of its officer.
+type drive struct {
+	h       *served
+	db      *schema.DB
+	booking fleet.BookingID
+	phone   sim.Device
+	client  *client
+	packet  uint16
+	at      time.Time // of the last fix
+	metres  float64   // north of the pick-up
+}
+
+// driven makes an officer who is fit to work, with a phone, and a booking that is
+// theirs.
+func (h *served) driven(db *schema.DB) *drive {
+	h.t.Helper()
+	ctx, now := h.t.Context(), time.Now().UTC()
+	var driver struct{ ID fleet.DriverID }
+	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "essential"}, http.StatusCreated), &driver)
+	for _, kind := range []fleet.DocumentKind{fleet.SIALicence, fleet.BackgroundCheck, fleet.RightToWork} {
+		var document struct{ ID string }
+		h.read(h.ask("POST", "/api/drivers/"+driver.ID.String()+"/documents", map[string]any{
+			"kind": kind, "number": "1234567890123456", "category": fleet.CloseProtection, "expires_at": now.AddDate(1, 0, 0)}, http.StatusCreated), &document)
+		h.ask("PUT", "/api/documents/"+document.ID+"/status", map[string]any{"status": fleet.Verified, "reason": "x"}, http.StatusOK)
+	}
+	d := &drive{h: h, db: db, at: now.Add(-50 * time.Minute)}
+	var made struct{ ID, Secret string }
+	h.read(h.ask("POST", "/api/devices", map[string]any{"kind": "phone", "name": "Ada's", "driver_id": driver.ID}, http.StatusCreated), &made)
+	d.phone = sim.Device{ID: made.ID, Secret: made.Secret}
+
+	user := fleet.User{ID: fleet.NewID[fleet.User](), Email: "p@example.com", EmailVerified: now, Name: "P", Roles: []fleet.Role{fleet.RoleRider}, Created: now}
+	table, err := json.Marshal(tariff.Default())
+	if err == nil {
+		err = schema.Users{DB: db}.Create(ctx, user, "")
+	}
+	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: user.ID, Created: now, Funded: now,
+		Order: fleet.Order{Start: now.Add(time.Hour), Zone: "UTC", LocalStart: now.Add(time.Hour).Format("2006-01-02T15:04"), Minutes: 120,
+			Type: fleet.AtTheirSide, Tier: fleet.Essential, Level: fleet.LevelStandard, Pickup: fleet.Place{Lat: 51.5, Lon: -0.12}, Officers: 1},
+		Terms: fleet.Terms{Tariff: table, Price: json.RawMessage(`{}`), Total: fleet.Pounds(110)}}
+	bookings := schema.Bookings{DB: db}
+	if err == nil {
+		err = bookings.Place(ctx, &b, fleet.Actor{Kind: fleet.ByPrincipal, User: user.ID})
+	}
+	if err == nil {
+		_, err = bookings.Change(ctx, b.ID, now, func(c *schema.BookingTx) error {
+			seat := c.Seats[0]
+			seat.State, seat.Driver, seat.From, seat.To = fleet.SeatCommitted, driver.ID, now, b.End().Add(time.Hour)
+			if err := c.Take(seat); err != nil {
+				return err
+			}
+			return c.Move(fleet.Assigned, schema.Event{Kind: "assigned"})
+		})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d.booking = b.ID
+	return d
+}
+
+func (d *drive) connect() {
+	d.h.t.Helper()
+	d.client, _ = d.h.dial(d.phone, 5)
+}
+
+// fixes sends fixes, ten seconds apart, each so many metres on, and waits for their
+// acknowledgement.
+func (d *drive) fixes(n int, step float64) {
+	d.h.t.Helper()
+	for range n {
+		d.at, d.metres, d.packet = d.at.Add(10*time.Second), min(d.metres+step, 1000), d.packet+1
+		d.client.publish(d.phone, d.packet, point(d.at, d.metres))
+		if pk := d.client.expect(packets.Puback); pk.ReasonCode >= 0x80 {
+			d.h.t.Fatalf("acknowledged with %#x", pk.ReasonCode)
+		}
+	}
+}
+
+// until sends fixes until an event was told.
+func (d *drive) until(event string, step float64) {
+	d.h.t.Helper()
+	waitFor(d.h.t, event, func() bool {
+		if d.at.Before(time.Now().Add(-time.Minute)) {
+			d.fixes(1, step)
+		}
+		return slices.Contains(d.events(), event)
+	})
+}
+
+// events are the kinds of what has happened to the booking.
+func (d *drive) events() []string {
+	d.h.t.Helper()
+	events, err := schema.Bookings{DB: d.db}.Events(d.h.t.Context(), d.booking, 0, 100)
+	if err != nil {
+		d.h.t.Fatal(err)
+	}
+	kinds := make([]string, len(events))
+	for i, e := range events {
+		kinds[i] = e.Kind
+	}
+	return kinds
+}
