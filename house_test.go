@@ -46,7 +46,7 @@ var support = []string{"schema/schematest", "schema/timescaletest", "ingest/form
 // (tests aside) may import it. A module that is not listed may be imported
 // from nowhere.
 var homes = map[string][]string{
-	"github.com/google/uuid":                   {"fleet"},
+	"github.com/google/uuid":                   {"fleet", "sim"},
 	"github.com/jackc/pgx/v5":                  {"schema"},
 	"github.com/jackc/puddle/v2":               {"schema"},
 	"github.com/pressly/goose/v3":              {"schema"},

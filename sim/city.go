@@ -27,6 +27,14 @@ func (p Position) LatLon() (lat, lon float64) {
 	return lat, lon
 }
 
+// PositionAt is the reverse of LatLon.
+func PositionAt(lat, lon float64) Position {
+	return Position{
+		X: (lon - centreLon) * metresPerDegree * math.Cos(centreLat*math.Pi/180),
+		Y: (lat - centreLat) * metresPerDegree,
+	}
+}
+
 // Distance returns the metres between p and q.
 func (p Position) Distance(q Position) float64 { return math.Hypot(q.X-p.X, q.Y-p.Y) }
 
@@ -96,6 +104,17 @@ func (c *City) Junctions() int { return len(c.at) }
 
 // At returns where a junction is.
 func (c *City) At(j Junction) Position { return c.at[j] }
+
+// Nearest returns the junction next to a position.
+func (c *City) Nearest(p Position) Junction {
+	best, least := Junction(0), math.Inf(1)
+	for j, at := range c.at {
+		if d := at.Distance(p); d < least {
+			best, least = Junction(j), d
+		}
+	}
+	return best
+}
 
 // Streets returns every street. The slice is the city's own: read it only.
 func (c *City) Streets() []Street { return c.streets }

@@ -55,6 +55,7 @@ type client struct {
 	outbox  *outbox
 	session *watchedSession
 	battery atomic.Uint32 // bits of the float32 last measured
+	app     *app          // what else the phone runs; nil: nothing. Set before open
 
 	manager       *autopaho.ConnectionManager
 	subscribing   sync.WaitGroup
@@ -100,10 +101,16 @@ func (c *client) open(ctx context.Context, brokers []*url.URL) error {
 		},
 		OnConnectError: c.connectError,
 		ClientConfig: paho.ClientConfig{
-			ClientID:          c.device.ID,
-			Session:           c.session,
-			PacketTimeout:     packetTimeout,
-			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.received},
+			ClientID:      c.device.ID,
+			Session:       c.session,
+			PacketTimeout: packetTimeout,
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+				if c.app != nil && p.Packet.Topic == c.app.topic() {
+					c.app.received(p.Packet.Payload)
+					return true, nil
+				}
+				return c.received(p)
+			}},
 		},
 	}
 	manager, err := autopaho.NewConnection(ctx, cfg)
@@ -133,10 +140,12 @@ func (c *client) up(ctx context.Context, m *autopaho.ConnectionManager, ack *pah
 	if ack.SessionPresent && c.subscribed.Load() {
 		return
 	}
+	topics := []paho.SubscribeOptions{{Topic: c.topic("commands"), QoS: 1}}
+	if c.app != nil {
+		topics = append(topics, paho.SubscribeOptions{Topic: c.app.topic(), QoS: 1})
+	}
 	c.subscribing.Go(func() {
-		_, err := m.Subscribe(ctx, &paho.Subscribe{
-			Subscriptions: []paho.SubscribeOptions{{Topic: c.topic("commands"), QoS: 1}},
-		})
+		_, err := m.Subscribe(ctx, &paho.Subscribe{Subscriptions: topics})
 		c.subscribed.Store(err == nil)
 		if err != nil && ctx.Err() == nil {
 			c.logger.Warn("device could not subscribe to its commands", "device", c.device.ID, "error", err)

@@ -247,3 +247,51 @@ func TestCoverageComesAndGoes(t *testing.T) {
 		t.Error("never is not never")
 	}
 }
+
+func TestOfficersGoOnErrands(t *testing.T) {
+	t.Parallel()
+	city := NewCity(1)
+	officer := NewOfficer(city, 1, 3)
+	ms := int64(0)
+	drive := func(until <-chan struct{}) {
+		t.Helper()
+		for range 2 * 3600 {
+			select {
+			case <-until:
+				return
+			default:
+				ms += 1000
+				officer.Advance(ms)
+			}
+		}
+		t.Fatal("two hours were not enough to get there")
+	}
+	for _, to := range []Position{{3000, 2000}, {-4000, -2500}, {-4000, -2500}} { // the last is where they are
+		drive(officer.Send(to))
+		if d := officer.Motion().Distance(city.At(city.Nearest(to))); d > 1 || officer.Motion().Speed != 0 {
+			t.Errorf("stands %.0f m from where they were sent", d)
+		}
+		at := officer.Motion().Position
+		ms += 600_000
+		officer.Advance(ms)
+		if officer.Motion().Position != at {
+			t.Error("did not wait there")
+		}
+	}
+	first := officer.Send(Position{6000, 4000})
+	ms += 20_000
+	officer.Advance(ms)
+	drive(officer.Send(Position{-6000, 4000})) // changed on the way
+	select {
+	case <-first:
+		t.Error("came to where they no longer were to go")
+	default:
+	}
+	at := officer.Motion().Position
+	officer.Release()
+	ms += 60_000
+	officer.Advance(ms)
+	if officer.Motion().Position == at {
+		t.Error("stands still once released")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"sync"
 	"time"
 
 	"armora/sim/wire"
@@ -50,6 +51,9 @@ type Config struct {
 	// is ten seconds.
 	StopTimeout time.Duration
 
+	// Trips has principals book the officers; nil: officers just drive about.
+	Trips *Trips
+
 	Log    *Log         // nil: no log is kept
 	Logger *slog.Logger // nil: slog.Default()
 }
@@ -61,6 +65,7 @@ type Fleet struct {
 	tally   *tally
 	clock   clock
 	members []*member
+	crowd   *crowd // nil: nobody books
 }
 
 // member is one device of the fleet with all that moves it. The measuring half
@@ -97,6 +102,9 @@ func New(cfg Config) (*Fleet, error) {
 		m := f.newMember(device, officers[device.Officer])
 		m.phase = int64(i) * cfg.Interval.Milliseconds() / int64(len(cfg.Devices))
 		f.members = append(f.members, m)
+	}
+	if cfg.Trips != nil {
+		f.crowd = f.newCrowd(cfg.Trips, city)
 	}
 	return f, nil
 }
@@ -136,7 +144,13 @@ func (f *Fleet) newMember(device Device, officer *Officer) *member {
 }
 
 // Stats returns how the simulation stands. It may be called at any time.
-func (f *Fleet) Stats() Stats { return f.tally.stats() }
+func (f *Fleet) Stats() Stats {
+	s := f.tally.stats()
+	if f.crowd != nil {
+		s.Trips = f.crowd.tally.stats()
+	}
+	return s
+}
 
 // Run drives the fleet until ctx ends. Then the devices say goodbye, everything
 // that was handed to the library is sent and answered, within the stop timeout,
@@ -149,12 +163,19 @@ func (f *Fleet) Run(ctx context.Context) error {
 		f.cfg.Start = time.Now()
 	}
 	f.clock.begin(f.cfg.Start)
+	var living sync.WaitGroup
+	if f.crowd != nil {
+		f.crowd.open(ctx)
+		living.Go(func() { f.crowd.run(ctx) })
+	}
+	defer living.Wait()
 	for _, m := range f.members {
 		if err := m.open(connections, f.brokers); err != nil {
 			return err
 		}
 	}
 	f.drive(ctx)
+	living.Wait()
 
 	for _, m := range f.members {
 		m.link.restore()

@@ -3,6 +3,7 @@ package sim
 import (
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 )
 
 // How a car is driven: a calm driver's acceleration and braking, in m/s².
@@ -12,8 +13,8 @@ const (
 )
 
 // Officer drives from place to place through the city: to a destination by the
-// quickest way, a while there, and on. An officer is not safe for concurrent
-// use.
+// quickest way, a while there, and on; or on an errand. An officer is not safe
+// for concurrent use, but for Send and Release.
 type Officer struct {
 	city   *City
 	random *rand.Rand
@@ -26,6 +27,16 @@ type Officer struct {
 	speed float64
 	wait  float64 // seconds still to stand where the car is
 	now   int64   // milliseconds since the officer came on duty
+
+	errand atomic.Pointer[errand] // the latest; nil: none
+	on     *errand                // the one that the route is for
+	parked bool                   // at the end of the route, for as long as the errand lasts
+}
+
+// errand is where an officer has been sent.
+type errand struct {
+	to    Junction
+	there chan struct{} // closed when the officer is
 }
 
 // end is what the far end of a street asks of a driver.
@@ -52,6 +63,8 @@ const (
 	streamTracker
 	streamPhoneCoverage
 	streamTrackerCoverage
+	streamApp
+	streamRider // of a principal
 )
 
 func stream(seed uint64, officer, use int) *rand.Rand {
@@ -90,8 +103,27 @@ func (o *Officer) Advance(ms int64) {
 	}
 }
 
+// Send has the officer drive to the junction next to a place, from the end of the
+// street on, and stand there until they are sent elsewhere or released. The
+// channel is closed when they are there; never, if they are sent elsewhere before.
+func (o *Officer) Send(to Position) <-chan struct{} {
+	e := &errand{to: o.city.Nearest(to), there: make(chan struct{})}
+	o.errand.Store(e)
+	return e.there
+}
+
+// Release ends an errand: the officer drives about again.
+func (o *Officer) Release() { o.errand.Store(nil) }
+
 func (o *Officer) step(dt float64) {
-	if o.wait > 0 {
+	sent := o.errand.Load() != o.on
+	if o.parked {
+		if sent {
+			o.depart(o.route[o.leg].To)
+		}
+		return
+	}
+	if o.wait > 0 && !sent {
 		o.wait -= dt
 		return
 	}
@@ -113,22 +145,44 @@ func (o *Officer) pass(e end) {
 	if e.wait > 0 {
 		o.speed, o.wait, over = 0, e.wait, 0
 	}
-	if o.leg++; o.leg == len(o.route) {
-		o.depart(o.route[o.leg-1].To)
-		return
+	switch {
+	case o.errand.Load() != o.on:
+		o.depart(o.route[o.leg].To)
+	case o.leg < len(o.route)-1:
+		o.leg, o.along = o.leg+1, over
+	case o.on != nil:
+		o.park()
+	default:
+		o.depart(o.route[o.leg].To)
 	}
-	o.along = over
 }
 
-// depart plans the way from a junction to the next destination.
+// depart plans the way from a junction, where the officer is, to the next
+// destination.
 func (o *Officer) depart(from Junction) {
+	o.on, o.parked = o.errand.Load(), false
 	to := from
-	for d := 0.0; d < 800 || d > 7000; d = o.city.At(from).Distance(o.city.At(to)) {
-		to = o.somewhere()
+	if o.on != nil {
+		to = o.on.to
+	} else {
+		for d := 0.0; d < 800 || d > 7000; d = o.city.At(from).Distance(o.city.At(to)) {
+			to = o.somewhere()
+		}
+	}
+	if to == from {
+		o.park()
+		return
 	}
 	o.route = o.city.Route(from, to)
 	o.leg, o.along = 0, 0
 	o.planEnds()
+}
+
+// park stands at the end of the street, where the errand leads.
+func (o *Officer) park() {
+	o.parked, o.speed, o.wait = true, 0, 0
+	o.along = o.route[o.leg].Length
+	close(o.on.there)
 }
 
 func (o *Officer) somewhere() Junction { return Junction(o.random.IntN(o.city.Junctions())) }

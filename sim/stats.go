@@ -28,6 +28,7 @@ type Stats struct {
 	Failures     uint64        `json:"failures"`     // attempts to connect that failed
 	P50          time.Duration `json:"p50_ns"`       // from publish to PUBACK, over the last ten seconds
 	P99          time.Duration `json:"p99_ns"`       // likewise
+	Trips        TripStats     `json:"trips"`
 }
 
 // ErrUnanswered is returned when a simulation stopped before the hub had

@@ -28,6 +28,8 @@ type demoCommand struct {
 	Officers     int           `default:"200" env:"ARMORA_DEMO_OFFICERS" group:"demo" help:"Officers on duty, each with a phone and a car's tracker."`
 	Interval     time.Duration `default:"1s" env:"ARMORA_DEMO_INTERVAL" group:"demo" help:"Time between two points of a device."`
 	OfflineEvery time.Duration `default:"30m" env:"ARMORA_DEMO_OFFLINE_EVERY" group:"demo" help:"Mean time between two spells without network of a device."`
+	Riders       int           `default:"30" env:"ARMORA_DEMO_RIDERS" group:"demo" help:"Principals who book them; 0 for none."`
+	BookEvery    time.Duration `default:"4m" env:"ARMORA_DEMO_BOOK_EVERY" group:"demo" help:"Mean time between the end of a principal's booking and their next."`
 	Seed         uint64        `default:"1" env:"ARMORA_DEMO_SEED" group:"demo" help:"Another seed is another city."`
 	For          time.Duration `name:"for" group:"demo" help:"Stop after this long; 0 for never."`
 }
@@ -63,16 +65,22 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if err := h.vet(ctx); err != nil {
 		return fmt.Errorf("give the demo's officers their papers: %w", err)
 	}
+	trips, err := h.openTrade(ctx, &roster, c.Officers, c.Riders)
+	if err != nil {
+		return fmt.Errorf("give the demo's people their accounts: %w", err)
+	}
+	trips.Every = c.BookEvery
 	h.announce(to.out)
 	introduce(to.out, "http://"+h.api.Addr().String(), roster.People)
 	h.invite(to.out, roster)
-	return c.simulate(ctx, h, roster, status, log)
+	return errors.Join(c.simulate(ctx, h, roster, trips, status, log), h.closeTrade(context.WithoutCancel(ctx), trips))
 }
 
-func (c *demoCommand) simulate(ctx context.Context, h *hub, roster roster, status *statusLine, log *slog.Logger) error {
+func (c *demoCommand) simulate(ctx context.Context, h *hub, roster roster, trips *sim.Trips, status *statusLine, log *slog.Logger) error {
 	city, err := sim.New(sim.Config{
 		Connection:   sim.Connection{Brokers: []string{h.broker.TCPAddr().String()}},
 		Devices:      roster.Devices,
+		Trips:        trips,
 		Seed:         c.Seed,
 		Interval:     c.Interval,
 		OfflineEvery: c.OfflineEvery,
@@ -91,11 +99,13 @@ func (c *demoCommand) simulate(ctx context.Context, h *hub, roster roster, statu
 	go func() { done <- city.Run(ctx) }()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
+	board := newBoard(h)
+	defer board.close()
 	for before := h.traffic(city); ; {
 		select {
 		case <-second.C:
 			now := h.traffic(city)
-			status.show(now.since(before))
+			status.show(now.since(before) + board.line(now.sent.Trips))
 			before = now
 		case err := <-done:
 			status.end()
@@ -131,9 +141,11 @@ func (t traffic) since(before traffic) string {
 // roster is who takes part in the demo. It is kept in the data folder, with the
 // devices' secrets, so that the next demo goes on with the same fleet.
 type roster struct {
-	Devices []sim.Device `json:"devices"` // two for each officer, in their order
-	Visitor sim.Device   `json:"visitor"` // for whoever looks at the demo
-	People  []demoPerson `json:"people"`
+	Devices []sim.Device   `json:"devices"` // two for each officer, in their order
+	Visitor sim.Device     `json:"visitor"` // for whoever looks at the demo
+	People  []demoPerson   `json:"people"`
+	Crew    []employee     `json:"crew"`   // one for each officer, in their order
+	Riders  []fleet.UserID `json:"riders"` // who book
 }
 
 const rosterFile = "demo-fleet.json"
@@ -167,11 +179,15 @@ func (h *hub) recruit(ctx context.Context, officers int) (roster, error) {
 			return r, err
 		}
 	}
+	return r, r.write(path)
+}
+
+func (r *roster) write(path string) error {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return r, err
+		return err
 	}
-	return r, os.WriteFile(path, text, 0o600)
+	return os.WriteFile(path, text, 0o600)
 }
 
 // readRoster returns the fleet of the demo before; an empty one if there was

@@ -128,7 +128,7 @@ func TestDemo(t *testing.T) {
 	dir := schematest.Dir(t)
 	var phones [2]string
 	for i := range phones {
-		demo, out := command(t, nil, "demo", "--data-dir", dir, "--officers", "5",
+		demo, out := command(t, nil, "demo", "--data-dir", dir, "--officers", "5", "--riders", "5", "--book-every", "1s",
 			"--mqtt-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--mqtt-ws-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"), new(safeBuffer)
 		demo.Stdout, demo.Stderr = out, out
 		if err := demo.Start(); err != nil {
@@ -140,12 +140,16 @@ func TestDemo(t *testing.T) {
 		}
 		nearby := printed(t, out, `curl -H '(Authorization: Bearer .*)' '(.*)'`)
 		waitFor(t, "the officers to be nearby", func() bool { return countNearby(t, nearby[1], nearby[2]) == 5 })
+		waitFor(t, "an officer to set out", func() bool { return regexp.MustCompile(`under way [1-9]`).MatchString(out.String()) })
 		phones[i] = printed(t, out, `a phone over MQTT  user (\S+), password \S+`)[1]
 		if err := demo.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
 		if err := demo.Wait(); err != nil {
 			t.Fatalf("%v:\n%s", err, out)
+		}
+		if strings.Contains(out.String(), "went wrong") {
+			t.Errorf("a booking or a trip went wrong:\n%s", out)
 		}
 	}
 	if phones[0] != phones[1] {
