@@ -274,6 +274,7 @@ func (s *Server) addRoutes() error {
 	s.addReports()
 	s.addPosition()
 	s.addPoints()
+	s.addTariff()
 	s.addQuotes()
 	s.addBookings()
 	s.addSeries()

@@ -453,3 +453,34 @@ func TestASeriesOfBookings(t *testing.T) {
 	}
 	problem(t, ada.do("POST", "/api/series", transfer(map[string]any{"recurrence": map[string]any{"count": 2}})), http.StatusUnprocessableEntity, fleet.CodeInvalid)
 }
+
+func TestOpsSetTheTariff(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	ada, staff := h.person(fleet.RoleRider), h.person(fleet.RoleDispatcher)
+	before := as[Quote](t, ada.must(http.StatusCreated, "POST", "/api/quotes", transfer()))
+	a := ada.must(http.StatusOK, "GET", "/api/tariff", nil)
+	table := as[map[string]any](t, a)
+	table["fee"] = 20_00
+	set := func(version string) answer {
+		r := h.request("PUT", "/api/tariff", table)
+		r.Header.Set("Authorization", "Bearer "+staff.token)
+		r.Header.Set("If-Match", version)
+		return h.send(r)
+	}
+	if got := set(a.Header.Get("ETag")); got.StatusCode != http.StatusOK || got.Header.Get("ETag") != `"2"` {
+		t.Errorf("set: %s %s", got.Status, got.body)
+	}
+	problem(t, set(a.Header.Get("ETag")), http.StatusPreconditionFailed, fleet.CodeVersionMismatch)
+	after := as[Quote](t, ada.must(http.StatusCreated, "POST", "/api/quotes", transfer()))
+	if after.Total.Amount != before.Total.Amount+10_00 || after.Price.Tariff != 2 {
+		t.Errorf("%+v, and %+v before", after.Price, before.Price)
+	}
+	if b := as[Booking](t, ada.must(http.StatusCreated, "POST", "/api/bookings", map[string]any{"quote_id": before.ID})); *b.Total != before.Total {
+		t.Errorf("a quote of before is booked at %v", b.Total)
+	}
+	table["vat"] = 101
+	if p := problem(t, set(`"2"`), http.StatusUnprocessableEntity, fleet.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.vat" {
+		t.Errorf("the flaws are %+v", p.Errors)
+	}
+}

@@ -164,6 +164,8 @@ GET     /api/drivers/{id}/location                  rider driver dispatcher admi
 GET     /api/documents                              compliance admin
 PUT     /api/documents/{id}/status                  compliance admin
 
+GET     /api/tariff                                 person
+PUT     /api/tariff                                 dispatcher admin fresh
 POST    /api/quotes                                 rider
 POST    /api/bookings                               rider
 GET     /api/bookings                               dispatcher admin

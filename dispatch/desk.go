@@ -18,7 +18,7 @@ import (
 	"armora/tariff"
 )
 
-// DeskConfig is what Desk needs. Tariff and Way may be nil; the rest is required.
+// DeskConfig is what Desk needs. Way may be nil; the rest is required.
 type DeskConfig struct {
 	DB    *schema.DB
 	Bus   *bus.Bus
@@ -27,8 +27,6 @@ type DeskConfig struct {
 	Clock fleet.Clock
 	Log   *slog.Logger
 
-	// Tariff is what everything costs now; nil: tariff.Default.
-	Tariff func(context.Context) (tariff.Table, error)
 	// Way is how far and how long it is through some places, setting out at a
 	// time; nil: as the built-in model says.
 	Way func(ctx context.Context, at time.Time, places ...eta.Point) eta.Leg
@@ -43,22 +41,20 @@ type Desk struct {
 	questionnaires schema.Questionnaires
 	officers       schema.Officers
 	series         schema.Series
+	tariffs        schema.Tariffs
 	cfg            DeskConfig
 	log            *slog.Logger
 }
 
 // NewDesk returns the desk of a hub.
 func NewDesk(cfg DeskConfig) *Desk {
-	if cfg.Tariff == nil {
-		cfg.Tariff = func(context.Context) (tariff.Table, error) { return tariff.Default(), nil }
-	}
 	if cfg.Way == nil {
 		cfg.Way = modelWay
 	}
 	return &Desk{
 		book:   book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		quotes: schema.Quotes{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, questionnaires: schema.Questionnaires{DB: cfg.DB},
-		officers: schema.Officers{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
+		officers: schema.Officers{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
 	}
 }
 

@@ -33,19 +33,17 @@ type desk struct {
 	index    *live.Index
 	bus      *bus.Bus
 	user     fleet.UserID
-	table    tariff.Table // what everything costs now
-	metres   float64      // of every way
+	metres   float64 // of every way
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, db: schematest.Plain(t), clock: fleet.NewManualClock(deskNoon), index: live.New(live.Options{}), bus: &bus.Bus{},
-		table: tariff.Default(), metres: 6437.376} // 4 miles
+		metres: 6437.376} // 4 miles
 	d.bookings = schema.Bookings{DB: d.db}
 	d.Desk = dispatch.NewDesk(dispatch.DeskConfig{
 		DB: d.db, Bus: d.bus, Map: d.index, Clock: d.clock, Log: slog.New(slog.DiscardHandler),
-		Hash:   func(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] },
-		Tariff: func(context.Context) (tariff.Table, error) { return d.table, nil },
+		Hash: func(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] },
 		Way: func(_ context.Context, _ time.Time, places ...eta.Point) eta.Leg {
 			if len(places) < 2 {
 				return eta.Leg{}
@@ -55,6 +53,16 @@ func newDesk(t *testing.T) *desk {
 	})
 	d.user = d.person(fleet.RoleRider)
 	return d
+}
+
+// reprice changes what everything costs from now on.
+func (d *desk) reprice(change func(*tariff.Table)) {
+	d.t.Helper()
+	table, err := d.Tariff(d.t.Context())
+	d.ok(err)
+	change(&table)
+	_, err = d.SetTariff(d.t.Context(), d.user, 0, table)
+	d.ok(err)
 }
 
 func (d *desk) person(roles ...fleet.Role) fleet.UserID {
@@ -161,7 +169,7 @@ func TestAQuoteIsBookedAtItsPrice(t *testing.T) {
 		t.Errorf("quoted %+v", q)
 	}
 	// It costs more by now, and is night: the quote stands.
-	d.table.Hourly.Essential *= 2
+	d.reprice(func(t *tariff.Table) { t.Hourly.Essential *= 2 })
 	d.clock.Advance(10 * time.Minute)
 	_, err = d.BookQuote(ctx, d.person(fleet.RoleRider), q.ID, dispatch.Details{})
 	d.code(err, fleet.CodeNotFound)

@@ -31,13 +31,13 @@ func TestCancellingCostsByTheBookingsTariff(t *testing.T) {
 		return b.Fee.Amount
 	}
 	far, near, late := d.booked(at("2027-03-02T12:00")), d.booked(at("2027-03-01T14:00")), d.booked(at("2027-03-01T13:59"))
-	d.table.Cancellation.Late, d.table.Cancellation.Steps = 100, nil // for whoever books now
+	d.reprice(func(t *tariff.Table) { t.Cancellation.Steps = nil }) // for whoever books now
 	for b, fee := range map[*fleet.Booking]int64{far: 6_00, near: 60_00, late: 120_00} {
 		if got := cancel(b.ID); got != fee {
 			t.Errorf("a booking at %s costs %d, want %d", b.LocalStart, got, fee)
 		}
 	}
-	d.table = tariff.Default()
+	d.reprice(func(t *tariff.Table) { *t = tariff.Default() })
 
 	// For now: free until an officer has accepted, and for five minutes after.
 	first, second := d.booked(), d.booked()
@@ -145,7 +145,7 @@ func TestAnEditIsPricedByTheBookingsTariff(t *testing.T) {
 	d := newDesk(t)
 	ctx := t.Context()
 	b := d.booked(at("2027-03-02T12:00"))
-	d.table.Hourly.Essential *= 2
+	d.reprice(func(t *tariff.Table) { t.Hourly.Essential *= 2 })
 	text := func(s string) *string { return &s }
 	edit := func(e dispatch.Edit) *fleet.Booking {
 		t.Helper()
@@ -281,5 +281,44 @@ func TestRating(t *testing.T) {
 	}
 	if v, err = d.Read(ctx, reader(user), b.ID); err != nil || v.Rating != nil {
 		t.Errorf("the officer sees %+v, error %v", v.Rating, err)
+	}
+}
+
+func TestTheTariffHasEditions(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	first, err := d.Tariff(ctx)
+	d.ok(err)
+	dearer := first
+	dearer.Hourly.Essential = 60_00
+	second, err := d.SetTariff(ctx, d.user, 1, dearer)
+	d.ok(err)
+	if got, err := d.Tariff(ctx); err != nil || got.Version != 2 || second.Version != 2 || got.Hourly.Essential != 60_00 {
+		t.Errorf("the second edition is %+v, error %v", got, err)
+	}
+	_, err = d.SetTariff(ctx, d.user, 1, dearer)
+	d.code(err, fleet.CodeVersionMismatch)
+	free := first
+	free.Hourly.Essential = 0
+	_, err = d.SetTariff(ctx, d.user, 0, free)
+	d.code(err, fleet.CodeInvalid)
+	// Of many who set one at once upon the same, one does.
+	var all sync.WaitGroup
+	errs := make([]error, 6)
+	for i := range errs {
+		all.Go(func() { _, errs[i] = d.SetTariff(ctx, d.user, 2, dearer) })
+	}
+	all.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			d.code(err, fleet.CodeVersionMismatch)
+		}
+	}
+	if got, err := d.Tariff(ctx); err != nil || won != 1 || got.Version != 3 {
+		t.Errorf("%d have set it, which is edition %d, error %v", won, got.Version, err)
 	}
 }

@@ -25,7 +25,7 @@ func (d *Desk) Quote(ctx context.Context, user fleet.UserID, r Request) (fleet.Q
 
 // quote checks and completes a request, and prices it by the tariff of now.
 func (d *Desk) quote(ctx context.Context, user fleet.UserID, r *Request) (fleet.Terms, error) {
-	table, err := d.cfg.Tariff(ctx)
+	table, err := d.Tariff(ctx)
 	if err != nil {
 		return fleet.Terms{}, err
 	}
