@@ -73,6 +73,24 @@ func (h *hub) bookingOf(p *person, more string) string {
 	return "/api/bookings/" + p.book(tomorrow).ID.String() + more
 }
 
+// offerTo makes an offer to a person who is an officer, and returns the path to it.
+func (h *hub) offerTo(p *person) string {
+	h.t.Helper()
+	b, driver := h.person(fleet.RoleRider).book(tomorrow), h.employ(p)
+	id := fleet.NewID[fleet.Offer]()
+	_, err := schema.Bookings{DB: h.db}.Change(h.t.Context(), b.ID, h.clock.Now(), func(c *schema.BookingTx) error {
+		o := fleet.Offer{ID: id, Seat: c.Seats[0].ID, Driver: driver, Created: c.Now, Expires: c.Now.Add(time.Minute), From: c.Start, To: c.End()}
+		if err := c.Offer(o); err != nil {
+			return err
+		}
+		return c.Move(fleet.Searching, schema.Event{Kind: "searching"})
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return "/api/offers/" + id.String()
+}
+
 func (h *hub) seriesOf(p *person, more string) string {
 	h.t.Helper()
 	order := transfer(tomorrow, map[string]any{"recurrence": map[string]any{"count": 3}})

@@ -422,9 +422,14 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/bookings/{id}/cancel":        func(p *person) string { return h.bookingOf(p, "/cancel") },
 		"/api/bookings/{id}/rate":          func(p *person) string { return h.bookingOf(p, "/rate") },
 		"/api/bookings/{id}/photos/{file}": func(p *person) string { return h.bookingOf(p, "/photos/"+fleet.NewID[fleet.File]().String()) },
-		"/api/series/{id}":                 func(p *person) string { return h.seriesOf(p, "") },
-		"/api/series/{id}/end":             func(p *person) string { return h.seriesOf(p, "/end") },
-		"/api/officers/{id}/wish":          h.knownOfficer,
+		"/api/offers/{id}/accept":          func(p *person) string { return h.offerTo(p) + "/accept" },
+		"/api/offers/{id}/decline":         func(p *person) string { return h.offerTo(p) + "/decline" },
+		"/api/offers/open/{booking}/ask": func(p *person) string { // what has its officer is open no more
+			return "/api/offers/open/" + strings.TrimPrefix(h.bookingOf(p, "/ask"), "/api/bookings/")
+		},
+		"/api/series/{id}":        func(p *person) string { return h.seriesOf(p, "") },
+		"/api/series/{id}/end":    func(p *person) string { return h.seriesOf(p, "/end") },
+		"/api/officers/{id}/wish": h.knownOfficer,
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"
 		},
