@@ -75,7 +75,7 @@ func (s *Server) cancelBooking(ctx context.Context, in *cancelBookingInput) (*bo
 		return nil, err
 	}
 	v, err := s.cfg.Desk.Cancel(ctx, readerOf(ctx), in.ID, version, in.Body.Reason)
-	return shownBooking(v, err)
+	return s.seen(ctx, v, err)
 }
 
 func (s *Server) waiveFee(ctx context.Context, in *waiveFeeInput) (*bookingOutput, error) {
@@ -84,7 +84,7 @@ func (s *Server) waiveFee(ctx context.Context, in *waiveFeeInput) (*bookingOutpu
 		return nil, err
 	}
 	v, err := s.cfg.Desk.Waive(ctx, callerOf(ctx).User, in.ID, version, in.Body.Reason)
-	return shownBooking(v, err)
+	return s.seen(ctx, v, err)
 }
 
 func (s *Server) editBooking(ctx context.Context, in *editBookingInput) (*bookingOutput, error) {
