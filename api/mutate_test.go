@@ -32,6 +32,7 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 	officer, car := h.officer(map[string]any{"name": "x", "tier": "executive"}).String(), h.car("CAR 1")
 	document := h.submit("/api/vehicles/"+car.String()+"/documents", map[string]any{"kind": "mot", "expires_at": "2027-01-01T00:00:00Z"}).String()
 	place := h.fence(`{"name":"x","shape":` + embassy + `}`).ID.String()
+	trip := "/api/bookings/" + h.assigned(h.person(fleet.RoleRider).id, h.officer(map[string]any{"name": "y", "tier": "executive"})).ID.String()
 	posts := []struct {
 		method, path string
 		body         map[string]any
@@ -45,6 +46,9 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		{"PUT", "/api/drivers/" + officer + "/duty", map[string]any{"duty": "break"}},
 		{"PUT", "/api/vehicles/" + car.String() + "/driver", map[string]any{"driver_id": officer}},
 		{"PUT", "/api/devices/" + device + "/binding", map[string]any{"driver_id": officer, "vehicle_id": ""}},
+		{"POST", trip + "/arrive", map[string]any{"id": fleet.NewID[fleet.TripCommand]().String(), "occurred_at": noon, "reason": "x", "driver_id": ""}},
+		{"POST", trip + "/start", map[string]any{"id": fleet.NewID[fleet.TripCommand]().String(), "occurred_at": noon, "reason": "x", "code": "1"}},
+		{"POST", trip + "/extend", map[string]any{"id": fleet.NewID[fleet.TripCommand]().String(), "occurred_at": noon, "reason": "x", "minutes": 30}},
 		{"POST", "/api/vehicles", map[string]any{"registration": "x", "driver_id": ""}},
 		{"POST", "/api/fences", map[string]any{"name": "x", "shape": json.RawMessage(embassy), "dwell_seconds": 60, "confirm_fixes": 1, "confirm_seconds": 1, "max_accuracy_m": 9}},
 		{"POST", "/api/devices/" + device + "/commands", map[string]any{"kind": "say", "body": map[string]any{"a": 1}, "expires_in": 60}},
@@ -56,6 +60,9 @@ func TestMutatedRequestsNeverFailTheHub(t *testing.T) {
 		"/api/documents": {"status", "limit", "cursor"},
 		"/api/devices":   {"limit", "cursor"}, "/api/drivers": {"limit", "cursor"}, "/api/dead-letters": {"cursor"},
 		"/api/notices":                         {"limit", "cursor"},
+		"/api/trips":                           {"limit", "cursor"},
+		"/api/trips/conflicts":                 {"limit", "cursor"},
+		"/api/alerts":                          {"limit", "cursor", "all"},
 		"/api/devices/" + device + "/points":   {"from", "to", "format", "verdict", "store", "limit", "cursor"},
 		"/api/devices/" + device + "/events":   {"limit", "cursor"},
 		"/api/fences":                          {"limit", "cursor"},

@@ -56,9 +56,9 @@ var mayGive = map[fleet.ActorKind]map[fleet.TripCommandKind]bool{
 }
 
 // Do carries out a command of somebody who As says may act on its booking, and
-// returns the booking as it then is. Given again it changes nothing. A tap that
-// does not fit the trip is kept, alarms ops, and is CodeConflict; given again it is
-// tried again.
+// returns the booking as it then is. Given again it changes nothing. An officer's
+// tap that does not fit the trip is kept, alarms ops, and is CodeConflict; given
+// again it is tried again.
 func (t *Trips) Do(ctx context.Context, cmd fleet.TripCommand) (fleet.Booking, error) {
 	if err := t.check(&cmd); err != nil {
 		return fleet.Booking{}, err
@@ -108,9 +108,9 @@ func (t *Trips) check(cmd *fleet.TripCommand) error {
 }
 
 // checkStartCode has the officer show that the principal is theirs. Wrong guesses
-// make whoever guesses wait: the first three cost nothing.
+// make whoever guesses wait, and nobody else: the first three cost nothing.
 func (t *Trips) checkStartCode(ctx context.Context, cmd *fleet.TripCommand) error {
-	at := schema.Guessed{Target: []byte("start code/" + cmd.Booking.String()), Free: 3, Most: 10 * time.Minute}
+	at := schema.Guessed{Target: []byte("start code/" + cmd.Booking.String() + "/" + cmd.Driver.String()), Free: 3, Most: 10 * time.Minute}
 	from := schema.Guessed{Target: []byte("start code by/" + cmd.Driver.String()), Free: 10, Most: 10 * time.Minute}
 	if err := t.guesses.Guess(ctx, t.clock.Now(), at, from); err != nil {
 		return err
@@ -146,7 +146,10 @@ func (t *Trips) carryOut(ctx context.Context, cmd fleet.TripCommand, do func(*sc
 		}
 		err = c.Attempt(func() error { return do(c, &cmd) })
 		reason, unfit := errors.AsType[misfit](err)
-		if err != nil && !unfit {
+		switch {
+		case unfit && cmd.By.Kind != fleet.ByOfficer: // they see it now
+			return refuse(fleet.CodeConflict, "%s", string(reason))
+		case err != nil && !unfit:
 			return err
 		}
 		if conflict = string(reason); unfit {

@@ -165,6 +165,10 @@ func TestOpsActWithAReasonAndNeedNoCode(t *testing.T) {
 	if n := w.count(b.ID, "in_progress"); n != 1 {
 		t.Errorf("it began %d times", n)
 	}
+	cmd.ID, cmd.Kind = fleet.NewID[fleet.TripCommand](), fleet.TapNoShow
+	_, err = w.Do(t.Context(), cmd)
+	w.want(err, fleet.CodeConflict)
+	w.wantAlerts(b.ID) // they know
 }
 
 func TestWhoMayActOnATrip(t *testing.T) {

@@ -290,6 +290,9 @@ func (t *Trips) follow(ctx context.Context, b fleet.Booking) error {
 			return err
 		}
 	}
+	if trip.eta == nil {
+		trip.eta = t.estimate(ctx, trip)
+	}
 	t.watch.put(trip)
 	return nil
 }
