@@ -25,7 +25,7 @@ func showETA(e *dispatch.ETA) *TripETA {
 	if e == nil {
 		return nil
 	}
-	return &TripETA{Place: e.To, ArrivesAt: e.At.UTC(), Distance: float64(int64(e.Metres)), Source: string(e.Source), FixAt: e.Fix.UTC()}
+	return &TripETA{Place: e.To, ArrivesAt: e.At.UTC().Truncate(time.Second), Distance: float64(int64(e.Metres)), Source: string(e.Source), FixAt: e.Fix.UTC()}
 }
 
 // TripOfficer is an officer of a trip as the control room sees them.
