@@ -95,12 +95,15 @@ func (c *demoCommand) simulate(ctx context.Context, h *hub, roster roster, trips
 		ctx, cancel = context.WithTimeout(ctx, c.For)
 		defer cancel()
 	}
+	board, err := newBoard(ctx, h)
+	defer board.close()
+	if err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() { done <- city.Run(ctx) }()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	board := newBoard(h)
-	defer board.close()
 	for before := h.traffic(city); ; {
 		select {
 		case <-second.C:

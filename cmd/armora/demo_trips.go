@@ -126,18 +126,26 @@ type board struct {
 	in    map[fleet.BookingID]fleet.BookingStatus
 }
 
-func newBoard(h *hub) *board {
+func newBoard(ctx context.Context, h *hub) (*board, error) {
 	b := &board{in: make(map[fleet.BookingID]fleet.BookingStatus)}
-	b.leave = h.bus.Bookings.Subscribe(func(c bus.BookingChange) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if c.Status.Ended() {
-			delete(b.in, c.ID)
-		} else {
-			b.in[c.ID] = c.Status
-		}
-	})
-	return b
+	b.mu.Lock() // what changes meanwhile waits, and so comes after what is read
+	defer b.mu.Unlock()
+	b.leave = h.bus.Bookings.Subscribe(b.note)
+	open, err := (schema.Bookings{DB: h.db}).Open(ctx, h.clock.Now().AddDate(1, 0, 0), fleet.BookingStatuses()...)
+	for _, booking := range open {
+		b.in[booking.ID] = booking.Status
+	}
+	return b, err
+}
+
+func (b *board) note(c bus.BookingChange) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.Status.Ended() {
+		delete(b.in, c.ID)
+	} else {
+		b.in[c.ID] = c.Status
+	}
 }
 
 func (b *board) close() { b.leave() }
