@@ -10,9 +10,11 @@ import (
 	"armora/tariff"
 )
 
-// priced is a booking as its tariff sees it.
+// priced is a booking as its tariff sees it. A tariff that is none is an error.
 func priced(b *fleet.Booking) (table tariff.Table, trip tariff.Trip, err error) {
-	err = json.Unmarshal(b.Tariff, &table)
+	if err = json.Unmarshal(b.Tariff, &table); err == nil {
+		err = table.Check()
+	}
 	return table, tariff.Trip{
 		Tier: b.Tier, Start: b.Start, Zone: b.Zone, Time: b.Booked(), Metres: b.Metres, Officers: b.Officers, Member: b.Member,
 	}, err
