@@ -42,11 +42,7 @@ func (t Bookings) Ratings(ctx context.Context, ids []fleet.BookingID) (map[fleet
 func (c *BookingTx) Accepted() (time.Time, error) {
 	switch c.Status {
 	case fleet.Assigned, fleet.EnRoute, fleet.Arrived, fleet.InProgress:
-	default:
-		return time.Time{}, nil
+		return c.LastCame(fleet.Assigned)
 	}
-	var at time.Time
-	err := c.tx.QueryRow(c.ctx, `
-		SELECT at FROM booking_events WHERE booking_id = $1 AND to_status = 'assigned' ORDER BY seq DESC LIMIT 1`, c.ID).Scan(&at)
-	return at.UTC(), err
+	return time.Time{}, nil
 }
