@@ -25,6 +25,7 @@ type FilePurpose string
 const (
 	AvatarFile   FilePurpose = "avatar"
 	DocumentFile FilePurpose = "document"
+	ExportFile   FilePurpose = "export" // made by the hub for the owner; it is not among their files
 )
 
 // DropBlob is the job of deleting the blob of a file that was deleted.

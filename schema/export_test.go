@@ -35,3 +35,23 @@ const CopyStatement = `COPY points (` + copyColumns + `) FROM STDIN (FORMAT bina
 
 // Record adds entries to the audit log in a transaction of the test's.
 var Record = record
+
+// PersonalTable is an entry of the registry of personal data, for tests.
+type PersonalTable struct {
+	Table, Class, Section, Hidden, Kept string
+	People                              []string
+	Erased                              bool
+}
+
+// PersonalTables lists the registry.
+func PersonalTables() (list []PersonalTable) {
+	for _, p := range personalTables {
+		list = append(list, PersonalTable{
+			Table: p.table, Class: p.class, Section: p.section, Hidden: p.hidden, Kept: p.kept, People: p.people, Erased: len(p.erase) > 0,
+		})
+	}
+	return list
+}
+
+// NotPersonal lists the tables that say nothing of anybody.
+func NotPersonal() map[string]string { return notPersonal }

@@ -22,13 +22,17 @@ func scanFile(row pgx.CollectableRow) (f fleet.File, err error) {
 
 // Add adds a file with its sealed key, unless its owner has as many as limit.
 func (t Files) Add(ctx context.Context, f fleet.File, key []byte, limit int) error {
-	return t.DB.addOwned(ctx, "file", f.Owner, `SELECT count(*) FROM files WHERE user_id = $1`, limit, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO files (id, user_id, purpose, name, media_type, size, sha256, key, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			f.ID, f.Owner, f.Purpose, text(f.Name), f.MediaType, f.Size, f.SHA256, key, f.Created)
-		return err
+	return t.DB.addOwned(ctx, "file", f.Owner, `SELECT count(*) FROM files WHERE user_id = $1 AND purpose <> 'export'`, limit, func(tx pgx.Tx) error {
+		return addFile(ctx, tx, &f, key)
 	})
+}
+
+func addFile(ctx context.Context, tx pgx.Tx, f *fleet.File, key []byte) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO files (id, user_id, purpose, name, media_type, size, sha256, key, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		f.ID, f.Owner, f.Purpose, text(f.Name), f.MediaType, f.Size, f.SHA256, key, f.Created)
+	return err
 }
 
 // Get returns a file and its sealed key to its owner, and to staff who may read
@@ -46,13 +50,13 @@ func (t Files) Get(ctx context.Context, viewer fleet.UserID, may []fleet.FilePur
 	}
 	f, err := one(ctx, t.DB, "file", scan, `
 		SELECT `+fileColumns+`, f.key FROM files f JOIN users u ON u.id = f.user_id
-		WHERE f.id = $2 AND (f.user_id = $1 OR f.purpose = ANY($3::text[]) AND `+visible+`)`, viewer, id, purposes)
+		WHERE f.id = $2 AND f.purpose <> 'export' AND (f.user_id = $1 OR f.purpose = ANY($3::text[]) AND `+visible+`)`, viewer, id, purposes)
 	return f, key, err
 }
 
 // List returns a user's files, the oldest first.
 func (t Files) List(ctx context.Context, user fleet.UserID) ([]fleet.File, error) {
-	return all(ctx, t.DB, "file", scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.user_id = $1 ORDER BY f.created, f.id`, user)
+	return all(ctx, t.DB, "file", scanFile, `SELECT `+fileColumns+` FROM files f WHERE f.user_id = $1 AND f.purpose <> 'export' ORDER BY f.created, f.id`, user)
 }
 
 // check reports whether a file is there, for a purpose and of an owner; a zero
@@ -77,7 +81,7 @@ func (t Files) Delete(ctx context.Context, user fleet.UserID, id fleet.FileID) e
 	return t.DB.transact(ctx, "file", func(tx pgx.Tx) error {
 		// The lock: no document comes to rest on it meanwhile.
 		var locked fleet.FileID
-		if err := tx.QueryRow(ctx, `SELECT id FROM files WHERE user_id = $1 AND id = $2 FOR UPDATE`, user, id).Scan(&locked); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT id FROM files WHERE user_id = $1 AND id = $2 AND purpose <> 'export' FOR UPDATE`, user, id).Scan(&locked); err != nil {
 			return err
 		}
 		var needed bool
@@ -89,7 +93,8 @@ func (t Files) Delete(ctx context.Context, user fleet.UserID, id fleet.FileID) e
 		case needed:
 			return &fleet.Error{Code: fleet.CodeConflict, Message: "a document that was submitted rests on this file"}
 		}
-		return t.deleteIn(ctx, tx, `DELETE FROM files WHERE id = $1 RETURNING id`, id)
+		_, err = t.deleteIn(ctx, tx, `DELETE FROM files WHERE id = $1 RETURNING id`, id)
+		return err
 	})
 }
 
@@ -97,28 +102,31 @@ func (t Files) Delete(ctx context.Context, user fleet.UserID, id fleet.FileID) e
 // files is CodeNotFound.
 func (t Files) DeleteAll(ctx context.Context, user fleet.UserID) error {
 	return t.DB.transact(ctx, "file", func(tx pgx.Tx) error {
-		return t.deleteIn(ctx, tx, `DELETE FROM files WHERE user_id = $1 RETURNING id`, user)
+		gone, err := t.deleteIn(ctx, tx, `DELETE FROM files WHERE user_id = $1 RETURNING id`, user)
+		if err == nil && gone == 0 {
+			err = pgx.ErrNoRows
+		}
+		return err
 	})
 }
 
-func (t Files) deleteIn(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {
+// deleteIn runs a statement that deletes files and returns their ids, and leaves
+// the jobs that delete their blobs.
+func (t Files) deleteIn(ctx context.Context, tx pgx.Tx, sql string, args ...any) (int, error) {
 	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	gone, err := pgx.CollectRows(rows, pgx.RowTo[fleet.FileID])
 	if err != nil {
-		return err
-	}
-	if len(gone) == 0 {
-		return pgx.ErrNoRows
+		return 0, err
 	}
 	for _, id := range gone {
 		if err := t.DB.enqueue(ctx, tx, fleet.DropBlob{File: id}, time.Time{}); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(gone), nil
 }
 
 // Unknown returns those of the ids that no file has.

@@ -40,10 +40,30 @@ func (t Holds) List(ctx context.Context, before fleet.HoldID, limit int) ([]flee
 		SELECT `+holdColumns+` FROM legal_holds WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 }
 
-// Release ends a hold that stands: what it kept goes with the next retention.
+// Release ends a hold that stands: what it kept goes with the next retention, and
+// with the erasures that it had kept from being whole.
 func (t Holds) Release(ctx context.Context, id fleet.HoldID, by string, now time.Time) error {
-	return t.DB.exec(ctx, "hold", `
-		UPDATE legal_holds SET released = $3, released_by = $2 WHERE id = $1 AND released IS NULL`, id, by, now)
+	return t.DB.transact(ctx, "hold", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			UPDATE legal_holds SET released = $3, released_by = $2 WHERE id = $1 AND released IS NULL`, id, by, now)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return pgx.ErrNoRows
+		}
+		rows, err := tx.Query(ctx, `SELECT id FROM erasures WHERE held`)
+		if err != nil {
+			return err
+		}
+		unfinished, err := pgx.CollectRows(rows, pgx.RowTo[fleet.ErasureID])
+		for _, erasure := range unfinished {
+			if err := t.DB.enqueue(ctx, tx, fleet.ErasureJob{ID: erasure}, time.Time{}); err != nil {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // held is what the holds that stand keep: for each, the devices that it is about

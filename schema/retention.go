@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
 )
 
 // Retain deletes what has been kept long enough. Points leave by whole days,
@@ -45,6 +48,12 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
 		{"sign-ins under way", m.forget(`DELETE FROM oidc_flows WHERE expires < $1`, now)},
 		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
+		{"exports", func(ctx context.Context) error { return Exports(m).expire(ctx, now) }},
+		{"alarms", m.forget(`DELETE FROM events WHERE kind IN ('sos', 'sos_cancel') AND received < $1`+deviceNotHeld, now.Add(-evidenceKept))},
+		{"events", m.forget(`DELETE FROM events WHERE kind NOT IN ('sos', 'sos_cancel') AND received < $1`+deviceNotHeld, now.Add(-keep.Messages))},
+		{"duty", m.forget(`DELETE FROM duty_spells WHERE ended < $1 AND driver NOT IN (
+			SELECT o.id FROM drivers o JOIN legal_holds h ON h.user_id = o.user_id WHERE h.released IS NULL)`, now.Add(-recordsKept))},
+		{"bookings", func(ctx context.Context) error { return m.forgetBookings(ctx, now.Add(-recordsKept)) }},
 		{"quotes", m.forget(`DELETE FROM quotes WHERE expires < $1`, now.Add(-quotesKept))},
 		{"the audit log", func(ctx context.Context) error { return Audit(m).retire(ctx, now) }},
 		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`+unitNotHeld, now.Add(-keep.Messages))},
@@ -70,9 +79,30 @@ func (m Maintenance) forget(sql string, before time.Time) func(context.Context) 
 const phonesAtOnce = 100
 
 // forgetPhones deletes by (device, fix), the unique index: the planner would
-// rather scan every partition, were it told of all devices at once.
+// rather scan every partition, were it told of all devices at once. What a phone
+// sent on a trip stays as long as any point.
 func (m Maintenance) forgetPhones(ctx context.Context, before time.Time) error {
-	rows, err := m.DB.pool.Query(ctx, `SELECT number FROM devices WHERE kind = 'phone' ORDER BY number`)
+	between, err := querySpans(ctx, m.DB.pool, `WITH `+trips+`, kept AS (
+			SELECT d.number, range_agg(tstzrange(greatest(t.since, b.began), least(t.until, b.ended), '[]')) AS spells
+			FROM trips t LEFT JOIN drivers o ON o.user_id = t.user_id
+			JOIN device_bindings b ON b.user_id = t.user_id OR b.driver = o.id
+			JOIN devices d ON d.id = b.device AND d.kind = 'phone'
+			WHERE t.until >= $2 AND greatest(t.since, b.began) <= least(t.until, b.ended)
+			GROUP BY d.number),
+		gone AS (SELECT number, unnest(tstzmultirange(tstzrange(NULL, $1)) - spells) AS span FROM kept)
+		SELECT number, coalesce(lower(span), '-infinity'), upper(span) FROM gone ORDER BY 1, 2`, before, before.Add(-m.DB.keep.Points))
+	if err != nil {
+		return err
+	}
+	var onTrips []int32
+	for _, s := range between {
+		if _, err := m.DB.pool.Exec(ctx, `DELETE FROM points WHERE device = $1 AND fix >= $2 AND fix < $3`, s.device, s.from, s.to); err != nil {
+			return err
+		}
+		onTrips = append(onTrips, s.device)
+	}
+	rows, err := m.DB.pool.Query(ctx, `
+		SELECT number FROM devices WHERE kind = 'phone' AND number <> ALL($1::integer[]) ORDER BY number`, append([]int32{}, onTrips...))
 	if err != nil {
 		return err
 	}
@@ -80,14 +110,44 @@ func (m Maintenance) forgetPhones(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	for len(phones) > 0 {
-		some := phones[:min(len(phones), phonesAtOnce)]
-		phones = phones[len(some):]
+	for some := range slices.Chunk(phones, phonesAtOnce) {
 		if _, err := m.DB.pool.Exec(ctx, `DELETE FROM points WHERE device = ANY($1::integer[]) AND fix < $2`, some, before); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forgetBookings deletes bookings with all that belongs to them, some at a time.
+func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) error {
+	const atOnce = 500
+	rows, err := m.DB.pool.Query(ctx, `SELECT id FROM bookings WHERE ended < $1`+userNotHeld+` LIMIT $2`, endedBefore, atOnce)
+	if err != nil {
+		return err
+	}
+	old, err := pgx.CollectRows(rows, pgx.RowTo[fleet.BookingID])
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	return pgx.BeginFunc(ctx, m.DB.pool, func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			`UPDATE commands SET offer = NULL WHERE offer IN (SELECT id FROM offers WHERE booking_id = ANY($1::uuid[]))`,
+			`DELETE FROM offers WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM booking_seats WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM booking_events WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM booking_ratings WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM trip_commands WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM trip_presence WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM alerts WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM bookings WHERE id = ANY($1::uuid[])`,
+		} {
+			if _, err := tx.Exec(ctx, sql, idStrings(old)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // forgetPoints drops the days that ended before the given time. On TimescaleDB
