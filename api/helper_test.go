@@ -172,9 +172,12 @@ func (h *hub) addTrips(cfg *Config) {
 func (h *hub) addDispatch(cfg *Config) {
 	h.t.Helper()
 	index, _ := cfg.Map.(*live.Index)
-	var err error
+	travel, err := eta.New(eta.Config{Zone: time.UTC})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	cfg.Engine, err = dispatch.NewEngine(dispatch.EngineConfig{
-		DB: h.db, Bus: h.bus, Map: index, Travel: eta.Default(), Clock: h.clock, Log: cfg.Log, Area: "all", Holder: "test",
+		DB: h.db, Bus: h.bus, Map: index, Travel: travel, Clock: h.clock, Log: cfg.Log, Area: "all", Holder: "test",
 		OffDuty: func(ctx context.Context, d fleet.DriverID) error { return h.officers.SetDuty(ctx, d, fleet.OffDuty) },
 	})
 	if err != nil {

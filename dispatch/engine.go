@@ -36,7 +36,7 @@ type EngineConfig struct {
 	DB      *schema.DB
 	Bus     *bus.Bus
 	Map     *live.Index
-	Travel  *eta.Model
+	Travel  *eta.Estimator
 	Clock   fleet.Clock
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -60,12 +60,12 @@ type Engine struct {
 	cfg         EngineConfig
 	offers      schema.Offers
 	drivers     schema.Drivers
+	duty        schema.DutySpells
 	dispatchers schema.Dispatchers
 	log         *slog.Logger
 	metrics     *engineMetrics
 	roster      roster
 	solver      match.Solver
-	zones       sync.Map // *time.Location by name
 
 	awake   chan struct{} // holds a token when there is something to do before the next tick
 	leave   []func()
@@ -87,7 +87,8 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	e := &Engine{
 		book: book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		cfg:  cfg, log: cfg.Log, metrics: metrics,
-		offers: schema.Offers{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, dispatchers: schema.Dispatchers{DB: cfg.DB},
+		offers: schema.Offers{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB},
+		duty: schema.DutySpells{DB: cfg.DB}, dispatchers: schema.Dispatchers{DB: cfg.DB},
 		awake: make(chan struct{}, 1),
 	}
 	e.roster.drivers = e.drivers
@@ -206,17 +207,4 @@ func (e *Engine) sleep(ctx context.Context, d time.Duration) {
 	case <-e.awake:
 	case <-fired:
 	}
-}
-
-// hour is the hour of now in a time zone.
-func (e *Engine) hour(zone string) int {
-	at, known := e.zones.Load(zone)
-	if !known {
-		loaded, err := time.LoadLocation(zone)
-		if err != nil {
-			loaded = time.UTC
-		}
-		at, _ = e.zones.LoadOrStore(zone, loaded)
-	}
-	return e.clock.Now().In(at.(*time.Location)).Hour()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"armora/dispatch/eta"
 	"armora/dispatch/match"
 	"armora/fleet"
 	"armora/live"
@@ -61,6 +62,7 @@ type matching struct {
 	lapsed   map[fleet.BookingID]map[fleet.DriverID]int
 	officers map[fleet.DriverID]*schema.Candidate
 	taken    map[fleet.DriverID][]fleet.Seat
+	left     map[fleet.DriverID]time.Duration // for how long they may still work
 }
 
 // match pairs the seats for which nobody has been asked with officers, and asks
@@ -73,7 +75,7 @@ func (e *Engine) match(ctx context.Context, term schema.Term, bookings []fleet.B
 	}
 	r := &matching{
 		Engine: e, now: now, open: open, officers: make(map[fleet.DriverID]*schema.Candidate),
-		taken: make(map[fleet.DriverID][]fleet.Seat),
+		taken: make(map[fleet.DriverID][]fleet.Seat), left: make(map[fleet.DriverID]time.Duration),
 	}
 	matched, err := r.solve(ctx, requests)
 	if err != nil {
@@ -162,15 +164,31 @@ func (r *matching) look(ctx context.Context, requests []*request, k int) error {
 	if err := r.meet(ctx, unknown); err != nil {
 		return err
 	}
-	for i, q := range requests {
-		q.options = q.options[:0]
-		for j := range near[i] {
-			if o, ok := r.option(q, &near[i][j]); ok {
-				q.options = append(q.options, o)
-			}
+	return inParallel(len(requests), func(i int) error {
+		r.price(ctx, requests[i], near[i])
+		return nil
+	})
+}
+
+// price makes options of those who could have a seat.
+func (r *matching) price(ctx context.Context, q *request, near []live.Neighbour) {
+	near = slices.DeleteFunc(near, func(n live.Neighbour) bool { return !r.available(q, fleet.DriverID(n.Unit)) })
+	from := make([]eta.Point, len(near))
+	for i, n := range near {
+		from[i] = eta.Point{Lat: n.Lat, Lon: n.Lon}
+	}
+	q.options = q.options[:0]
+	for i, legs := range r.cfg.Travel.Matrix(ctx, r.now, from, []eta.Point{{Lat: q.booking.Pickup.Lat, Lon: q.booking.Pickup.Lon}}) {
+		if o, ok := r.option(q, fleet.DriverID(near[i].Unit), legs[0].Time); ok {
+			q.options = append(q.options, o)
 		}
 	}
-	return nil
+}
+
+// available reports whether an officer may be asked for a seat at all.
+func (r *matching) available(q *request, driver fleet.DriverID) bool {
+	c := r.officers[driver]
+	return c != nil && c.Duty == fleet.OnDuty && !r.open.drivers[driver] && !slices.Contains(r.excluded[q.booking.ID], driver)
 }
 
 // addPreferred adds the officer whom the principal prefers, wherever they are.
@@ -204,8 +222,12 @@ func (r *matching) meet(ctx context.Context, unknown map[fleet.DriverID]bool) er
 	if err != nil {
 		return err
 	}
+	worked, err := r.duty.Worked(ctx, ids, r.now.Add(-workLimits().Within))
+	if err != nil {
+		return err
+	}
 	for id, c := range known {
-		r.officers[id] = c
+		r.officers[id], r.left[id] = c, workLimits().Left(worked[id], r.now)
 	}
 	for _, s := range taken {
 		r.taken[s.Driver] = append(r.taken[s.Driver], s)
@@ -213,22 +235,32 @@ func (r *matching) meet(ctx context.Context, unknown map[fleet.DriverID]bool) er
 	return nil
 }
 
-// option prices an officer for a seat; ok: they can have it.
-func (r *matching) option(q *request, n *live.Neighbour) (o option, ok bool) {
-	b, driver := q.booking, fleet.DriverID(n.Unit)
-	c := r.officers[driver]
-	if c == nil || c.Duty != fleet.OnDuty || r.open.drivers[driver] || slices.Contains(r.excluded[b.ID], driver) {
-		return o, false
-	}
-	o.driver, o.pickup = driver, r.cfg.Travel.Time(r.hour(b.Zone), n.Distance)
-	o.from, o.to = span(b, r.now, o.pickup)
-	lead := q.seat.Number == 1
-	if unsuited(&b.Order, lead, c, o.to) != "" || !free(r.taken[driver], o.from, o.to) {
+// option is an officer with what they cost; ok: they can have the seat.
+func (r *matching) option(q *request, driver fleet.DriverID, pickup time.Duration) (o option, ok bool) {
+	b, c := q.booking, r.officers[driver]
+	o.driver, o.pickup = driver, pickup
+	o.from, o.to = span(b, r.now, pickup)
+	if unsuited(&b.Order, q.seat.Number == 1, c, o.to) != "" || !free(r.taken[driver], o.from, o.to) || !rested(r.left[driver], &o) {
 		return o, false
 	}
 	o.vehicle = vehicleOf(c, o.to)
 	o.cost = r.cost(q, c, &o)
 	return o, true
+}
+
+// workLimits are how long officers may work. The break that they need meanwhile
+// is Trips' to see to, with relief.
+func workLimits() fleet.WorkLimits {
+	limits := fleet.DefaultWorkLimits()
+	limits.Stretch = limits.Shift
+	return limits
+}
+
+// rested reports whether an officer may work to the end of a trip. Of one that is
+// about as long as a whole shift, or longer, nobody may: who begins it has most
+// of a shift before them, and is relieved in time.
+func rested(left time.Duration, o *option) bool {
+	return left >= min(o.to.Sub(o.from)-turnaround, workLimits().Shift-2*time.Hour)
 }
 
 // cost is what it takes until the officer is there, with what else speaks for or

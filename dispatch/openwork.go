@@ -48,7 +48,7 @@ func (e *Engine) OpenFor(ctx context.Context, driver fleet.DriverID) ([]OpenWork
 	var work []OpenWork
 	for i := range bookings {
 		b := &bookings[i]
-		from, to := span(b, now, e.pickupOf(driver, b))
+		from, to := span(b, now, e.pickupOf(ctx, driver, b))
 		seat, ok := vacancyFor(b, officer, to)
 		if !ok || !free(taken, from, to) || slices.Contains(excluded[b.ID], driver) {
 			continue
@@ -82,7 +82,7 @@ func (e *Engine) Ask(ctx context.Context, driver fleet.DriverID, id fleet.Bookin
 	}
 	_, err = e.change(ctx, id, func(c *schema.BookingTx) error {
 		b := &c.Booking
-		pickup := e.pickupOf(driver, b)
+		pickup := e.pickupOf(ctx, driver, b)
 		from, to := span(b, c.Now, pickup)
 		open := slices.Contains([]fleet.BookingStatus{fleet.Scheduled, fleet.Searching, fleet.Offered}, b.Status) && !b.Now() && !b.Funded.IsZero()
 		seat, suits := vacancyFor(b, officer, to)

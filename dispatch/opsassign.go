@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"armora/dispatch/eta"
 	"armora/fleet"
 	"armora/schema"
 )
@@ -46,7 +47,7 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 			return err
 		}
 		seat.Driver = a.Driver
-		seat.From, seat.To = span(&c.Booking, c.Now, e.pickupOf(a.Driver, &c.Booking))
+		seat.From, seat.To = span(&c.Booking, c.Now, e.pickupOf(ctx, a.Driver, &c.Booking))
 		if len(fleet.Fitness(&officer.FitnessRecord, seat.To)) > 0 {
 			return errUnfit
 		}
@@ -59,12 +60,13 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 }
 
 // pickupOf is how long an officer would be on the way to a booking.
-func (e *Engine) pickupOf(driver fleet.DriverID, b *fleet.Booking) time.Duration {
+func (e *Engine) pickupOf(ctx context.Context, driver fleet.DriverID, b *fleet.Booking) time.Duration {
+	now := e.clock.Now()
 	fix, shown := e.cfg.Map.Get(fleet.Unit(driver))
-	if !shown || fix.Received < fleet.MillisOf(e.clock.Now().Add(-freshFor)) {
+	if !shown || fix.Received < fleet.MillisOf(now.Add(-freshFor)) {
 		return unknownPickup
 	}
-	return e.cfg.Travel.Time(e.hour(b.Zone), fleet.Distance(fix.Lat, fix.Lon, b.Pickup.Lat, b.Pickup.Lon))
+	return e.cfg.Travel.Between(ctx, now, eta.Point{Lat: fix.Lat, Lon: fix.Lon}, eta.Point{Lat: b.Pickup.Lat, Lon: b.Pickup.Lon}).Time
 }
 
 // vacateFor makes the seat that ops mean open.

@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"armora/dispatch"
-	"armora/dispatch/eta"
 	"armora/fleet"
 	"armora/ingest"
 )
@@ -20,7 +19,7 @@ func (h *hub) openDispatch(context.Context, context.Context) error {
 		holder = "unknown"
 	}
 	h.engine, err = dispatch.NewEngine(dispatch.EngineConfig{
-		DB: h.db, Bus: &h.bus, Map: h.index, Travel: eta.Default(), Clock: h.clock, Log: h.log, Metrics: h.registry,
+		DB: h.db, Bus: &h.bus, Map: h.index, Travel: h.eta, Clock: h.clock, Log: h.log, Metrics: h.registry,
 		Area: area, Holder: holder,
 		OffDuty: func(ctx context.Context, driver fleet.DriverID) error {
 			return h.officers.SetDuty(ctx, driver, fleet.OffDuty)
