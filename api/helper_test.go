@@ -172,7 +172,7 @@ func (h *hub) addTrips(cfg *Config) {
 func (h *hub) addDispatch(cfg *Config) {
 	h.t.Helper()
 	index, _ := cfg.Map.(*live.Index)
-	travel, err := eta.New(eta.Config{Zone: time.UTC})
+	travel, err := eta.New(eta.Config{Zone: time.UTC, Log: cfg.Log})
 	if err != nil {
 		h.t.Fatal(err)
 	}

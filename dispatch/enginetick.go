@@ -139,9 +139,9 @@ func (e *Engine) due(b *fleet.Booking, open *openOffers) func(*schema.BookingTx)
 			return c.Move(fleet.Searching, schema.Event{Kind: "searching"})
 		}
 	case b.Status == fleet.Searching && open.of[b.ID] == 0 && !now.Before(e.led.Add(warmUp)) && !now.Before(giveUpAt(b)):
-		return func(c *schema.BookingTx) error { return giveUp(c) }
+		return giveUp
 	case holdOver(b, now):
-		return func(c *schema.BookingTx) error { return vacate(c) }
+		return vacate
 	}
 	return nil
 }

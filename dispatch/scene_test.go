@@ -59,7 +59,7 @@ func newSceneOn(t *testing.T, db *schema.DB) *scene {
 func (s *scene) engine(holder string) *Engine {
 	s.t.Helper()
 	return must(NewEngine(EngineConfig{
-		DB: s.db, Bus: s.bus, Map: s.index, Travel: must(eta.New(eta.Config{Zone: time.UTC}))(s.t), Clock: s.clock, Log: slog.New(slog.DiscardHandler),
+		DB: s.db, Bus: s.bus, Map: s.index, Travel: must(eta.New(eta.Config{Zone: time.UTC, Log: slog.New(slog.DiscardHandler)}))(s.t), Clock: s.clock, Log: slog.New(slog.DiscardHandler),
 		Area: "all", Holder: holder, OffDuty: func(ctx context.Context, d fleet.DriverID) error {
 			s.off = append(s.off, d)
 			return s.duty(d, fleet.OffDuty)
