@@ -33,7 +33,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Trips, Engine, Desk, Map, Clock and Log are
+// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Exports, Erasures, Trips, Engine, Desk, Map, Clock and Log are
 // required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -75,6 +75,8 @@ type Config struct {
 	Desk           *dispatch.Desk
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
+	Exports        *account.Exports
+	Erasures       *account.Erasures
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -153,8 +155,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || cfg.Approvals == nil || cfg.Federation == nil || cfg.Partners == nil {
 		return nil, errors.New("api: Directory, Approvals, Federation and Partners are required")
 	}
-	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil {
-		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files and Notify are required")
+	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil || cfg.Exports == nil || cfg.Erasures == nil {
+		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files, Notify, Exports and Erasures are required")
 	}
 	if cfg.Trips == nil || cfg.Engine == nil || cfg.Desk == nil {
 		return nil, errors.New("api: Trips, Engine and Desk are required")
@@ -263,6 +265,9 @@ func (s *Server) addRoutes() error {
 	s.addAddresses()
 	s.addEmergencyContacts()
 	s.addInbox()
+	s.addRetention()
+	s.addExports()
+	s.addErasure()
 	s.addUsers()
 	s.addViewers()
 	s.addApprovals()

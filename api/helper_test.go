@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,8 @@ type hub struct {
 	sessions *account.Sessions
 	people   *account.People
 	keyring  *account.Keyring
+	exports  *account.Exports
+	erasures *account.Erasures
 	blobs    string // the folder of the store of files
 	clock    *fleet.ManualClock
 	bus      *bus.Bus
@@ -143,6 +146,12 @@ func (h *hub) addPeople(cfg *Config) {
 		h.t.Fatal(err)
 	}
 	cfg.Files = files.New(files.Config{DB: h.db, Store: store, Sealer: h.keyring, Clock: h.clock, Log: cfg.Log})
+	cfg.Exports = account.NewExports(account.ExportsConfig{DB: h.db, Keyring: h.keyring, Files: cfg.Files, Clock: h.clock})
+	cfg.Erasures = account.NewErasures(account.ErasuresConfig{
+		DB: h.db, Keyring: h.keyring, Sessions: h.sessions, Devices: h.devices, Bus: h.bus,
+		Journal: filepath.Join(h.t.TempDir(), "erasures.journal"), Clock: h.clock, Log: cfg.Log,
+	})
+	h.exports, h.erasures = cfg.Exports, cfg.Erasures
 	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
 		h.t.Fatal(err)
 	}

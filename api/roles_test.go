@@ -69,6 +69,12 @@ POST    /api/holds                                  compliance
 GET     /api/holds                                  compliance
 DELETE  /api/holds/{id}                             compliance
 
+GET     /api/retention                              person
+POST    /api/users/exports                          person fresh
+GET     /api/users/exports                          person
+GET     /api/users/exports/{id}                     person
+GET     /api/users/exports/{id}/download            person fresh
+POST    /api/users/erase                            person fresh
 GET     /api/users/me                               person
 GET     /api/users/inbox                            person
 POST    /api/users/me/email                         person fresh

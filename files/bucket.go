@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,8 +49,8 @@ func openBucket(u *url.URL) (*bucket, error) {
 func (b *bucket) key(id fleet.FileID) string { return b.prefix + id.String() }
 
 // Put implements Store.
-func (b *bucket) Put(ctx context.Context, id fleet.FileID, blob []byte) error {
-	_, err := b.client.PutObject(ctx, b.name, b.key(id), bytes.NewReader(blob), int64(len(blob)),
+func (b *bucket) Put(ctx context.Context, id fleet.FileID, blob io.Reader, size int64) error {
+	_, err := b.client.PutObject(ctx, b.name, b.key(id), blob, size,
 		minio.PutObjectOptions{ContentType: "application/octet-stream", DisableMultipart: true})
 	return b.failed("write", err)
 }

@@ -44,20 +44,26 @@ func (key identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 func keyPurpose(id fleet.FileID) string { return "file/" + id.String() }
 
 func (f *Files) encrypt(id fleet.FileID, content []byte) (blob, sealedKey []byte, err error) {
-	r := &recipient{seal: func(key []byte) []byte { return f.sealer.Seal(key, keyPurpose(id)) }}
 	var out bytes.Buffer
 	out.Grow(len(content) + len(content)/1000 + 1000) // the header, and a tag for each chunk
-	w, err := age.Encrypt(&out, r)
+	sealedKey, err = f.encryptTo(&out, id, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	return out.Bytes(), sealedKey, err
+}
+
+// encryptTo makes a blob of what is written, as it is written.
+func (f *Files) encryptTo(blob io.Writer, id fleet.FileID, write func(io.Writer) error) (sealedKey []byte, err error) {
+	r := &recipient{seal: func(key []byte) []byte { return f.sealer.Seal(key, keyPurpose(id)) }}
+	w, err := age.Encrypt(blob, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if _, err := w.Write(content); err != nil {
-		return nil, nil, err
+	if err := write(w); err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, nil, err
-	}
-	return out.Bytes(), r.sealed, nil
+	return r.sealed, w.Close()
 }
 
 // decrypt returns the content of a blob, which closes the blob when it is closed.

@@ -93,7 +93,7 @@ func (f *Files) Add(ctx context.Context, owner fleet.UserID, purpose fleet.FileP
 	if err != nil {
 		return fleet.File{}, err
 	}
-	if err := f.store.Put(ctx, file.ID, blob); err != nil {
+	if err := f.store.Put(ctx, file.ID, bytes.NewReader(blob), int64(len(blob))); err != nil {
 		return fleet.File{}, err
 	}
 	if err := f.table.Add(ctx, file, key, MaxFiles); err != nil {
@@ -136,16 +136,21 @@ func (f *Files) Open(ctx context.Context, reader Reader, id fleet.FileID) (fleet
 			return fleet.File{}, nil, err
 		}
 	}
+	content, err := f.read(ctx, id, key)
+	return file, content, err
+}
+
+// read opens the content of a file whose key is known.
+func (f *Files) read(ctx context.Context, id fleet.FileID, key []byte) (io.ReadCloser, error) {
 	blob, err := f.store.Get(ctx, id)
 	if err != nil {
-		return fleet.File{}, nil, fmt.Errorf("the blob of file %s: %w", id, err)
+		return nil, fmt.Errorf("the blob of file %s: %w", id, err)
 	}
 	content, err := f.decrypt(id, key, blob)
 	if err != nil {
 		_ = blob.Close() // it was only read
-		return fleet.File{}, nil, err
 	}
-	return file, content, nil
+	return content, err
 }
 
 // List returns a user's files, the oldest first.

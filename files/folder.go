@@ -36,7 +36,7 @@ func blobPath(id fleet.FileID) string {
 }
 
 // Put implements Store.
-func (f *folder) Put(_ context.Context, id fleet.FileID, blob []byte) error {
+func (f *folder) Put(_ context.Context, id fleet.FileID, blob io.Reader, _ int64) error {
 	name := blobPath(id)
 	err := f.root.Mkdir(path.Dir(name), 0o700)
 	if err == nil {
@@ -56,12 +56,12 @@ func (f *folder) Put(_ context.Context, id fleet.FileID, blob []byte) error {
 	return f.sync(path.Dir(name))
 }
 
-func (f *folder) write(name string, blob []byte) error {
+func (f *folder) write(name string, blob io.Reader) error {
 	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(blob)
+	_, err = io.Copy(file, blob)
 	return errors.Join(err, file.Sync(), file.Close())
 }
 

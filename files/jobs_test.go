@@ -72,7 +72,7 @@ func TestSweepTakesWhatACrashHasLeft(t *testing.T) {
 		ada := h.user(fleet.RoleRider)
 		kept := h.add(ada, pdf(100))
 		left := fleet.NewID[fleet.File]()
-		if err := store.Put(t.Context(), left, []byte("no row was written")); err != nil {
+		if err := put(t.Context(), store, left, []byte("no row was written")); err != nil {
 			t.Fatal(err)
 		}
 		if swept, err := h.Sweep(t.Context()); swept != 0 || err != nil {
@@ -80,7 +80,7 @@ func TestSweepTakesWhatACrashHasLeft(t *testing.T) {
 		}
 		h.clock.Advance(graceAge + time.Hour)
 		if f, ok := store.(*folder); ok { // killed in the middle of a blob
-			if err := f.write(blobPath(left)+halfWritten, bytes.Repeat([]byte("x"), 10)); err != nil {
+			if err := f.write(blobPath(left)+halfWritten, bytes.NewReader(bytes.Repeat([]byte("x"), 10))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,7 +99,7 @@ func TestSweepLeavesAnothersStoreAlone(t *testing.T) {
 	store := newFolder(t)
 	h := newHouse(t, schematest.Plain(t), store)
 	for range 101 {
-		if err := store.Put(t.Context(), fleet.NewID[fleet.File](), []byte("x")); err != nil {
+		if err := put(t.Context(), store, fleet.NewID[fleet.File](), []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // Store is where blobs lie, each under the id of its file. It is a folder, or a
 // bucket of S3-compatible storage.
 type Store interface {
-	// Put keeps a blob. When it returns, the blob is durable.
-	Put(ctx context.Context, id fleet.FileID, blob []byte) error
+	// Put keeps a blob of size bytes. When it returns, the blob is durable.
+	Put(ctx context.Context, id fleet.FileID, blob io.Reader, size int64) error
 	// Get returns a blob, which the caller closes.
 	Get(ctx context.Context, id fleet.FileID) (io.ReadCloser, error)
 	// Delete deletes a blob. One that is not there is no error.

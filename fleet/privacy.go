@@ -9,8 +9,8 @@ type DataClass struct {
 	Data    string // what belongs to it
 	Purpose string
 	Basis   string        // in the words of UK GDPR, Article 6 or 9
-	Period  time.Duration // 0: as Until says
-	Until   string        // what ends it besides, or instead
+	Period  time.Duration // 0: as Ends says
+	Ends    string        // what ends it instead, or from when Period counts
 }
 
 // ExportID identifies an export.

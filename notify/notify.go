@@ -33,6 +33,9 @@ type Config struct {
 
 	Mail *Mail // nil: this hub sends no mail
 	SMS  *SMS  // nil: this hub sends no text messages
+	// MailPrivacy is the address of whoever carries the mail, for requests to erase
+	// somebody; "": they are not written to.
+	MailPrivacy string
 	// Show is handed what this hub cannot send. It may hold a code. Nil: nobody
 	// is shown it.
 	Show func(n fleet.Notice, m Message)
@@ -61,6 +64,7 @@ type Sender struct {
 	log       *slog.Logger
 	sent      *prometheus.CounterVec
 
+	mailPrivacy string
 	preferences schema.Preferences
 }
 
@@ -72,7 +76,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	s := &Sender{
 		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
-		mail: cfg.Mail, sms: cfg.SMS, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
+		mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
 			Help: "Attempts to send a notice, by channel and by what became of it; queued is to be tried again.",

@@ -63,17 +63,12 @@ const (
 
 // send hands one text message to Twilio.
 func (s *SMS) send(ctx context.Context, n fleet.Notice, text Message, now time.Time) outcome {
-	call := &call{ctx: ctx, host: s.host, next: s.http}
-	c := &client.Client{
-		Credentials: client.NewCredentials(s.cfg.AccountSID, s.cfg.AuthToken),
-		HTTPClient:  &http.Client{Transport: call, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}
-	c.SetAccountSid(s.cfg.AccountSID)
+	api, call := s.api(ctx)
 	params := new(twilio.CreateMessageParams)
 	params.SetTo(n.To).SetFrom(s.cfg.From).SetBody(text.Body)
 	left := int(n.Expires.Sub(now).Seconds())
 	params.SetValidityPeriod(min(max(left, shortestValidity), longestValidity))
-	made, err := twilio.NewApiServiceWithClient(c).CreateMessage(params)
+	made, err := api.CreateMessage(params)
 	if err == nil && made.Sid != nil {
 		return outcome{state: fleet.NoticeSent}
 	}

@@ -41,9 +41,19 @@ func (t Exports) Ask(ctx context.Context, e fleet.Export, tell Telling) error {
 	})
 }
 
-// Get returns an export, whosever it is: for the job.
-func (t Exports) Get(ctx context.Context, id fleet.ExportID) (fleet.Export, error) {
-	return one(ctx, t.DB, "export", scanExport, `SELECT `+exportColumns+` FROM exports WHERE id = $1`, id)
+// Claim begins to make an export, whosever it is, whose file will be draft, and
+// returns the draft of whoever began before and did not finish, if any: it is
+// nobody's now. One that is ready, or gone with its person, is CodeNotFound.
+func (t Exports) Claim(ctx context.Context, id fleet.ExportID, draft fleet.FileID) (e fleet.Export, before fleet.FileID, err error) {
+	scan := func(row pgx.CollectableRow) (e fleet.Export, err error) {
+		err = row.Scan(&e.ID, &e.User, &e.Asked, &before)
+		e.Asked = e.Asked.UTC()
+		return e, err
+	}
+	e, err = one(ctx, t.DB, "export", scan, `
+		UPDATE exports n SET draft = $2 FROM (SELECT id, draft FROM exports WHERE id = $1 AND ready IS NULL FOR UPDATE) o
+		WHERE n.id = o.id RETURNING n.id, n.user_id, n.asked, o.draft`, id, draft)
+	return e, before, err
 }
 
 // Own returns a user's own export.
@@ -57,22 +67,22 @@ func (t Exports) List(ctx context.Context, user fleet.UserID) ([]fleet.Export, e
 	return all(ctx, t.DB, "export", scanExport, `SELECT `+exportColumns+` FROM exports WHERE user_id = $1 ORDER BY id DESC`, user)
 }
 
-// Finish keeps the file of an export and tells the person. One that is ready, or
-// gone with its person, is CodeNotFound: the file is not kept.
+// Finish keeps the draft of an export and tells the person. One that somebody else
+// makes, or that is gone with its person, is CodeNotFound: the draft is nobody's.
 func (t Exports) Finish(ctx context.Context, id fleet.ExportID, f fleet.File, key []byte, tell Telling) error {
 	return t.DB.transact(ctx, "export", func(tx pgx.Tx) error {
 		// The person first, as an erasure does.
 		var user fleet.UserID
 		err := tx.QueryRow(ctx, `
 			SELECT u.id FROM users u JOIN exports e ON e.user_id = u.id
-			WHERE e.id = $1 AND e.ready IS NULL AND u.erased IS NULL FOR NO KEY UPDATE OF u`, id).Scan(&user)
+			WHERE e.id = $1 AND e.draft = $2 AND e.ready IS NULL AND u.erased IS NULL FOR NO KEY UPDATE OF u, e`, id, f.ID).Scan(&user)
 		if err != nil {
 			return err
 		}
 		if err := addFile(ctx, tx, &f, key); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE exports SET ready = $2, expires = $3, file = $4, size = $5 WHERE id = $1 AND ready IS NULL`,
+		_, err = tx.Exec(ctx, `UPDATE exports SET ready = $2, expires = $3, file = $4, size = $5 WHERE id = $1`,
 			id, f.Created, f.Created.Add(ExportKept), f.ID, f.Size)
 		if err != nil {
 			return err
@@ -101,7 +111,7 @@ func (t Exports) expire(ctx context.Context, now time.Time) error {
 		_, err := Files(t).deleteIn(ctx, tx, `
 			DELETE FROM files WHERE id IN (SELECT file FROM exports WHERE expires <= $1) RETURNING id`, now)
 		if err == nil {
-			_, err = tx.Exec(ctx, `DELETE FROM exports WHERE expires <= $1`, now)
+			_, err = tx.Exec(ctx, `DELETE FROM exports WHERE expires <= $1 OR ready IS NULL AND asked <= $2`, now, now.Add(-ExportKept))
 		}
 		return err
 	})

@@ -92,25 +92,25 @@ func (db *DB) Classes() []fleet.DataClass {
 		interest   = "legitimate interests: Article 6(1)(f)"
 		obligation = "legal obligation: Article 6(1)(c)"
 		claims     = "legal claims: Articles 6(1)(f) and 9(2)(f)"
-		erased     = "the account is erased"
+		erased     = "until the account is erased"
 	)
 	keep := db.keep
 	return []fleet.DataClass{
-		{Name: classAccount, Data: "name, address, telephone, profile, questionnaire, saved places, contacts, files, wishes, phones", Purpose: "to protect the person as they want to be protected", Basis: contract + "; " + consent + " for the questionnaire", Until: erased},
-		{Name: classSignIn, Data: "sessions with their address and app, codes, second factors", Purpose: "to let nobody else in", Basis: contract, Period: keep.Messages, Until: "counted from the end of the session; codes end with their fifteen minutes, second factors with the account"},
+		{Name: classAccount, Data: "name, address, telephone, profile, questionnaire, saved places, contacts, files, wishes, phones", Purpose: "to protect the person as they want to be protected", Basis: contract + "; " + consent + " for the questionnaire", Ends: erased},
+		{Name: classSignIn, Data: "sessions with their address and app, codes, second factors", Purpose: "to let nobody else in", Basis: contract, Period: keep.Messages, Ends: "counted from the end of the session; codes end with their fifteen minutes, second factors with the account"},
 		{Name: classOffTrip, Data: "positions of a person's phone outside a trip", Purpose: "to offer assignments to officers nearby", Basis: contract, Period: keep.Phone},
 		{Name: classTrip, Data: "positions of phones on a trip", Purpose: "to protect, and to settle what happened", Basis: contract, Period: keep.Points},
 		{Name: classVehicle, Data: "positions of vehicles' trackers", Purpose: "to run the fleet", Basis: interest, Period: keep.Points},
-		{Name: classEvidence, Data: "alarms, and positions under a legal hold", Purpose: "evidence of what was a danger to somebody", Basis: claims, Period: evidenceKept, Until: "positions: the hold is released"},
-		{Name: classRollups, Data: "of each device and hour, how many fixes and how fast; no places", Purpose: "to plan the fleet", Basis: interest, Period: keep.Rollups, Until: erased},
+		{Name: classEvidence, Data: "alarms, and positions under a legal hold", Purpose: "evidence of what was a danger to somebody", Basis: claims, Period: evidenceKept, Ends: "positions: until the hold is released"},
+		{Name: classRollups, Data: "of each device and hour, how many fixes and how fast; no places", Purpose: "to plan the fleet", Basis: interest, Period: keep.Rollups, Ends: erased},
 		{Name: classMessages, Data: "notices, commands, events of devices and fences, what could not be read", Purpose: "to tell people and devices, and to find what went wrong", Basis: contract, Period: keep.Messages},
 		{Name: classChat, Data: "what was written on a trip", Purpose: "to agree on the trip", Basis: contract, Period: keep.Messages},
-		{Name: classWork, Data: "officers' documents, duty, cars, offers and seats", Purpose: "to show who worked when, and that they might", Basis: obligation, Period: recordsKept, Until: "documents: with the account, but for what was verified until when"},
-		{Name: classInvoices, Data: "bookings, their prices and what became of them", Purpose: "accounts and taxes", Basis: obligation, Period: recordsKept, Until: "counted from the end of the booking; quotes that were not booked go sooner"},
-		{Name: classConsents, Data: "what was agreed to, when", Purpose: "to show that it was", Basis: obligation, Until: "never: it says nothing of who it was, once they are erased"},
+		{Name: classWork, Data: "officers' documents, duty, cars, offers and seats", Purpose: "to show who worked when, and that they might", Basis: obligation, Period: recordsKept, Ends: "documents: with the account, but for what was verified until when"},
+		{Name: classInvoices, Data: "bookings, their prices and what became of them", Purpose: "accounts and taxes", Basis: obligation, Period: recordsKept, Ends: "counted from the end of the booking; quotes that were not booked go sooner"},
+		{Name: classConsents, Data: "what was agreed to, when", Purpose: "to show that it was", Basis: obligation, Ends: "for ever: it says nothing of who it was, once they are erased"},
 		{Name: classAudit, Data: "who did what and who looked at whose data, by ids", Purpose: "to show who knew where somebody was", Basis: claims, Period: auditKept},
 		{Name: classExports, Data: "exports of all this", Purpose: "to give it to the person", Basis: "legal obligation: Articles 15 and 20", Period: ExportKept},
-		{Name: classProof, Data: "that somebody was erased, by their id", Purpose: "to show it, and to do it again after a restore", Basis: "legal obligation: Article 5(2)", Until: "never: it leads to nobody"},
+		{Name: classProof, Data: "that somebody was erased, by their id", Purpose: "to show it, and to do it again after a restore", Basis: "legal obligation: Article 5(2)", Ends: "for ever: it leads to nobody"},
 	}
 }
 

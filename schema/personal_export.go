@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"armora/fleet"
@@ -52,8 +51,8 @@ func (x PersonalExport) Sections() (files, hidden []Section) {
 const sealedPrefix = "sealed_"
 
 // Rows calls yield with each row of a section, until it fails. Values are strings,
-// numbers, booleans, times, uuid.UUID, nil, or what JSON reads to; the slices are
-// reused. No row but one is in memory.
+// ids as well, numbers, booleans, times, nil, or what can be written as JSON. No row
+// but one is in memory.
 func (x PersonalExport) Rows(ctx context.Context, s Section, yield func(columns []string, values []any) error) error {
 	rows, err := x.DB.pool.Query(ctx, s.query, x.User)
 	if err != nil {
@@ -92,7 +91,7 @@ func (x PersonalExport) open(columns []string, values []any, purpose int) (names
 		}
 		value := values[i]
 		if id, ok := value.([16]byte); ok {
-			value = uuid.UUID(id)
+			value = fleet.FileID(id).String() // whatever it identifies
 		}
 		if rest, sealed := strings.CutPrefix(name, sealedPrefix); sealed && purpose >= 0 {
 			text, _ := value.([]byte)

@@ -24,7 +24,7 @@ func TestEveryTableIsAccountedFor(t *testing.T) {
 		classes := make(map[string]bool)
 		for _, c := range db.Classes() {
 			classes[c.Name] = true
-			if c.Purpose == "" || c.Basis == "" || c.Period == 0 && c.Until == "" {
+			if c.Purpose == "" || c.Basis == "" || c.Period == 0 && c.Ends == "" {
 				t.Errorf("class %s lacks its purpose, basis or period", c.Name)
 			}
 		}

@@ -58,6 +58,8 @@ type hub struct {
 	addresses      *account.Addresses
 	contacts       *account.EmergencyContacts
 	files          *files.Files
+	exports        *account.Exports
+	erasures       *account.Erasures
 
 	eta    *eta.Estimator
 	places *place.Geocoder // nil: there is none
@@ -101,7 +103,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openPrivacy,
 		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
@@ -288,6 +290,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Federation: h.others, Partners: h.partners,
 		Engine: h.engine,
 		Trips:  h.trips, Desk: h.desk,
+		Exports: h.exports, Erasures: h.erasures,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,

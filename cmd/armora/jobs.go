@@ -22,6 +22,8 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.people.AddWorkers(workers)
 	h.files.AddWorkers(workers)
 	h.notify.AddWorkers(workers)
+	h.exports.AddWorkers(workers)
+	h.erasures.AddWorkers(workers)
 	h.desk.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
 		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries()}, Clock: h.clock, Log: h.log,

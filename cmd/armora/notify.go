@@ -14,8 +14,9 @@ import (
 
 // notifySettings say by whom people are told things.
 type notifySettings struct {
-	SMTPURL  string `name:"smtp-url" env:"SMTP_URL" group:"notify" help:"Mail server, smtp://user:password@host:587 (STARTTLS) or smtps://…; without it no mail is sent. ?tls=off lets mail cross the network in the clear. Set it in the environment."`
-	MailFrom string `name:"mail-from" env:"ARMORA_MAIL_FROM" group:"notify" help:"Whom mail comes from, with or without a name; no-reply at the host of --public-url if it is not set."`
+	SMTPURL     string `name:"smtp-url" env:"SMTP_URL" group:"notify" help:"Mail server, smtp://user:password@host:587 (STARTTLS) or smtps://…; without it no mail is sent. ?tls=off lets mail cross the network in the clear. Set it in the environment."`
+	MailFrom    string `name:"mail-from" env:"ARMORA_MAIL_FROM" group:"notify" help:"Whom mail comes from, with or without a name; no-reply at the host of --public-url if it is not set."`
+	MailPrivacy string `name:"mail-privacy-contact" env:"ARMORA_MAIL_PRIVACY_CONTACT" group:"notify" help:"Address at which whoever carries the mail takes requests to erase somebody."`
 
 	TwilioAccountSID string `name:"twilio-account-sid" env:"TWILIO_ACCOUNT_SID" group:"notify" help:"Twilio account that text messages go by; without it none is sent."`
 	TwilioAuthToken  string `name:"twilio-auth-token" env:"TWILIO_AUTH_TOKEN" group:"notify" help:"Its token. Set it in the environment."`
@@ -91,7 +92,7 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 		h.log.Info("text messages are not sent: TWILIO_ACCOUNT_SID is not set")
 	}
 	h.notify, err = notify.New(notify.Config{
-		DB: h.db, Unseal: h.keyring.Unseal, Mail: mail, SMS: sms, Show: h.show,
+		DB: h.db, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Show: h.show,
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,6 +45,7 @@ type Server struct {
 	mu      sync.Mutex
 	faults  []Fault
 	took    []Message
+	made    int
 	stalled chan struct{}
 }
 
@@ -51,7 +53,9 @@ type Server struct {
 func New(account, token string) *Server {
 	s := &Server{account: account, token: token, mux: http.NewServeMux(), stalled: make(chan struct{}, 16)}
 	s.mux.HandleFunc("POST /2010-04-01/Accounts/{account}/Messages.json", s.create)
+	s.mux.HandleFunc("GET /2010-04-01/Accounts/{account}/Messages.json", s.list)
 	s.mux.HandleFunc("GET /2010-04-01/Accounts/{account}/Messages/{message}", s.get)
+	s.mux.HandleFunc("DELETE /2010-04-01/Accounts/{account}/Messages/{message}", s.delete)
 	return s
 }
 
@@ -141,10 +145,36 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, 20404, "The requested resource was not found")
 }
 
+// list shows the messages to a number, two at most: who wants more asks again.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	const page = 2
+	found := []any{}
+	for _, m := range s.Took() {
+		if to := r.URL.Query().Get("To"); (to == "" || to == m.To) && len(found) < page {
+			found = append(found, s.record(m))
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"messages": found, "page": 0, "page_size": page, "next_page_uri": nil})
+}
+
+func (s *Server) delete(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.took {
+		if m.SID+".json" == r.PathValue("message") && r.PathValue("account") == s.account {
+			s.took = slices.Delete(s.took, i, i+1)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, 20404, "The requested resource was not found")
+}
+
 func (s *Server) take(m Message) Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.SID = fmt.Sprintf("SM%032x", len(s.took)+1)
+	s.made++
+	m.SID = fmt.Sprintf("SM%032x", s.made)
 	s.took = append(s.took, m)
 	return m
 }
@@ -161,13 +191,17 @@ func (s *Server) due() (Fault, bool) {
 }
 
 func (s *Server) show(w http.ResponseWriter, status int, m Message) {
+	answer(w, status, s.record(m))
+}
+
+func (s *Server) record(m Message) map[string]any {
 	made := time.Now().UTC().Format(time.RFC1123Z)
-	answer(w, status, map[string]any{
+	return map[string]any{
 		"sid": m.SID, "account_sid": s.account, "from": m.From, "to": m.To, "body": m.Body, "status": m.Status,
 		"direction": "outbound-api", "api_version": "2010-04-01", "num_segments": "1", "num_media": "0",
 		"date_created": made, "date_updated": made, "date_sent": nil, "error_code": nil, "error_message": nil,
 		"uri": "/2010-04-01/Accounts/" + s.account + "/Messages/" + m.SID + ".json",
-	})
+	}
 }
 
 func refuse(w http.ResponseWriter, status, code int, message string) {

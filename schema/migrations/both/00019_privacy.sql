@@ -2,13 +2,15 @@
 ALTER TABLE files DROP CONSTRAINT files_purpose_check;
 ALTER TABLE files ADD CONSTRAINT files_purpose_check CHECK (purpose IN ('avatar', 'document', 'export'));
 
--- What people asked to be given of all that is known of them. file is the ZIP.
+-- What people asked to be given of all that is known of them. file is the ZIP;
+-- draft is what it will be of who makes it: the last to begin is the one.
 CREATE TABLE exports (
     id      uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users,
     asked   timestamptz NOT NULL,
     ready   timestamptz,
     expires timestamptz,
+    draft   uuid,
     file    uuid REFERENCES files ON DELETE SET NULL,
     size    bigint NOT NULL DEFAULT 0,
     CHECK ((ready IS NULL) = (expires IS NULL))
