@@ -31,7 +31,7 @@ const (
 	standbyEvery = 2 * time.Second
 )
 
-// EngineConfig is what an Engine needs. All but Metrics is required.
+// EngineConfig is what an Engine needs. All but Metrics and Work is required.
 type EngineConfig struct {
 	DB      *schema.DB
 	Bus     *bus.Bus
@@ -44,6 +44,8 @@ type EngineConfig struct {
 	Area string
 	// Holder names the engine to ops.
 	Holder string
+	// Work is how long officers may work; zero: fleet.DefaultWorkLimits.
+	Work fleet.WorkLimits
 	// OffDuty takes an officer off duty who lets offers pass.
 	OffDuty func(context.Context, fleet.DriverID) error
 }
@@ -80,6 +82,9 @@ type Engine struct {
 
 // NewEngine returns an engine that does nothing yet.
 func NewEngine(cfg EngineConfig) (*Engine, error) {
+	if cfg.Work == (fleet.WorkLimits{}) {
+		cfg.Work = fleet.DefaultWorkLimits()
+	}
 	metrics, err := newEngineMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, err

@@ -222,12 +222,12 @@ func (r *matching) meet(ctx context.Context, unknown map[fleet.DriverID]bool) er
 	if err != nil {
 		return err
 	}
-	worked, err := r.duty.Worked(ctx, ids, r.now.Add(-workLimits().Within))
+	worked, err := r.duty.Worked(ctx, ids, r.now.Add(-r.cfg.Work.Within))
 	if err != nil {
 		return err
 	}
 	for id, c := range known {
-		r.officers[id], r.left[id] = c, workLimits().Left(worked[id], r.now)
+		r.officers[id], r.left[id] = c, r.shift().Left(worked[id], r.now)
 	}
 	for _, s := range taken {
 		r.taken[s.Driver] = append(r.taken[s.Driver], s)
@@ -240,7 +240,7 @@ func (r *matching) option(q *request, driver fleet.DriverID, pickup time.Duratio
 	b, c := q.booking, r.officers[driver]
 	o.driver, o.pickup = driver, pickup
 	o.from, o.to = span(b, r.now, pickup)
-	if unsuited(&b.Order, q.seat.Number == 1, c, o.to) != "" || !free(r.taken[driver], o.from, o.to) || !rested(r.left[driver], &o) {
+	if unsuited(&b.Order, q.seat.Number == 1, c, o.to) != "" || !free(r.taken[driver], o.from, o.to) || !r.rested(driver, &o) {
 		return o, false
 	}
 	o.vehicle = vehicleOf(c, o.to)
@@ -248,10 +248,10 @@ func (r *matching) option(q *request, driver fleet.DriverID, pickup time.Duratio
 	return o, true
 }
 
-// workLimits are how long officers may work. The break that they need meanwhile
+// shift is how long officers may work in all. The break that they need meanwhile
 // is Trips' to see to, with relief.
-func workLimits() fleet.WorkLimits {
-	limits := fleet.DefaultWorkLimits()
+func (e *Engine) shift() fleet.WorkLimits {
+	limits := e.cfg.Work
 	limits.Stretch = limits.Shift
 	return limits
 }
@@ -259,8 +259,8 @@ func workLimits() fleet.WorkLimits {
 // rested reports whether an officer may work to the end of a trip. Of one that is
 // about as long as a whole shift, or longer, nobody may: who begins it has most
 // of a shift before them, and is relieved in time.
-func rested(left time.Duration, o *option) bool {
-	return left >= min(o.to.Sub(o.from)-turnaround, workLimits().Shift-2*time.Hour)
+func (r *matching) rested(driver fleet.DriverID, o *option) bool {
+	return r.left[driver] >= min(o.to.Sub(o.from)-turnaround, r.cfg.Work.Shift*5/6)
 }
 
 // cost is what it takes until the officer is there, with what else speaks for or
