@@ -116,18 +116,7 @@ func (r *Replay) play(ctx context.Context, c *client, track Track, start time.Ti
 
 // sleepUntil returns false when ctx ended first.
 func sleepUntil(ctx context.Context, moment time.Time) bool {
-	left := time.Until(moment)
-	if left <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause(ctx, time.Until(moment)) && ctx.Err() == nil
 }
 
 func unixMillis() int64 { return time.Now().UnixMilli() }
