@@ -40,6 +40,7 @@ func (s *Planner) improve() {
 		}
 		s.forget()
 	}
+	s.touched.is = nil // nothing is undone any more
 }
 
 // ruin makes some officers lose what they do around a job.

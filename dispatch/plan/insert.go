@@ -144,17 +144,17 @@ func (s *Planner) price(i, o int32) (price int64, ok bool) {
 	if officer.Hours > 0 && tour.busy+way+t.end-t.start > officer.Hours.Milliseconds() {
 		return 0, false
 	}
-	if len(tour.stops) > 1 && s.overlaps(tour.stops[:n], t.start) {
+	if n > 1 && s.late(tour.stops[:n-1], i) {
 		return 0, false
 	}
 	return way + over*int64(s.Rules.Overtime) + s.switching(i, o), true
 }
 
-// overlaps reports whether a stop goes on beyond a time. If firm ones overlap, it
-// need not be the last.
-func (s *Planner) overlaps(stops []int32, at int64) bool {
-	for _, i := range stops {
-		if s.seats[i].end > at {
+// late reports whether a seat comes too soon after one of some stops. If firm ones
+// overlap, it need not be the last of them.
+func (s *Planner) late(stops []int32, i int32) bool {
+	for _, before := range stops {
+		if s.next(before, i) < 0 {
 			return true
 		}
 	}

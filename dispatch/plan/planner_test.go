@@ -104,36 +104,40 @@ func check(t interface{ Fatalf(string, ...any) }, p *Problem, plan *Plan) {
 // checkDay follows an officer through their day.
 func checkDay(t interface{ Fatalf(string, ...any) }, p *Problem, plan *Plan, o int) {
 	officer := &p.Officers[o]
-	free, from, busy, soft, firmBefore := officer.Free, officer.At, time.Duration(0), false, false
-	count := 0
-	for _, stop := range plan.Itineraries[o] {
+	stops, busy, soft := plan.Itineraries[o], time.Duration(0), false
+	firm := func(n int) bool { return int(at(p.Jobs[stops[n].Job].Firm, stops[n].Seat)) == o }
+	late := func(free time.Duration, from Spot, n int) bool {
+		job := &p.Jobs[stops[n].Job]
+		return free+drive(0, from, job.From)+p.Rules.Margin > job.Start
+	}
+	for n, stop := range stops {
 		job := &p.Jobs[stop.Job]
 		if plan.Seats[stop.Job][stop.Seat] != o {
 			t.Fatalf("officer %d has a stop at job %d that is %d's", o, stop.Job, plan.Seats[stop.Job][stop.Seat])
 		}
-		firm := int(at(job.Firm, stop.Seat)) == o
-		late := free+drive(0, from, job.From)+p.Rules.Margin > job.Start
-		if late && (!firm || count > 0 && !firmBefore) {
-			t.Fatalf("officer %d is late for job %d", o, stop.Job)
+		if !firm(n) && (late(officer.Free, officer.At, n) || job.End > officer.Latest) {
+			t.Fatalf("officer %d does job %d outside of their shift", o, stop.Job)
 		}
-		if !firm && job.End > officer.Latest {
-			t.Fatalf("officer %d does job %d beyond the end of their shift", o, stop.Job)
+		for m := range n {
+			before := &p.Jobs[stops[m].Job]
+			if late(before.End, before.To, n) && (!firm(n) || m == n-1 && !firm(m)) {
+				t.Fatalf("officer %d is late for job %d after job %d", o, stop.Job, stops[m].Job)
+			}
 		}
 		busy += stop.Travel + job.End - job.Start
-		free, from, firmBefore = max(free, job.End), job.To, firm
-		soft = soft || !firm
-		count++
+		soft = soft || !firm(n)
 	}
 	if soft && officer.Hours > 0 && busy > officer.Hours {
 		t.Fatalf("officer %d is at work for %v of %v", o, busy, officer.Hours)
 	}
+	seats := 0
 	for j := range plan.Seats {
 		if has(plan.Seats[j], o) {
-			count--
+			seats++
 		}
 	}
-	if count != 0 {
-		t.Fatalf("officer %d has %d stops more than seats", o, count)
+	if seats != len(stops) {
+		t.Fatalf("officer %d has %d stops and %d seats", o, len(stops), seats)
 	}
 }
 
