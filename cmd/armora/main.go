@@ -23,13 +23,14 @@ import (
 // cli is the command line. Every setting is a flag and an environment variable
 // alike; .env.example lists the variables.
 type cli struct {
-	Serve   serveCommand   `cmd:"" help:"Run the hub."`
-	Demo    demoCommand    `cmd:"" help:"Run the hub with a simulated city of officers."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database to this version of the hub, and stop."`
-	Replay  replayCommand  `cmd:"" help:"Publish recorded tracks through real MQTT clients."`
-	Admin   adminCommand   `cmd:"" help:"Make admins, at the hub's machine."`
-	Health  healthCommand  `cmd:"" help:"Ask a running hub whether it is ready."`
-	Bench   benchCommand   `cmd:"" help:"Measure what the hub can do on this machine."`
+	Serve    serveCommand    `cmd:"" help:"Run the hub."`
+	Demo     demoCommand     `cmd:"" help:"Run the hub with a simulated city of officers."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database to this version of the hub, and stop."`
+	Replay   replayCommand   `cmd:"" help:"Publish recorded tracks through real MQTT clients."`
+	Admin    adminCommand    `cmd:"" help:"Make admins, at the hub's machine."`
+	Health   healthCommand   `cmd:"" help:"Ask a running hub whether it is ready."`
+	Simulate simulateCommand `cmd:"" help:"Compare dispatch policies on a virtual clock: a day runs in seconds."`
+	Bench    benchCommand    `cmd:"" help:"Measure what the hub can do on this machine."`
 
 	LogLevel  slog.Level `enum:"DEBUG,INFO,WARN,ERROR" default:"INFO" env:"ARMORA_LOG_LEVEL" help:"Least severe log line to write: DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `enum:"text,json" default:"text" env:"ARMORA_LOG_FORMAT" help:"How log lines look: text or json."`
