@@ -8,12 +8,13 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, Contacts, Files, Notify, Exports, Erasures, Trips, Engine, Desk, Map, Clock and Log are
+// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Trips, Engine, Desk, Map, Clock and Log are
 // required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -68,6 +69,7 @@ type Config struct {
 	Questionnaires *account.Questionnaires
 	Consents       *account.Consents
 	Addresses      *account.Addresses
+	PushTokens     *account.PushTokens
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
 	Trips          *dispatch.Trips
@@ -143,23 +145,34 @@ type tables struct {
 	alerts      schema.Alerts
 }
 
+// missing lists the required fields that are nil.
+func (cfg *Config) missing() []string {
+	var missing []string
+	for name, absent := range map[string]bool{
+		"DB": cfg.DB == nil, "Keyring": cfg.Keyring == nil, "Devices": cfg.Devices == nil, "Officers": cfg.Officers == nil,
+		"Commands": cfg.Commands == nil, "Keys": cfg.Keys == nil, "Sessions": cfg.Sessions == nil, "People": cfg.People == nil,
+		"Federation": cfg.Federation == nil, "Partners": cfg.Partners == nil, "Directory": cfg.Directory == nil, "Approvals": cfg.Approvals == nil,
+		"Profiles": cfg.Profiles == nil, "Questionnaires": cfg.Questionnaires == nil, "Consents": cfg.Consents == nil,
+		"Addresses": cfg.Addresses == nil, "PushTokens": cfg.PushTokens == nil, "Contacts": cfg.Contacts == nil,
+		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
+		"Trips": cfg.Trips == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
+		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
+	} {
+		if absent {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
 // New returns a server with all its routes.
 func New(cfg Config) (*Server, error) {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
 		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
-	if cfg.DB == nil || cfg.Keyring == nil || cfg.Devices == nil || cfg.Officers == nil || cfg.Commands == nil || cfg.Keys == nil ||
-		cfg.Sessions == nil || cfg.People == nil || cfg.Map == nil || cfg.Clock == nil || cfg.Log == nil {
-		return nil, errors.New("api: DB, Keyring, Devices, Officers, Commands, Keys, Sessions, People, Map, Clock and Log are required")
-	}
-	if cfg.Directory == nil || cfg.Approvals == nil || cfg.Federation == nil || cfg.Partners == nil {
-		return nil, errors.New("api: Directory, Approvals, Federation and Partners are required")
-	}
-	if cfg.Profiles == nil || cfg.Questionnaires == nil || cfg.Consents == nil || cfg.Addresses == nil || cfg.Contacts == nil || cfg.Files == nil || cfg.Notify == nil || cfg.Exports == nil || cfg.Erasures == nil {
-		return nil, errors.New("api: Profiles, Questionnaires, Consents, Addresses, Contacts, Files, Notify, Exports and Erasures are required")
-	}
-	if cfg.Trips == nil || cfg.Engine == nil || cfg.Desk == nil {
-		return nil, errors.New("api: Trips, Engine and Desk are required")
+	if missing := cfg.missing(); len(missing) > 0 {
+		return nil, fmt.Errorf("api: %s: required, and not given", strings.Join(missing, ", "))
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -263,6 +276,7 @@ func (s *Server) addRoutes() error {
 	s.addQuestionnaire()
 	s.addConsents()
 	s.addAddresses()
+	s.addPushTokens()
 	s.addEmergencyContacts()
 	s.addInbox()
 	s.addRetention()

@@ -138,6 +138,7 @@ func (h *hub) addPeople(cfg *Config) {
 	if cfg.Questionnaires, err = account.NewQuestionnaires(h.db, h.keyring, cfg.Consents, h.clock); err != nil {
 		h.t.Fatal(err)
 	}
+	cfg.PushTokens = account.NewPushTokens(h.db, h.keyring, h.clock)
 	cfg.Addresses = account.NewAddresses(h.db, h.keyring, h.clock)
 	cfg.Contacts = account.NewEmergencyContacts(h.db, h.keyring, h.clock, "https://hub.example/")
 	h.blobs = h.t.TempDir()

@@ -107,6 +107,8 @@ GET     /api/users/consents                         person
 POST    /api/users/consents                         person
 POST    /api/users/consents/withdraw                person
 GET     /api/users/{id}/consents                    compliance
+POST    /api/users/push-tokens                      person
+DELETE  /api/users/push-tokens                      person
 GET     /api/users/addresses                        person
 POST    /api/users/addresses                        person
 PUT     /api/users/addresses/{id}                   person

@@ -5,14 +5,15 @@ import "time"
 // NoticeID identifies a notice.
 type NoticeID = ID[Notice]
 
-// Notice is something that a person is told by mail or text message, or in the app.
+// Notice is something that a person is told by mail, text message or push, or in the app.
 type Notice struct {
 	ID      NoticeID
 	User    UserID // zero: somebody without an account
 	Channel Channel
-	To      string    // an e-mail address, or a telephone number in E.164; "" in the app
+	To      string    // an e-mail address, or a telephone number in E.164; "" in the app and by push
 	Kind    string    // names its template
-	Sealed  []byte    // what the template is filled with, as sealed JSON: it may hold a code
+	Sealed  []byte    // what the template is filled with, as sealed JSON: it may hold a code; empty: nothing
+	Offer   OfferID   // which a push brings, and which is delivered with it; zero for all others
 	Created time.Time // when the change was made that it tells of
 	Expires time.Time // it is of no use later, and is not sent
 }
@@ -24,6 +25,7 @@ type Channel string
 const (
 	MailChannel  Channel = "mail"
 	SMSChannel   Channel = "sms"
+	PushChannel  Channel = "push"  // to all apps that the person is signed in with
 	InboxChannel Channel = "inbox" // in the app, in each of the person's sessions; nothing has to be sent
 )
 

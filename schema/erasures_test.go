@@ -39,6 +39,7 @@ func newMarked(t *testing.T, db *schema.DB, now time.Time) marked {
 		`INSERT INTO codes (id, user_id, purpose, hash, target, created, expires) VALUES ('` + id() + `', '` + u + `', 'x', '', '` + mark + `', $1, $1)`,
 		`INSERT INTO totps (user_id, secret) VALUES ('` + u + `', ` + hidden + `)`,
 		`INSERT INTO recovery_codes (user_id, hash) VALUES ('` + u + `', ` + hidden + `)`,
+		`INSERT INTO push_tokens (id, user_id, session, hash, sealed, created) VALUES ('` + id() + `', '` + u + `', '` + session + `', ` + hidden + `, ` + hidden + `, $1)`,
 		`INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed) VALUES ('` + id() + `', '` + u + `', 'mail', '` + mark + `', 'x', ` + hidden + `, $1, $1, 'sent', $1)`,
 		`INSERT INTO viewers (user_id, staff_id, granted) VALUES ('` + u + `', '` + u + `', $1)`,
 		`INSERT INTO suspensions (id, user_id, reason, since, ended, end_reason) VALUES ('` + id() + `', '` + u + `', '` + mark + `', $1, $1, '` + mark + `')`,

@@ -9,13 +9,13 @@ import (
 	"armora/fleet"
 )
 
-// Notices are what people are told by mail and text message, and in the app.
+// Notices are what people are told by mail, text message and push, and in the app.
 type Notices struct{ DB *DB }
 
-const noticeColumns = `id, user_id, channel, address, kind, data, created, expires`
+const noticeColumns = `id, user_id, channel, address, kind, data, created, expires, offer`
 
 func scanNotice(row pgx.CollectableRow) (n fleet.Notice, err error) {
-	err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires)
+	err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires, &n.Offer)
 	n.Created, n.Expires = n.Created.UTC(), n.Expires.UTC()
 	return n, err
 }
@@ -31,18 +31,20 @@ type NoticeStatus struct {
 
 // notify adds notices, and the jobs that send them, to a transaction: they are
 // sent if, and only if, what they tell of has happened. One in the app is there
-// with the commit.
+// with the commit. A push to somebody who has no app that is signed in is none.
 func (db *DB) notify(ctx context.Context, tx pgx.Tx, notices ...fleet.Notice) error {
 	for _, n := range notices {
 		state := fleet.NoticeQueued
 		if n.Channel == fleet.InboxChannel {
 			state = fleet.NoticeSent
 		}
-		_, err := tx.Exec(ctx, `
-			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7)`,
-			n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires, state)
-		if err == nil && state == fleet.NoticeQueued {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed, offer)
+			SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text, coalesce($6::bytea, ''), $7::timestamptz, $8::timestamptz, $9::text, $7, $10::uuid
+			WHERE $3 <> 'push' OR EXISTS (SELECT FROM push_tokens p JOIN user_sessions s ON s.id = p.session
+				WHERE p.user_id = $2 AND s.ended IS NULL AND s.expires > $7)`,
+			n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires, state, n.Offer)
+		if err == nil && state == fleet.NoticeQueued && tag.RowsAffected() == 1 {
 			err = db.enqueue(ctx, tx, fleet.NoticeJob{ID: n.ID}, time.Time{})
 		}
 		if err != nil {
@@ -129,10 +131,19 @@ func (t Notices) Claim(ctx context.Context, id fleet.NoticeID, now time.Time) (f
 	return n, &fleet.Error{Code: fleet.CodeConflict, Message: "this notice is not to be sent"}
 }
 
-// Finish says what became of a claimed notice: queued is to be tried again.
+// Finish says what became of a claimed notice: queued is to be tried again. With
+// one that was sent the offer is delivered that it brings.
 func (t Notices) Finish(ctx context.Context, id fleet.NoticeID, state fleet.NoticeState, problem string, now time.Time) error {
-	return t.DB.exec(ctx, "notice", `
-		UPDATE notices SET state = $2, problem = $3, changed = $4 WHERE id = $1 AND state = 'sending'`, id, state, text(problem), now)
+	return t.DB.transact(ctx, "notice", func(tx pgx.Tx) error {
+		var offer fleet.OfferID
+		err := tx.QueryRow(ctx, `
+			UPDATE notices SET state = $2, problem = $3, changed = $4 WHERE id = $1 AND state = 'sending' RETURNING offer`,
+			id, state, text(problem), now).Scan(&offer)
+		if err != nil || offer.IsZero() || state != fleet.NoticeSent {
+			return err
+		}
+		return delivered(ctx, tx, offer, now)
+	})
 }
 
 // List returns up to limit notices with ids before the given one, the newest

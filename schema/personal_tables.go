@@ -80,6 +80,9 @@ var personalTables = []personal{
 	{table: "totps", class: classSignIn, people: []string{"user_id"}, section: "second_factor",
 		export: `SELECT confirmed FROM totps WHERE user_id = $1`, hidden: "the secret",
 		erase: []erasing{deleted(`DELETE FROM totps WHERE user_id = $1`)}},
+	{table: "push_tokens", class: classSignIn, people: []string{"user_id"}, section: "push",
+		export: `SELECT id, session, created FROM push_tokens WHERE user_id = $1 ORDER BY created, id`, hidden: "the tokens: keys to the person's apps",
+		erase: []erasing{deleted(`DELETE FROM push_tokens WHERE user_id = $1`)}},
 	{table: "recovery_codes", class: classSignIn, people: []string{"user_id"}, hidden: "secrets",
 		erase: []erasing{deleted(`DELETE FROM recovery_codes WHERE user_id = $1`)}},
 
