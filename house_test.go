@@ -81,6 +81,8 @@ var homes = map[string][]string{
 	"github.com/emersion/go-sasl":              {"sim"},
 	"github.com/wneessen/go-mail":              {"notify"},
 	"github.com/twilio/twilio-go":              {"notify"},
+	"github.com/appleboy/go-fcm":               {"notify"},
+	"firebase.google.com/go/v4":                {"notify"}, // whose messages go-fcm sends
 	"github.com/rickar/cal/v2":                 {"tariff"},
 	"github.com/sony/gobreaker/v2":             {"dispatch"},
 	"github.com/alecthomas/kong":               {"cmd"},

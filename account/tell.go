@@ -34,7 +34,7 @@ func (t teller) notice(to, kind string, data map[string]string, expires time.Tim
 	return n, nil
 }
 
-// telling tells a person in all their sessions, and by mail: of what somebody
+// telling tells a person in all their sessions, by push and by mail: of what somebody
 // who has got into their account would rather they did not hear. A mail goes to
 // further addresses too, those that were the person's until now.
 func (t teller) telling(kind string, data map[string]string, further ...string) schema.Telling {
@@ -49,8 +49,13 @@ func (t teller) tellingOf(kind string, of func(to *fleet.User) map[string]string
 		if err != nil {
 			return nil, err
 		}
+		push, err := t.notice("", kind, data, expires)
+		if err != nil {
+			return nil, err
+		}
 		inbox.Channel, inbox.User = fleet.InboxChannel, to.ID
-		notices, addresses := []fleet.Notice{inbox}, slices.Clone(further)
+		push.Channel, push.User = fleet.PushChannel, to.ID
+		notices, addresses := []fleet.Notice{inbox, push}, slices.Clone(further)
 		if !to.EmailVerified.IsZero() {
 			addresses = append(addresses, to.Email)
 		}

@@ -1,5 +1,5 @@
-// Package notify tells people things, by mail and text message, and in the app. What is to be
-// told is stored with the change that it tells of (schema.Notices); a job then
+// Package notify tells people things, by mail, text message and push, and in the
+// app. What is to be told is stored with the change that it tells of (schema.Notices); a job then
 // fills its template and sends it.
 //
 // A notice is sent once at most. That it is being sent is committed before the
@@ -33,6 +33,7 @@ type Config struct {
 
 	Mail *Mail // nil: this hub sends no mail
 	SMS  *SMS  // nil: this hub sends no text messages
+	Push *Push // nil: this hub pushes nothing
 	// MailPrivacy is the address of whoever carries the mail, for requests to erase
 	// somebody; "": they are not written to.
 	MailPrivacy string
@@ -47,7 +48,7 @@ type Config struct {
 
 // Message is a notice as its reader sees it.
 type Message struct {
-	Subject string // of a mail
+	Subject string // of a mail; the title of a push
 	Body    string
 }
 
@@ -59,6 +60,8 @@ type Sender struct {
 	unseal    func(sealed []byte, purpose string) ([]byte, error)
 	mail      *Mail
 	sms       *SMS
+	push      *Push
+	apps      schema.PushTokens
 	show      func(fleet.Notice, Message)
 	clock     fleet.Clock
 	log       *slog.Logger
@@ -76,7 +79,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	s := &Sender{
 		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
-		mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
+		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
 			Help: "Attempts to send a notice, by channel and by what became of it; queued is to be tried again.",
@@ -165,6 +168,9 @@ func unknown(problem string) outcome { return outcome{fleet.NoticeUnknown, probl
 
 // read opens a notice. The error holds nothing of what it says.
 func (s *Sender) read(n *fleet.Notice) (Message, error) {
+	if len(n.Sealed) == 0 {
+		return s.templates.fill(n.Channel, n.Kind, nil)
+	}
 	plain, err := s.unseal(n.Sealed, n.Purpose())
 	if err != nil {
 		return Message{}, errors.New("its data does not open: was the hub's secret key changed?")
@@ -188,6 +194,8 @@ func (s *Sender) send(ctx context.Context, n fleet.Notice) outcome {
 		return s.mail.send(ctx, n, m, s.clock.Now())
 	case n.Channel == fleet.SMSChannel && s.sms != nil:
 		return s.sms.send(ctx, n, m, s.clock.Now())
+	case n.Channel == fleet.PushChannel && s.push != nil:
+		return s.toApps(ctx, n, m)
 	}
 	if s.show != nil {
 		s.show(n, m)

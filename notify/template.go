@@ -13,7 +13,7 @@ import (
 )
 
 // files are the templates: a folder for each language, in it a file for each
-// kind of notice and channel. The first line of a mail is its subject.
+// kind of notice and channel. The first line of a mail, or a push, is its subject.
 //
 //go:embed templates
 var files embed.FS
@@ -23,6 +23,10 @@ const language = "en"
 
 // signature ends every mail.
 const signature = "\n-- \nARMORA. This message was sent by a machine: an answer is not read.\n"
+
+// openApp is all that a push says of what a mail says too: others may see the
+// screen of a phone.
+const openApp = "Open ARMORA to read it."
 
 // templates fill notices.
 type templates struct{ all *template.Template }
@@ -46,6 +50,9 @@ func (t *templates) fill(channel fleet.Channel, kind string, data map[string]str
 	if channel == fleet.InboxChannel {
 		as = fleet.MailChannel // it says the same
 	}
+	if channel == fleet.PushChannel && t.all.Lookup(kind+".push.txt") == nil {
+		as = fleet.MailChannel // whose subject is the title
+	}
 	form := t.all.Lookup(kind + "." + string(as) + ".txt")
 	if form == nil {
 		return Message{}, fmt.Errorf("there is no template of a %s of kind %s", channel, kind)
@@ -66,7 +73,10 @@ func (t *templates) fill(channel fleet.Channel, kind string, data map[string]str
 	if !ok {
 		return Message{}, fmt.Errorf("the template of kind %s has no subject", kind)
 	}
-	if channel == fleet.InboxChannel {
+	if channel == fleet.PushChannel && as != channel {
+		return Message{Subject: subject, Body: openApp}, nil
+	}
+	if channel == fleet.InboxChannel || channel == fleet.PushChannel {
 		return Message{Subject: subject, Body: strings.TrimSpace(body)}, nil
 	}
 	return Message{Subject: subject, Body: strings.TrimLeft(body, "\n") + signature}, nil

@@ -21,6 +21,7 @@ var samples = map[string]map[string]string{
 	"export_ready.mail":       nil,
 	"account_erased.mail":     nil,
 	"erasure_request.mail":    {"address": "ada@example.com"},
+	"offer.push":              nil,
 	"verify_phone.sms":        {"code": "123456"},
 	"phone_changed.mail":      nil,
 	"identity_linked.mail":    {"provider": "Google"},

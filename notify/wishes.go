@@ -66,7 +66,7 @@ func (s *Sender) wishesOf(ctx context.Context, user fleet.UserID) (w wishes, err
 }
 
 // channelNames are the channels as preferences call them.
-var channelNames = map[fleet.Channel]string{fleet.MailChannel: "email", fleet.SMSChannel: "sms", fleet.InboxChannel: "inbox"}
+var channelNames = map[fleet.Channel]string{fleet.MailChannel: "email", fleet.SMSChannel: "sms", fleet.PushChannel: "push", fleet.InboxChannel: "inbox"}
 
 // refuse reports whether a notice is not to come by its channel.
 func (w *wishes) refuse(n *fleet.Notice) bool {

@@ -169,7 +169,7 @@ func (t Bookings) place(ctx context.Context, b *fleet.Booking, by fleet.Actor, f
 		if err != nil {
 			return err
 		}
-		change := BookingTx{Booking: *b, Now: b.Created, ctx: ctx, tx: tx}
+		change := BookingTx{Booking: *b, Now: b.Created, ctx: ctx, db: t.DB, tx: tx}
 		for number := range b.Officers {
 			if _, err := change.OpenSeat(number+1, fleet.SeatID{}); err != nil {
 				return err

@@ -26,6 +26,7 @@ type BookingTx struct {
 	Now           time.Time // of the change
 
 	ctx   context.Context
+	db    *DB
 	tx    pgx.Tx
 	moved bool // to a status that is not saved yet
 	told  []fleet.DeviceID
@@ -83,7 +84,7 @@ func (t Bookings) change(ctx context.Context, of which, now time.Time, term Term
 			if err := inTerm(ctx, tx, term); err != nil {
 				return err
 			}
-			c, err := lockBooking(ctx, tx, of, now)
+			c, err := lockBooking(ctx, t.DB, tx, of, now)
 			if err != nil {
 				return err
 			}
@@ -121,12 +122,12 @@ func inTerm(ctx context.Context, tx pgx.Tx, term Term) error {
 	return nil
 }
 
-func lockBooking(ctx context.Context, tx pgx.Tx, of which, now time.Time) (*BookingTx, error) {
+func lockBooking(ctx context.Context, db *DB, tx pgx.Tx, of which, now time.Time) (*BookingTx, error) {
 	rows, err := tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings b WHERE `+of.where+` FOR UPDATE OF b`, of.args...)
 	if err != nil {
 		return nil, err
 	}
-	c := &BookingTx{Now: now, ctx: ctx, tx: tx}
+	c := &BookingTx{Now: now, ctx: ctx, db: db, tx: tx}
 	if c.Booking, err = pgx.CollectExactlyOneRow(rows, scanBooking); err != nil {
 		return nil, err
 	}

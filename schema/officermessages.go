@@ -22,7 +22,8 @@ type OfficerMessage struct {
 
 // Tell puts a message into the outbox of each of the officer's phones, in one
 // transaction with the change that it tells of: no phone hears of what has not
-// happened. An officer without a phone is told nothing.
+// happened. An officer without a phone is told nothing. An offer goes to their apps
+// as a push too.
 func (c *BookingTx) Tell(m OfficerMessage) error {
 	content, err := json.Marshal(m.Body)
 	if err != nil {
@@ -40,7 +41,24 @@ func (c *BookingTx) Tell(m OfficerMessage) error {
 	}
 	devices, err := pgx.CollectRows(rows, pgx.RowTo[fleet.DeviceID])
 	c.told = append(c.told, devices...)
-	return err
+	if err != nil || m.Offer.IsZero() {
+		return err
+	}
+	return c.push(m)
+}
+
+// push makes an offer known to the officer's apps, also to those that do not run.
+// It says no more than that there is one.
+func (c *BookingTx) push(m OfficerMessage) error {
+	var user fleet.UserID
+	err := c.tx.QueryRow(c.ctx, `SELECT user_id FROM drivers WHERE id = $1`, m.Driver).Scan(&user)
+	if err != nil || user.IsZero() {
+		return err
+	}
+	return c.db.notify(c.ctx, c.tx, fleet.Notice{
+		ID: fleet.NewID[fleet.Notice](), User: user, Channel: fleet.PushChannel, Kind: "offer", Offer: m.Offer,
+		Created: c.Now, Expires: m.Expires,
+	})
 }
 
 // Told returns the phones that have something in their outbox once the change is

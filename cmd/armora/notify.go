@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 
 	"armora/fleet"
@@ -22,6 +23,9 @@ type notifySettings struct {
 	TwilioAuthToken  string `name:"twilio-auth-token" env:"TWILIO_AUTH_TOKEN" group:"notify" help:"Its token. Set it in the environment."`
 	TwilioFrom       string `name:"twilio-from" env:"TWILIO_FROM" group:"notify" help:"Whom text messages come from: a number of the account, or its sender's name."`
 	TwilioURL        string `name:"twilio-url" env:"ARMORA_TWILIO_URL" group:"notify" help:"Another server that speaks Twilio's protocol, http://host:port."`
+
+	FCMCredentials string `name:"fcm-credentials-file" env:"FCM_CREDENTIALS_FILE" group:"notify" help:"Credentials of a service account of Firebase, a JSON file, by which apps are pushed to; without it none is."`
+	FCMURL         string `name:"fcm-url" env:"ARMORA_FCM_URL" group:"notify" help:"Another server that speaks FCM's protocol, http://host:port."`
 }
 
 // mail is nil if the hub sends none.
@@ -66,12 +70,31 @@ func (s *settings) sms() (*notify.SMS, error) {
 	return sms, nil
 }
 
+// push is nil if the hub pushes nothing. It calls nobody yet.
+func (s *settings) push() (*notify.Push, error) {
+	if s.FCMCredentials == "" {
+		return nil, nil
+	}
+	credentials, err := os.ReadFile(s.FCMCredentials)
+	if err != nil {
+		return nil, fmt.Errorf("FCM_CREDENTIALS_FILE: %w", err)
+	}
+	push, err := notify.NewPush(context.Background(), notify.PushConfig{Credentials: credentials, URL: s.FCMURL})
+	if err != nil {
+		return nil, fmt.Errorf("FCM_CREDENTIALS_FILE, ARMORA_FCM_URL: %w", err)
+	}
+	return push, nil
+}
+
 // checkNotify says what is wrong with the settings before anything starts.
 func (s *settings) checkNotify() error {
 	if _, err := s.mail(); err != nil {
 		return err
 	}
-	_, err := s.sms()
+	if _, err := s.sms(); err != nil {
+		return err
+	}
+	_, err := s.push()
 	return err
 }
 
@@ -85,14 +108,21 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 	if err != nil {
 		return err
 	}
+	push, err := h.settings.push()
+	if err != nil {
+		return err
+	}
 	if mail == nil && h.show == nil {
 		h.log.Warn("mail is not sent: nobody can register, or reset a password, until SMTP_URL is set")
 	}
 	if sms == nil && h.show == nil {
 		h.log.Info("text messages are not sent: TWILIO_ACCOUNT_SID is not set")
 	}
+	if push == nil && h.show == nil {
+		h.log.Info("apps are not pushed to: FCM_CREDENTIALS_FILE is not set")
+	}
 	h.notify, err = notify.New(notify.Config{
-		DB: h.db, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Show: h.show,
+		DB: h.db, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Push: push, Show: h.show,
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	return err
@@ -101,7 +131,11 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 // showOn prints what people would be told, for whoever looks at the demo.
 func showOn(out io.Writer) func(fleet.Notice, notify.Message) {
 	return func(n fleet.Notice, m notify.Message) {
-		text := fmt.Sprintf("%s to %s: %s\n%s", n.Channel, n.To, m.Subject, m.Body)
+		to := n.To
+		if n.Channel == fleet.PushChannel {
+			to = "the apps of " + n.User.String()
+		}
+		text := fmt.Sprintf("%s to %s: %s\n%s", n.Channel, to, m.Subject, m.Body)
 		// In one piece: others write there too.
 		_, _ = io.WriteString(out, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  | ")+"\n")
 	}
