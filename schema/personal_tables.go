@@ -106,7 +106,12 @@ var personalTables = []personal{
 		hidden: "work of the staff",
 		kept:   "ids, so that what staff did is accounted for"},
 	{table: "audit_entries", class: classAudit, people: []string{"actor", "actor_user", "subjects"}, section: "audit.csv",
-		export: `SELECT e.at, CASE e.action WHEN 'read_location' THEN who || ' read your location' ELSE who || ': ' || e.action END AS what
+		export: `SELECT e.at, who || CASE
+				WHEN NOT e.subjects @> ARRAY[$1::uuid] THEN ': ' || e.action
+				WHEN e.action = 'read_location' THEN ' read your location'
+				WHEN e.action = 'read_track' THEN ' read where you had been'
+				WHEN starts_with(e.action, 'read_') THEN ' read your ' || substr(e.action, 6)
+				ELSE ': ' || e.action END AS what
 			FROM (SELECT e.*, ` + readerRole + ` AS who FROM audit_entries e LEFT JOIN users u ON u.id = e.actor_user
 			      WHERE e.subjects @> ARRAY[$1::uuid] OR e.actor_user = $1) e ORDER BY e.at, e.id`,
 		hidden: "who of the staff it was, and whom else it was about",

@@ -29,9 +29,15 @@ type inside struct {
 
 func openInside(t *testing.T) inside {
 	t.Helper()
+	return openInsideOn(t, schematest.PlainDSN(t), t.TempDir())
+}
+
+// openInsideOn is a hub on a database and a data folder that may have been another's.
+func openInsideOn(t *testing.T, dsn, dir string) inside {
+	t.Helper()
 	h, err := openHub(t.Context(), settings{
 		HTTPAddr: "127.0.0.1:0", MQTTAddr: "127.0.0.1:0", MQTTTLSAddr: off, MQTTWSAddr: off, MetricsAddr: off,
-		DataDir: t.TempDir(), DatabaseURL: schematest.PlainDSN(t), KeepPoints: 720 * time.Hour, KeepPhone: 24 * time.Hour,
+		DataDir: dir, DatabaseURL: dsn, KeepPoints: 720 * time.Hour, KeepPhone: 24 * time.Hour,
 		AdminToken: testToken, RateLimits: 1, PublicURL: "http://hub.example", PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
