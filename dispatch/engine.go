@@ -68,6 +68,7 @@ type Engine struct {
 	metrics     *engineMetrics
 	roster      roster
 	solver      match.Solver
+	rolling     rolling
 
 	awake   chan struct{} // holds a token when there is something to do before the next tick
 	leave   []func()
@@ -105,8 +106,12 @@ func (e *Engine) Open() {
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.leave = []func(){
-		e.bus.Standings.Subscribe(func(s bus.Standing) { e.roster.forget(s.Driver) }),
+		e.bus.Standings.Subscribe(func(s bus.Standing) {
+			e.roster.forget(s.Driver)
+			e.rolling.changed.Store(true)
+		}),
 		e.bus.Bookings.Subscribe(func(b bus.BookingChange) {
+			e.rolling.changed.Store(true)
 			if b.Status == fleet.Scheduled || b.Status == fleet.Searching {
 				e.Wake()
 			}
@@ -155,6 +160,7 @@ func (e *Engine) lead(ctx context.Context, leader *schema.Leader) {
 	e.log.Info("dispatch leads", "area", leader.Area, "epoch", leader.Epoch)
 	e.metrics.leads.Set(1)
 	e.led, e.matched, e.pause = e.clock.Now(), time.Time{}, 0
+	e.rolling.forget()
 	ctx, lost := context.WithCancel(ctx)
 	var beating sync.WaitGroup
 	beating.Go(func() {

@@ -154,7 +154,8 @@ func (r *matching) look(ctx context.Context, requests []*request, k int) error {
 			Class: live.ClassOf(b.Tier), Status: live.OnDuty, ReceivedSince: fleet.MillisOf(r.now.Add(-freshFor)),
 		})
 		q.looked = len(near[i])
-		near[i] = r.addPreferred(near[i], b)
+		near[i] = r.addWherever(near[i], b, b.Preferred)
+		near[i] = r.addWherever(near[i], b, r.rolling.officer(q.seat.ID))
 		for j := range near[i] {
 			if driver := fleet.DriverID(near[i][j].Unit); r.officers[driver] == nil {
 				unknown[driver] = true
@@ -191,10 +192,11 @@ func (r *matching) available(q *request, driver fleet.DriverID) bool {
 	return c != nil && c.Duty == fleet.OnDuty && !r.open.drivers[driver] && !slices.Contains(r.excluded[q.booking.ID], driver)
 }
 
-// addPreferred adds the officer whom the principal prefers, wherever they are.
-func (r *matching) addPreferred(near []live.Neighbour, b *fleet.Booking) []live.Neighbour {
-	unit := fleet.Unit(b.Preferred)
-	if b.Preferred.IsZero() || slices.ContainsFunc(near, func(n live.Neighbour) bool { return n.Unit == unit }) {
+// addWherever adds an officer wherever they are: whom the principal prefers, and
+// who is planned.
+func (r *matching) addWherever(near []live.Neighbour, b *fleet.Booking, driver fleet.DriverID) []live.Neighbour {
+	unit := fleet.Unit(driver)
+	if driver.IsZero() || slices.ContainsFunc(near, func(n live.Neighbour) bool { return n.Unit == unit }) {
 		return near
 	}
 	fix, shown := r.cfg.Map.Get(unit)
@@ -278,6 +280,7 @@ func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
 	if q.seat.Number == 1 && q.booking.Preferred == o.driver {
 		total += continuity
 	}
+	total += r.rolling.cost(q, o, r.lapsed[q.booking.ID][o.driver] > 0)
 	return match.Cost(total.Milliseconds())
 }
 

@@ -41,6 +41,10 @@ func (e *Engine) tick(ctx context.Context, term schema.Term) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
+	failed = errors.Join(failed, e.replan(ctx, bookings, open))
+	if lost(failed) {
+		return failed
+	}
 	failed = errors.Join(failed, inParallel(len(bookings), func(i int) error {
 		do := e.due(&bookings[i], open)
 		if do == nil {
@@ -129,11 +133,11 @@ func (e *Engine) due(b *fleet.Booking, open *openOffers) func(*schema.BookingTx)
 			return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled", Data: reason{"not_funded"}})
 		}
 	case b.Status == fleet.Scheduled:
-		if now.Before(searchFrom(b)) {
+		if now.Before(e.rolling.searchFrom(b)) {
 			return nil
 		}
 		return func(c *schema.BookingTx) error {
-			if c.Status != fleet.Scheduled || now.Before(searchFrom(&c.Booking)) {
+			if c.Status != fleet.Scheduled || now.Before(e.rolling.searchFrom(&c.Booking)) {
 				return nil
 			}
 			return c.Move(fleet.Searching, schema.Event{Kind: "searching"})

@@ -27,6 +27,7 @@ type AlertKind string
 // The kinds of dispatch.
 const (
 	AlertUnfulfilled AlertKind = "unfulfilled" // no officer was found for a booking
+	AlertUnplanned   AlertKind = "unplanned"   // nobody is seen who could have a booking that starts later
 	AlertLate        AlertKind = "late"        // an officer will not be there in time
 	AlertSilent      AlertKind = "silent"      // the officer of a trip is not heard of
 	AlertUnfit       AlertKind = "unfit"       // the officer of a trip may not work any more

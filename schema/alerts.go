@@ -94,6 +94,11 @@ func (c *BookingTx) Settle(driver fleet.DriverID, note string, kinds ...fleet.Al
 	return err
 }
 
+// OpenOf returns the open alerts of a kind.
+func (t Alerts) OpenOf(ctx context.Context, kind fleet.AlertKind) ([]fleet.Alert, error) {
+	return all(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts WHERE kind = $1 AND closed IS NULL ORDER BY id`, kind)
+}
+
 // List returns up to limit alerts with ids before the given one, the newest
 // first; those that are open alone, if open. The zero id starts with the newest.
 func (t Alerts) List(ctx context.Context, open bool, before fleet.AlertID, limit int) ([]fleet.Alert, error) {

@@ -223,7 +223,7 @@ func (c *BookingTx) Move(to fleet.BookingStatus, e Event) error {
 // close ends what is open of a booking that has ended. An officer for whom a seat
 // was but held was never assigned, and is not the officer of a seat that ends so.
 func (c *BookingTx) close() error {
-	err := c.Settle(fleet.DriverID{}, "the booking is over", fleet.AlertLate, fleet.AlertSilent, fleet.AlertUnfit, fleet.AlertRelief)
+	err := c.Settle(fleet.DriverID{}, "the booking is over", fleet.AlertLate, fleet.AlertSilent, fleet.AlertUnfit, fleet.AlertRelief, fleet.AlertUnplanned)
 	if err != nil {
 		return err
 	}

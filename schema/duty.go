@@ -100,6 +100,13 @@ func (t DutySpells) Since(ctx context.Context, since time.Time) (map[fleet.UserI
 	return spells, translate("spell", err)
 }
 
+// OnDutySince returns the drivers who have been on duty, or on a break, since a time, in
+// order of id.
+func (t DutySpells) OnDutySince(ctx context.Context, since time.Time) ([]fleet.DriverID, error) {
+	return all(ctx, t.DB, "spell", pgx.RowTo[fleet.DriverID], `
+		SELECT DISTINCT driver FROM duty_spells WHERE ended IS NULL OR ended > $1 ORDER BY driver`, since)
+}
+
 // Worked returns when drivers were on duty or on a break since a time, each one's
 // in order: what fleet.WorkLimits judges by.
 func (t DutySpells) Worked(ctx context.Context, drivers []fleet.DriverID, since time.Time) (map[fleet.DriverID][]fleet.Stint, error) {

@@ -76,6 +76,12 @@ func newEstimator(cfg Config, carrier http.RoundTripper) (*Estimator, error) {
 	return e, nil
 }
 
+// Rough is how long the way takes by the model alone, which asks nobody: for plans,
+// which weigh a hundred thousand ways of hours to come.
+func (e *Estimator) Rough(at time.Time, from, to Point) time.Duration {
+	return e.model.Leg(at.In(e.zone).Hour(), from, to).Time
+}
+
 // Close ends the connections to OSRM that are idle. It may be called more than once.
 func (e *Estimator) Close() {
 	if e.osrm != nil {

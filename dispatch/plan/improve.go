@@ -139,9 +139,10 @@ func (s *Planner) touch(o int32) {
 
 // keep copies a tour into another's memory.
 func keep(to, from *tour) {
-	memory := to.stops[:0]
+	stops := to.stops[:0]
 	*to = *from
-	to.stops = append(memory, from.stops...)
+	to.stops = stops
+	to.stops = append(to.stops, from.stops...)
 }
 
 func (s *Planner) undo() {
