@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, to console) int {
 		kong.Vars{"data_dir_default": defaultDataDir()},
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "listen", Title: "Listeners"}, {Key: "store", Title: "Data"}, {Key: "access", Title: "Access"}, {Key: "dispatch", Title: "Dispatch"}, {Key: "demo", Title: "The simulated city"},
+			{Key: "trips", Title: "Recorded trips"}, {Key: "security", Title: "Security work"},
 		}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&c, to))

@@ -5,24 +5,49 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"text/tabwriter"
 )
 
-// Trials are the figures of one policy, a run for each seed.
-type Trials struct {
+// Trials are the figures of one policy, a run for each seed: Figures of a Ride,
+// WatchFigures of a Watch.
+type Trials[F any] struct {
 	Policy string
-	Runs   []Figures
+	Runs   []F
+	rows   []row[F]
+}
+
+// row is a figure as a table shows it.
+type row[F any] struct {
+	name, unit string
+	scale      float64
+	of         func(*F) *float64
+	compared   bool // with the other policies
 }
 
 // Try plays the demand by a policy with the seeds 1 to n.
-func (r Ride) Try(ctx context.Context, policy string, n int) (Trials, error) {
-	t := Trials{Policy: policy}
+func (r Ride) Try(ctx context.Context, policy string, n int) (Trials[Figures], error) {
+	return try(policy, n, rideRows, func(seed uint64) (Figures, error) {
+		r.Seed = seed
+		return r.Run(ctx, policy)
+	})
+}
+
+// Try plays the days of the seeds 1 to n by a policy.
+func (w Watch) Try(ctx context.Context, policy string, n int) (Trials[WatchFigures], error) {
+	return try(policy, n, watchRows(), func(seed uint64) (WatchFigures, error) {
+		w.Seed = seed
+		return w.Run(ctx, policy)
+	})
+}
+
+func try[F any](policy string, n int, rows []row[F], run func(seed uint64) (F, error)) (Trials[F], error) {
+	t := Trials[F]{Policy: policy, rows: rows}
 	if n < 1 {
 		return t, fmt.Errorf("%d seeds", n)
 	}
 	for seed := range n {
-		r.Seed = uint64(seed + 1)
-		figures, err := r.Run(ctx, policy)
+		figures, err := run(uint64(seed + 1))
 		if err != nil {
 			return t, err
 		}
@@ -31,43 +56,52 @@ func (r Ride) Try(ctx context.Context, policy string, n int) (Trials, error) {
 	return t, nil
 }
 
-// of lists one figure of all runs.
-func (t *Trials) of(figure func(*Figures) float64) []float64 {
+// all lists one figure of each run.
+func (t *Trials[F]) all(r row[F]) []float64 {
 	all := make([]float64, len(t.Runs))
 	for i := range t.Runs {
-		all[i] = figure(&t.Runs[i])
+		all[i] = *r.of(&t.Runs[i])
 	}
 	return all
 }
 
 // Mean returns the mean of each figure over the runs.
-func (t *Trials) Mean() Figures {
-	var m Figures
-	for _, row := range rows {
-		*row.of(&m) = mean(t.of(func(f *Figures) float64 { return *row.of(f) }))
+func (t *Trials[F]) Mean() F {
+	var m F
+	for _, r := range t.rows {
+		*r.of(&m) = mean(t.all(r))
 	}
 	return m
 }
 
-// rows are the figures as a table shows them.
-var rows = []struct {
-	name  string
-	scale float64
-	of    func(*Figures) *float64
-}{
-	{"served, %", 100, func(f *Figures) *float64 { return &f.Served }},
-	{"wait, mean, s", 1, func(f *Figures) *float64 { return &f.WaitMean }},
-	{"wait, median, s", 1, func(f *Figures) *float64 { return &f.WaitMedian }},
-	{"wait, p95, s", 1, func(f *Figures) *float64 { return &f.WaitP95 }},
-	{"wait of all, mean, s", 1, func(f *Figures) *float64 { return &f.WaitAllMean }},
-	{"pick-up, mean, s", 1, func(f *Figures) *float64 { return &f.PickupMean }},
-	{"utilisation, %", 100, func(f *Figures) *float64 { return &f.Utilisation }},
-	{"Gini of work", 1, func(f *Figures) *float64 { return &f.Gini }},
-	{"solver, p99, ms", 1, func(f *Figures) *float64 { return &f.SolverP99 }},
+var rideRows = []row[Figures]{
+	{"served", "%", 100, func(f *Figures) *float64 { return &f.Served }, false},
+	{"wait, mean", "s", 1, func(f *Figures) *float64 { return &f.WaitMean }, true},
+	{"wait, median", "s", 1, func(f *Figures) *float64 { return &f.WaitMedian }, false},
+	{"wait, p95", "s", 1, func(f *Figures) *float64 { return &f.WaitP95 }, true},
+	{"wait of all, mean", "s", 1, func(f *Figures) *float64 { return &f.WaitAllMean }, true},
+	{"pick-up, mean", "s", 1, func(f *Figures) *float64 { return &f.PickupMean }, false},
+	{"utilisation", "%", 100, func(f *Figures) *float64 { return &f.Utilisation }, false},
+	{"Gini of work", "", 1, func(f *Figures) *float64 { return &f.Gini }, false},
+	{"solver, p99", "ms", 1, func(f *Figures) *float64 { return &f.SolverP99 }, false},
 }
 
-// ratios are what is compared between policies, with the rest of them.
-var ratios = []int{1, 3, 4}
+// watchRows are those of security work, and then those of a ride.
+func watchRows() []row[WatchFigures] {
+	rows := []row[WatchFigures]{
+		{"officer-hours served", "h", 1, func(f *WatchFigures) *float64 { return &f.Hours }, true},
+		{"of those asked for", "%", 100, func(f *WatchFigures) *float64 { return &f.HoursServed }, false},
+		{"upper bound", "h", 1, func(f *WatchFigures) *float64 { return &f.Bound }, false},
+		{"of the bound", "%", 100, func(f *WatchFigures) *float64 { return &f.OfBound }, false},
+		{"on time, of the scheduled", "%", 100, func(f *WatchFigures) *float64 { return &f.OnTime }, false},
+		{"empty travel", "h", 1, func(f *WatchFigures) *float64 { return &f.Empty }, false},
+		{"overtime", "h", 1, func(f *WatchFigures) *float64 { return &f.Overtime }, false},
+	}
+	for _, r := range rideRows {
+		rows = append(rows, row[WatchFigures]{r.name, r.unit, r.scale, func(f *WatchFigures) *float64 { return r.of(&f.Figures) }, false})
+	}
+	return rows
+}
 
 // interval is half the width of the 95% confidence interval of the mean.
 func interval(of []float64) float64 {
@@ -93,39 +127,43 @@ func student(freedom int) float64 {
 }
 
 // Table writes the figures of policies side by side, with 95% intervals where there
-// are several runs, and then, seed by seed, what each comes to beside those before the last.
-func Table(w io.Writer, trials []Trials) error {
+// are several runs, and then, seed by seed, what each comes to beside those before the
+// last.
+func Table[F any](w io.Writer, trials []Trials[F]) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name string, cell func(*Trials) string) {
+	line := func(name string, cell func(*Trials[F]) string) {
 		_, _ = fmt.Fprint(t, name) // Flush tells of errors
 		for i := range trials {
 			_, _ = fmt.Fprint(t, "\t", cell(&trials[i]))
 		}
 		_, _ = fmt.Fprintln(t)
 	}
-	line("", func(p *Trials) string { return p.Policy })
-	for _, row := range rows {
-		line(row.name, func(p *Trials) string {
-			return spread(p.of(func(f *Figures) float64 { return *row.of(f) * row.scale }))
+	line("", func(p *Trials[F]) string { return p.Policy })
+	for _, r := range trials[0].rows {
+		line(strings.TrimSuffix(r.name+", "+r.unit, ", "), func(p *Trials[F]) string {
+			all := p.all(r)
+			for i := range all {
+				all[i] *= r.scale
+			}
+			return spread(all)
 		})
 	}
 	for i := range len(trials) - 1 {
-		for _, r := range ratios {
-			line(fmt.Sprintf("%s, of %s", rows[r].name[:len(rows[r].name)-3], trials[i].Policy), func(p *Trials) string {
-				return spread(share(p, &trials[i], rows[r].of))
-			})
+		for _, r := range trials[0].rows {
+			if r.compared {
+				line(r.name+", of "+trials[i].Policy, func(p *Trials[F]) string { return spread(shares(p.all(r), trials[i].all(r))) })
+			}
 		}
 	}
 	return t.Flush()
 }
 
-// share is what a figure of one policy is of that of another, seed by seed.
-func share(p, base *Trials, of func(*Figures) *float64) []float64 {
-	all := make([]float64, len(p.Runs))
-	for i := range p.Runs {
-		all[i] = *of(&p.Runs[i]) / *of(&base.Runs[i])
+// shares is what each number is of that of another run.
+func shares(of, base []float64) []float64 {
+	for i := range of {
+		of[i] /= base[i]
 	}
-	return all
+	return of
 }
 
 // spread writes a mean, and its interval where there is one.

@@ -18,6 +18,10 @@
 // A request ends once: it is served, or nobody has been found when its patience is
 // over and it is unserved. Both count.
 //
+// # Security work
+//
+// A [Watch] plays a seeded day of protection work; see there.
+//
 // The same seed gives the same figures, but for how long the solver took, which is
 // real time.
 package simulate

@@ -219,7 +219,7 @@ func (t *town) offer(pairs []pairing) {
 // A rider who had another driver lets that one go then, wherever they are.
 func (t *town) ask(i, driver int32) {
 	r := &t.riders[i]
-	if t.chance(i, driver, 1) < t.Rules.Decline {
+	if chance(t.Seed, i, driver, 1) < t.Rules.Decline {
 		r.declined = append(r.declined, driver)
 		return
 	}
@@ -232,7 +232,7 @@ func (t *town) ask(i, driver int32) {
 		r.outcome, r.promised = served, t.now
 	}
 	at := t.free.at[driver]
-	pickup := time.Duration(float64(t.Rules.travel(r.from.to(at))) * math.Exp(t.Rules.Noise*t.normal(i, driver)))
+	pickup := time.Duration(float64(t.Rules.travel(r.from.to(at))) * math.Exp(t.Rules.Noise*normal(t.Seed, i, driver)))
 	r.driver, r.met, r.stint = driver, t.now+pickup, len(t.stints)
 	t.free.take(driver)
 	t.stints = append(t.stints, stint{driver, i, at, t.now, r.met + r.trip})
@@ -248,17 +248,17 @@ func (t *town) underway(r *rider) (at spot, left time.Duration) {
 	return at, t.Rules.travel(at.to(r.from)) - t.Rules.Start
 }
 
-// chance is a number in [0, 1) for a rider and a driver: the same whichever policy
-// asks, and whenever.
-func (t *town) chance(rider, driver int32, use uint64) float64 {
-	h := mix(t.Seed<<8 ^ use)
-	h = mix(h ^ uint64(rider)<<32 ^ uint64(driver))
+// chance is a number in [0, 1) for somebody who asks and somebody who is asked: the
+// same whichever policy asks, and whenever.
+func chance(seed uint64, who, whom int32, use uint64) float64 {
+	h := mix(seed<<8 ^ use)
+	h = mix(h ^ uint64(who)<<32 ^ uint64(whom))
 	return float64(h>>11) / (1 << 53)
 }
 
 // normal is chance with a standard normal distribution (Box and Muller).
-func (t *town) normal(rider, driver int32) float64 {
-	u, v := 1-t.chance(rider, driver, 2), t.chance(rider, driver, 3)
+func normal(seed uint64, who, whom int32) float64 {
+	u, v := 1-chance(seed, who, whom, 2), chance(seed, who, whom, 3)
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*v)
 }
 
