@@ -99,3 +99,52 @@ func TestNobodyIsPushedToWithoutAnApp(t *testing.T) {
 		}
 	})
 }
+
+// An offer goes to the officer's apps, and what FCM took is delivered: it ends
+// sooner from then on. What else they are told is none of push.
+func TestAPushDeliversAnOffer(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, notices, offers := t.Context(), schema.Notices{DB: db}, schema.Offers{DB: db}
+		user := newUser(t, db, fleet.RoleDriver)
+		driver := newDriver(t, db, user)
+		b := newBooking(t, db, newUser(t, db), noon.Add(time.Hour), 1)
+		app(t, db, user, "one", noon)
+		o := fleet.Offer{
+			ID: fleet.NewID[fleet.Offer](), Driver: driver, Seat: b.Seats[0].ID, Created: noon, Expires: noon.Add(fleet.OfferLife),
+			From: b.Start.Add(-time.Hour), To: b.End().Add(time.Hour),
+		}
+		_, err := schema.Bookings{DB: db}.Change(ctx, b.ID, noon, func(c *schema.BookingTx) error {
+			if err := c.Offer(o); err != nil {
+				return err
+			}
+			if err := c.Tell(schema.OfficerMessage{Driver: driver, Kind: "assignment", Expires: o.Expires}); err != nil {
+				return err
+			}
+			return c.Tell(schema.OfficerMessage{Driver: driver, Kind: "offer", Expires: o.Expires, Offer: o.ID})
+		})
+		must(t, err)
+		list, err := notices.List(ctx, fleet.NoticeID{}, 10)
+		must(t, err)
+		if len(list) != 1 || list[0].Notice.Kind != "offer" || list[0].Notice.User != user || list[0].Notice.Channel != fleet.PushChannel {
+			t.Fatalf("they are told %+v", list)
+		}
+		expires := func(want time.Time) {
+			t.Helper()
+			if got, err := offers.Of(ctx, driver, o.ID); err != nil || !got.Expires.Equal(want) {
+				t.Errorf("it expires at %s, want %s, error %v", got.Expires, want, err)
+			}
+		}
+		for at, state := range []fleet.NoticeState{fleet.NoticeQueued, fleet.NoticeSent} {
+			now := noon.Add(time.Duration(at+1) * time.Second)
+			expires(o.Expires)
+			n, err := notices.Claim(ctx, list[0].Notice.ID, now)
+			must(t, err)
+			if n.Offer != o.ID {
+				t.Errorf("it brings %s", n.Offer)
+			}
+			must(t, notices.Finish(ctx, n.ID, state, "", now))
+		}
+		expires(noon.Add(2*time.Second + fleet.OfferAfterDelivery))
+	})
+}
