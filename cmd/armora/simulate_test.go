@@ -85,3 +85,24 @@ func TestSimulateRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestSimulateSecurityWork(t *testing.T) {
+	t.Parallel()
+	var out, log bytes.Buffer
+	args := []string{"simulate", "--workload", "security", "--bookings", "40", "--drivers", "30", "--json"}
+	if code := run(t.Context(), args, console{&out, &log}); code != 0 {
+		t.Fatalf("code %d: %s", code, &log)
+	}
+	var got map[string]float64
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"served_share", "wait_all_mean_s", "officer_hours_share", "on_time_share", "empty_travel_h", "overtime_h", "bound_officer_hours"} {
+		if _, ok := got[key]; !ok {
+			t.Errorf("there is no %s in %s", key, &out)
+		}
+	}
+	if got["officer_hours"] <= 0 || got["officer_hours"] > got["bound_officer_hours"] {
+		t.Errorf("%v of at most %v hours", got["officer_hours"], got["bound_officer_hours"])
+	}
+}
