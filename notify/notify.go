@@ -1,6 +1,6 @@
 // Package notify tells people things, by mail, text message and push, and in the
-// app. What is to be told is stored with the change that it tells of (schema.Notices); a job then
-// fills its template and sends it.
+// app. What is to be told is stored with the change that it tells of
+// (schema.Notices); a job then fills its template and sends it.
 //
 // A notice is sent once at most. That it is being sent is committed before the
 // first byte goes out: if the hub dies in between, nobody knows, and it is not

@@ -213,6 +213,30 @@ func TestWhatAHubWithoutPushShows(t *testing.T) {
 	}
 }
 
+// Whoever wants no push of a topic gets none; an officer is offered work all the same.
+func TestPushesThatAreNotWanted(t *testing.T) {
+	t.Parallel()
+	w := newPushWorld(t, "phone-1")
+	err := w.preferences.Put(t.Context(), w.user, fleet.FilledForm{
+		Version: 1, Form: 1, Body: []byte(`{"notifications":{"trips":["email"],"bookings":["push"]}}`), Changed: noon,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[string]fleet.NoticeState{"trip_started": fleet.NoticeUnwanted, "offer": fleet.NoticeSent} {
+		n := fleet.Notice{ID: fleet.NewID[fleet.Notice](), User: w.user, Channel: fleet.PushChannel, Kind: kind, Created: noon, Expires: noon.Add(time.Minute)}
+		if err := w.notices.Add(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.work(n); err != nil {
+			t.Fatal(err)
+		}
+		if state, problem := w.state(n); state != want {
+			t.Errorf("%s is %s for %q, want %s", kind, state, problem, want)
+		}
+	}
+}
+
 func TestPushSettingsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []PushConfig{

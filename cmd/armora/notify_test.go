@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"armora/fleet"
 	"armora/notify"
 	"armora/schema/schematest"
+	"armora/sim/fcm"
 	"armora/sim/smtp"
 	"armora/sim/twilio"
 )
@@ -79,12 +82,62 @@ func TestPeopleAreTold(t *testing.T) {
 
 var digits = regexp.MustCompile(`\b\d{6}\b`)
 
+// An app registers with the real binary, and is pushed what FCM then takes.
+func TestAnAppIsPushedTo(t *testing.T) {
+	t.Parallel()
+	service, err := fcm.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := httptest.NewServer(service)
+	t.Cleanup(host.Close)
+	credentials, err := service.Credentials(host.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "firebase.json")
+	if err := os.WriteFile(file, credentials, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mails := smtp.New(smtp.Config{})
+	if err := mails.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mails.Close() })
+	h := serve(t, "SMTP_URL=smtp://"+mails.Addr(), "FCM_CREDENTIALS_FILE="+file, "ARMORA_FCM_URL="+host.URL)
+	const email, password = "ada@example.com", "correct horse battery"
+	h.ask("POST", "/api/auth/register", map[string]any{"email": email, "password": password, "name": "Ada"}, http.StatusAccepted)
+	m, err := mails.Wait(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens struct {
+		Token string `json:"access_token"`
+	}
+	h.read(h.ask("POST", "/api/auth/verify-email", map[string]any{"email": email, "code": digits.FindString(m.Body)}, http.StatusOK), &tokens)
+	h.token = tokens.Token
+	for _, app := range []string{"app:kept", "app:gone"} {
+		h.ask("POST", "/api/users/push-tokens", map[string]any{"token": app}, http.StatusNoContent)
+	}
+	service.Install("app:kept")
+	h.ask("POST", "/api/auth/change-password", map[string]any{"current_password": password, "new_password": "staple battery horse"}, http.StatusNoContent)
+	waitFor(t, "the push", func() bool { return len(service.Took()) == 1 })
+	if got := service.Took()[0]; got.Token != "app:kept" || got.Data["kind"] != "password_changed" || got.Notification.Title == "" {
+		t.Errorf("FCM took %+v", got)
+	}
+	h.stop()
+	if strings.Contains(h.stderr.String(), "app:") {
+		t.Errorf("the log holds a push token: %s", h.stderr.String())
+	}
+}
+
 func TestSettingsOfMailAndTextMessagesAreChecked(t *testing.T) {
 	t.Parallel()
 	dir := schematest.Dir(t)
 	refuses(t, []string{"SMTP_URL=imap://u:hunter2@mail.example"}, "smtp://user:password@host:port", "serve", "--data-dir", dir)
 	refuses(t, []string{"SMTP_URL=smtp://mail.example", "ARMORA_MAIL_FROM=nobody"}, "not an address", "serve", "--data-dir", dir)
 	refuses(t, []string{"TWILIO_ACCOUNT_SID=AC01"}, "token", "serve", "--data-dir", dir)
+	refuses(t, []string{"FCM_CREDENTIALS_FILE=" + filepath.Join(dir, "none.json")}, "FCM_CREDENTIALS_FILE", "serve", "--data-dir", dir)
 }
 
 func TestMailComesFromTheHubsName(t *testing.T) {
