@@ -101,11 +101,10 @@ func (x *Exports) writeFiles(ctx context.Context, out *zip.Writer, user fleet.Us
 	}
 	for _, f := range list {
 		_, content, err := x.files.Open(ctx, files.Reader{Name: user.String(), User: user}, f.ID)
-		switch fleet.CodeOf(err) {
-		case "":
-		case fleet.CodeUnavailable:
+		if fleet.CodeOf(err) == fleet.CodeUnavailable || ctx.Err() != nil {
 			return nil, err
-		default:
+		}
+		if err != nil {
 			missing = append(missing, f.ID.String())
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,12 +22,20 @@ import (
 	"armora/schema/schematest"
 )
 
-// make runs the job of an export.
+// makeExport runs the job of an export.
 func (h *hub) makeExport(id fleet.ExportID) {
 	h.t.Helper()
 	if err := h.exports.Make(h.t.Context(), id); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// exported is the path of an export of the person's that is ready.
+func (p *person) exported() string {
+	p.h.t.Helper()
+	asked := as[Export](p.h.t, p.must(http.StatusAccepted, "POST", exportsPath, nil))
+	p.h.makeExport(asked.ID)
+	return exportsPath + "/" + asked.ID.String()
 }
 
 // unzip reads the files of a ZIP.
@@ -154,7 +163,7 @@ func TestExportOfAllThatIsKnown(t *testing.T) {
 			}
 		}
 		if pictures != 1 {
-			t.Error("the picture is not in it")
+			t.Errorf("the picture of %d bytes is not in it: %v, %s", photo.Size, slices.Sorted(maps.Keys(files)), files["files.json"])
 		}
 		// A stale sign-in neither asks nor downloads; after a week it is gone.
 		h.clock.Advance(account.FreshFor + time.Second)

@@ -413,7 +413,9 @@ func (h *hub) owned() map[string]func(p *person) string {
 				DeviceID string `json:"device_id"`
 			}](h.t, a).DeviceID + "/token"
 		},
-		"/api/files/{id}": func(p *person) string { return "/api/files/" + p.keep("document", scan(100)).ID.String() },
+		"/api/files/{id}":                  func(p *person) string { return "/api/files/" + p.keep("document", scan(100)).ID.String() },
+		"/api/users/exports/{id}":          func(p *person) string { return p.exported() },
+		"/api/users/exports/{id}/download": func(p *person) string { return p.exported() + "/download" },
 		"/api/users/addresses/{id}": func(p *person) string {
 			place := map[string]any{"label": "Home", "text": "1 The Street", "lat": 51.5, "lon": 0}
 			return "/api/users/addresses/" + as[Address](h.t, p.must(http.StatusCreated, "POST", "/api/users/addresses", place)).ID.String()

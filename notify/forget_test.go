@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"armora/fleet"
+	"armora/sim/smtp"
 )
 
 func TestProcessorsForget(t *testing.T) {
@@ -28,9 +29,9 @@ func TestProcessorsForget(t *testing.T) {
 	if len(mails) != 1 || !strings.Contains(mails[0].Body, "ada@example.com") || mails[0].To[0] != "privacy@relay.example" {
 		t.Errorf("sent %+v", mails)
 	}
-	w.mails.Close() //nolint:errcheck // it is what is tested
+	w.mails.Plan(smtp.Fault{At: smtp.Recipient, Act: smtp.Refuse, Code: 451})
 	if _, err := w.ForgetMail(t.Context(), id, "ada@example.com"); err == nil || strings.Contains(err.Error(), "ada@") {
-		t.Errorf("while the server is away: %v", err)
+		t.Errorf("while the server refuses it: %v", err)
 	}
 	untold := newWorld(t)
 	if done, err := untold.ForgetMail(t.Context(), id, "ada@example.com"); err != nil || !strings.Contains(done, "nobody was written to") {

@@ -15,10 +15,10 @@ import (
 // marked is a person of whom every table knows something. What would tell who it
 // was has the mark.
 type marked struct {
-	user           fleet.UserID
-	driver         fleet.DriverID
-	phone, tracker fleet.DeviceID
-	booking        string
+	user    fleet.UserID
+	driver  fleet.DriverID
+	phone   fleet.DeviceID
+	booking string
 }
 
 const mark = "zebedee"

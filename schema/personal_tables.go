@@ -105,6 +105,9 @@ var personalTables = []personal{
 	{table: "approvals", class: classAudit, people: []string{"asked_by", "decided_by", "subject"},
 		hidden: "work of the staff",
 		kept:   "ids, so that what staff did is accounted for"},
+	{table: "tariffs", class: classAudit, people: []string{"set_by"},
+		hidden: "work of the staff",
+		kept:   "ids, so that what staff did is accounted for"},
 	{table: "audit_entries", class: classAudit, people: []string{"actor", "actor_user", "subjects"}, section: "audit.csv",
 		export: `SELECT e.at, who || CASE
 				WHEN NOT e.subjects @> ARRAY[$1::uuid] THEN ': ' || e.action

@@ -51,7 +51,7 @@ func TestAnErasureOutlivesARestore(t *testing.T) {
 		}
 	}
 	waitFor(t, "the erasure", gone(h.db))
-	if err := h.hub.Close(t.Context()); err != nil {
+	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
