@@ -53,9 +53,10 @@ type Officers struct {
 	// telling is held from the reading of standings to their publishing, so
 	// that what was read first is not told last.
 	telling sync.Mutex
-	untold  map[fleet.DriverID]bool // whose spells could not be read; guarded by telling
+	untold  map[fleet.UserID]bool // whose spells could not be read; guarded by telling
 
-	accounts changedAccounts
+	accounts changedPeople // as officers
+	trips    changedPeople // as principals
 }
 
 // NewOfficers returns the officers of a hub.
@@ -63,15 +64,16 @@ func NewOfficers(cfg OfficersConfig) *Officers {
 	return &Officers{
 		drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB}, documents: schema.Documents{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, keyring: cfg.Keyring, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
-		untold: make(map[fleet.DriverID]bool), accounts: changedAccounts{wake: make(chan struct{}, 1)},
+		untold: make(map[fleet.UserID]bool), accounts: newChangedPeople(), trips: newChangedPeople(),
 	}
 }
 
-// Run keeps standings true as accounts change and time passes, and warns of what
-// runs out, until ctx ends.
+// Run keeps standings true as accounts change and time passes, and when the phones
+// of principals may be followed as their trips go; it warns of what runs out. It
+// returns when ctx ends.
 func (o *Officers) Run(ctx context.Context) {
-	leave := o.bus.Accounts.Subscribe(o.accounts.add)
-	defer leave()
+	defer o.bus.Accounts.Subscribe(o.accounts.add)()
+	defer o.bus.Bookings.Subscribe(o.followTrip)()
 	for {
 		fired, stop := o.clock.NewTimer(standingEvery)
 		for due := false; !due; {
@@ -81,6 +83,10 @@ func (o *Officers) Run(ctx context.Context) {
 				return
 			case <-o.accounts.wake:
 				o.refreshAccounts(ctx, o.accounts.take())
+			case <-o.trips.wake:
+				for _, user := range o.trips.take() {
+					o.followUser(ctx, user)
+				}
 			case <-fired:
 				due = true
 			}
@@ -262,30 +268,40 @@ const spellsKept = 30 * 24 * time.Hour
 // tellSpells publishes when an officer's phone may be followed. What fails is
 // made good by the next round of Run.
 func (o *Officers) tellSpells(ctx context.Context, driver fleet.DriverID) {
+	d, err := o.drivers.Get(ctx, driver)
+	switch {
+	case err == nil && !d.User.IsZero():
+		o.followUser(ctx, d.User)
+	case err != nil:
+		o.log.Error("as whom an officer signs in could not be read", "driver", driver, "error", err)
+	}
+}
+
+// followUser publishes when a person's phone may be followed: an officer's duty, or
+// a principal's trip, has changed. What fails is made good by the next round of Run.
+func (o *Officers) followUser(ctx context.Context, user fleet.UserID) {
 	o.telling.Lock()
 	defer o.telling.Unlock()
-	user, spells, err := o.duty.Of(ctx, driver, o.clock.Now().Add(-spellsKept))
+	spells, err := o.duty.Of(ctx, user, o.clock.Now().Add(-spellsKept))
 	if err != nil {
-		o.log.Error("when an officer works could not be read, it is tried again in a minute", "driver", driver, "error", err)
-		o.untold[driver] = true
+		o.log.Error("when a phone may be followed could not be read, it is tried again in a minute", "user", user, "error", err)
+		o.untold[user] = true
 		return
 	}
-	delete(o.untold, driver)
-	if !user.IsZero() {
-		o.bus.Spells.Publish(bus.Spells{User: user, Spells: spells})
-	}
+	delete(o.untold, user)
+	o.bus.Spells.Publish(bus.Spells{User: user, Spells: spells})
 }
 
 func (o *Officers) tellUntold(ctx context.Context) {
 	o.telling.Lock()
-	drivers := slices.Collect(maps.Keys(o.untold))
+	users := slices.Collect(maps.Keys(o.untold))
 	o.telling.Unlock()
-	for _, driver := range drivers {
-		o.tellSpells(ctx, driver)
+	for _, user := range users {
+		o.followUser(ctx, user)
 	}
 }
 
-// Spells returns when the phones of officers may be followed.
+// Spells returns when the phones of people may be followed.
 func (o *Officers) Spells(ctx context.Context) (map[fleet.UserID][]fleet.Spell, error) {
 	return o.duty.Since(ctx, o.clock.Now().Add(-spellsKept))
 }

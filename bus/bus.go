@@ -43,6 +43,7 @@ type Bus struct {
 // events, up to Seq.
 type BookingChange struct {
 	ID     fleet.BookingID
+	User   fleet.UserID // the principal
 	Status fleet.BookingStatus
 	Seq    int64
 }

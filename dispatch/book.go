@@ -59,5 +59,5 @@ func (b *book) telling(do func(*schema.BookingTx) error, change func(func(*schem
 }
 
 func (b *book) tell(booking *fleet.Booking) {
-	b.bus.Bookings.Publish(bus.BookingChange{ID: booking.ID, Status: booking.Status, Seq: booking.Seq})
+	b.bus.Bookings.Publish(bus.BookingChange{ID: booking.ID, User: booking.User, Status: booking.Status, Seq: booking.Seq})
 }

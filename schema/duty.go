@@ -67,25 +67,29 @@ func setDuty(ctx context.Context, tx pgx.Tx, driver fleet.DriverID, duty fleet.D
 	return err
 }
 
-// Of returns the user as whom a driver signs in, and when they worked since a
-// time, in order.
-func (t DutySpells) Of(ctx context.Context, driver fleet.DriverID, since time.Time) (user fleet.UserID, spells []fleet.Spell, err error) {
-	user, err = one(ctx, t.DB, "driver", pgx.RowTo[fleet.UserID], `SELECT user_id FROM drivers WHERE id = $1`, driver)
-	if err != nil {
-		return user, nil, err
-	}
-	spells, err = all(ctx, t.DB, "spell", scanSpell, `
-		SELECT began, ended FROM duty_spells
-		WHERE driver = $1 AND (ended IS NULL OR ended > $2) ORDER BY began`, driver, since)
-	return user, spells, err
+// spellsOf selects when the phones of people may be followed, since a time $1: of
+// drivers while they work, and of principals from when an officer sets out to them
+// until the trip is over.
+const spellsOf = `
+	SELECT d.user_id, s.began, s.ended FROM duty_spells s JOIN drivers d ON d.id = s.driver
+	WHERE d.user_id IS NOT NULL AND (s.ended IS NULL OR s.ended > $1)
+	UNION ALL
+	SELECT b.user_id, b.en_route, b.ended FROM bookings b
+	WHERE b.en_route IS NOT NULL AND (b.ended IS NULL OR b.ended > $1)`
+
+// Of returns when a person's phone may be followed, since a time, in order.
+func (t DutySpells) Of(ctx context.Context, user fleet.UserID, since time.Time) ([]fleet.Spell, error) {
+	spells, err := t.since(ctx, `SELECT * FROM (`+spellsOf+`) p WHERE user_id = $2 ORDER BY began`, since, user)
+	return spells[user], err
 }
 
-// Since returns when those drivers who have an account worked since a time, in
-// order.
+// Since is Of for everybody.
 func (t DutySpells) Since(ctx context.Context, since time.Time) (map[fleet.UserID][]fleet.Spell, error) {
-	rows, err := t.DB.pool.Query(ctx, `
-		SELECT d.user_id, s.began, s.ended FROM duty_spells s JOIN drivers d ON d.id = s.driver
-		WHERE d.user_id IS NOT NULL AND (s.ended IS NULL OR s.ended > $1) ORDER BY s.began`, since)
+	return t.since(ctx, spellsOf+` ORDER BY 2`, since)
+}
+
+func (t DutySpells) since(ctx context.Context, sql string, args ...any) (map[fleet.UserID][]fleet.Spell, error) {
+	rows, err := t.DB.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, translate("spell", err)
 	}
@@ -94,10 +98,32 @@ func (t DutySpells) Since(ctx context.Context, since time.Time) (map[fleet.UserI
 	var from time.Time
 	var to *time.Time
 	_, err = pgx.ForEachRow(rows, []any{&user, &from, &to}, func() error {
-		spells[user] = append(spells[user], spellOf(from, to))
+		spells[user] = addSpell(spells[user], spellOf(from, to))
 		return nil
 	})
 	return spells, translate("spell", err)
+}
+
+// addSpell adds a spell that began after all others, or becomes a part of the last
+// if that is not over: officers may be principals too.
+func addSpell(spells []fleet.Spell, s fleet.Spell) []fleet.Spell {
+	if n := len(spells); n > 0 {
+		if last := &spells[n-1]; last.To == 0 || last.To > s.From {
+			if last.To != 0 && (s.To == 0 || s.To > last.To) {
+				last.To = s.To
+			}
+			return spells
+		}
+	}
+	return append(spells, s)
+}
+
+func spellOf(from time.Time, to *time.Time) fleet.Spell {
+	s := fleet.Spell{From: fleet.MillisOf(from)}
+	if to != nil {
+		s.To = fleet.MillisOf(*to)
+	}
+	return s
 }
 
 // OnDutySince returns the drivers who have been on duty, or on a break, since a time, in
@@ -126,19 +152,4 @@ func (t DutySpells) Worked(ctx context.Context, drivers []fleet.DriverID, since 
 		return nil
 	})
 	return worked, translate("spell", err)
-}
-
-func scanSpell(row pgx.CollectableRow) (fleet.Spell, error) {
-	var from time.Time
-	var to *time.Time
-	err := row.Scan(&from, &to)
-	return spellOf(from, to), err
-}
-
-func spellOf(from time.Time, to *time.Time) fleet.Spell {
-	s := fleet.Spell{From: fleet.MillisOf(from)}
-	if to != nil {
-		s.To = fleet.MillisOf(*to)
-	}
-	return s
 }

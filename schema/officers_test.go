@@ -221,10 +221,10 @@ func TestDutySpells(t *testing.T) {
 		must(t, duty.Set(ctx, other, fleet.OnDuty, at(0)))
 		must(t, duty.Set(ctx, id, fleet.OnDuty, at(1))) // by a clock that was set back: it does not overlap
 		want := []fleet.Spell{{From: ms(0), To: ms(2)}, {From: ms(2), To: ms(3)}, {From: ms(3), To: ms(4)}, {From: ms(4)}}
-		whose, spells, err := duty.Of(ctx, id, at(-60))
+		spells, err := duty.Of(ctx, user, at(-60))
 		must(t, err)
-		if whose != user || !slices.Equal(spells, want) {
-			t.Errorf("%v worked %v, want %v", whose, spells, want)
+		if !slices.Equal(spells, want) {
+			t.Errorf("worked %v, want %v", spells, want)
 		}
 		since, err := duty.Since(ctx, at(3))
 		must(t, err)
@@ -240,13 +240,49 @@ func TestDutySpells(t *testing.T) {
 	})
 }
 
+// The phone of a principal is followed from when an officer sets out to them to the
+// end of the trip, that of an officer who is a principal too at both times.
+func TestPrincipalsAreFollowedOnTheirTrips(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, duty, bookings := t.Context(), schema.DutySpells{DB: db}, schema.Bookings{DB: db}
+		rider, both := newUser(t, db), newUser(t, db, fleet.RoleRider, fleet.RoleDriver)
+		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+		spell := func(from, to int) fleet.Spell { return fleet.Spell{From: fleet.MillisOf(at(from)), To: fleet.MillisOf(at(to))} }
+		must(t, duty.Set(ctx, newDriver(t, db, both), fleet.OnDuty, at(0)))
+		trip := func(user fleet.UserID, from, to int) {
+			b := newBooking(t, db, user, noon, 1)
+			for _, s := range []struct {
+				to fleet.BookingStatus
+				at int
+			}{{fleet.Assigned, from - 1}, {fleet.EnRoute, from}, {fleet.Arrived, from + 1}, {fleet.InProgress, from + 2}, {fleet.Completed, to}} {
+				_, err := bookings.Change(ctx, b.ID, at(s.at), func(c *schema.BookingTx) error { return c.Move(s.to, schema.Event{Kind: string(s.to)}) })
+				must(t, err)
+			}
+		}
+		trip(rider, 10, 20)
+		trip(rider, 40, 50)
+		trip(both, 10, 20)
+		for user, want := range map[fleet.UserID][]fleet.Spell{rider: {spell(10, 20), spell(40, 50)}, both: {{From: fleet.MillisOf(noon)}}} {
+			spells, err := duty.Of(ctx, user, at(-60))
+			if err != nil || !slices.Equal(spells, want) {
+				t.Errorf("followed %v, want %v, error %v", spells, want, err)
+			}
+		}
+		if since, err := duty.Since(ctx, at(30)); err != nil || !slices.Equal(since[rider], []fleet.Spell{spell(40, 50)}) {
+			t.Errorf("since: %v, error %v", since, err)
+		}
+	})
+}
+
 // What a phone said without a connection comes late, perhaps after what was said
 // later, and perhaps twice.
 func TestDutyThatComesLate(t *testing.T) {
 	t.Parallel()
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
 		ctx, duty := t.Context(), schema.DutySpells{DB: db}
-		id := newDriver(t, db, newUser(t, db, fleet.RoleDriver))
+		user := newUser(t, db, fleet.RoleDriver)
+		id := newDriver(t, db, user)
 		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
 		spell := func(from, to int) fleet.Spell {
 			s := fleet.Spell{From: fleet.MillisOf(at(from))}
@@ -273,7 +309,7 @@ func TestDutyThatComesLate(t *testing.T) {
 			{fleet.OffDuty, 7, []fleet.Spell{spell(2, 5), spell(6, 7)}},
 		} {
 			must(t, duty.SetSince(ctx, id, step.duty, at(step.at)))
-			_, spells, err := duty.Of(ctx, id, at(-60))
+			spells, err := duty.Of(ctx, user, at(-60))
 			must(t, err)
 			if !slices.Equal(spells, step.want) {
 				t.Errorf("step %d: %s since %d: worked %v, want %v", i, step.duty, step.at, spells, step.want)

@@ -6,19 +6,22 @@ import (
 	"slices"
 	"sync"
 
+	"armora/bus"
 	"armora/fleet"
 )
 
-// changedAccounts are people whose accounts have changed, until somebody has
-// looked what that means for them as officers. Each is there once, however often
-// theirs has changed.
-type changedAccounts struct {
+// changedPeople are people of whom something has changed, their account or their
+// trip, until somebody has looked what that means. Each is there once, however
+// often it was.
+type changedPeople struct {
 	mu    sync.Mutex
 	users map[fleet.UserID]bool
 	wake  chan struct{} // holds a token when there are any
 }
 
-func (c *changedAccounts) add(user fleet.UserID) {
+func newChangedPeople() changedPeople { return changedPeople{wake: make(chan struct{}, 1)} }
+
+func (c *changedPeople) add(user fleet.UserID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.users == nil {
@@ -31,7 +34,7 @@ func (c *changedAccounts) add(user fleet.UserID) {
 	}
 }
 
-func (c *changedAccounts) take() []fleet.UserID {
+func (c *changedPeople) take() []fleet.UserID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	users := slices.Collect(maps.Keys(c.users))
@@ -49,5 +52,13 @@ func (o *Officers) refreshAccounts(ctx context.Context, users []fleet.UserID) {
 		case fleet.CodeOf(err) != fleet.CodeNotFound:
 			o.log.Warn("whether somebody whose account has changed is an officer could not be looked up, it is in a minute", "user", user, "error", err)
 		}
+	}
+}
+
+// followTrip looks anew when a principal's phone may be followed, if a change of
+// their booking may have to do with it.
+func (o *Officers) followTrip(c bus.BookingChange) {
+	if c.Status == fleet.EnRoute || c.Status == fleet.Searching || c.Status.Ended() {
+		o.trips.add(c.User)
 	}
 }

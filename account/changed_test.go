@@ -2,12 +2,15 @@ package account
 
 import (
 	"context"
+	"encoding/json"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"armora/bus"
 	"armora/fleet"
+	"armora/schema"
 	"armora/schema/schematest"
 )
 
@@ -76,5 +79,54 @@ func TestAnAccountThatChangesReachesMatching(t *testing.T) {
 	fit(false, "erased")
 	if len(standings) != 0 {
 		t.Errorf("somebody else is told of: %+v", <-standings)
+	}
+}
+
+// The phone of a principal is followed once an officer has set out to them, and no
+// more when the trip has ended.
+func TestAPrincipalIsFollowedOnTheirTrip(t *testing.T) {
+	t.Parallel()
+	o := newOfficers(t, schematest.Plain(t))
+	rider := o.reachable(fleet.RoleRider)
+	ctx, stop := context.WithCancel(t.Context())
+	followed, ended := make(chan bus.Spells, 16), make(chan struct{})
+	o.bus.Spells.Subscribe(func(s bus.Spells) { followed <- s })
+	go func() {
+		defer close(ended)
+		o.Run(ctx)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	for o.p.clock.Waiting() == 0 { // it listens
+		runtime.Gosched()
+	}
+	bookings := schema.Bookings{DB: o.p.db}
+	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: rider, Created: noon, Funded: noon,
+		Order: fleet.Order{Start: noon, Zone: "UTC", Minutes: 120, Type: fleet.AtTheirSide, Tier: fleet.Essential, Officers: 1},
+		Terms: fleet.Terms{Tariff: json.RawMessage(`{}`), Price: json.RawMessage(`{}`), Total: fleet.Pounds(120)}}
+	if err := bookings.Place(ctx, &b, fleet.Actor{Kind: fleet.ByPrincipal, User: rider}); err != nil {
+		t.Fatal(err)
+	}
+	move := func(to fleet.BookingStatus) {
+		t.Helper()
+		at := o.p.clock.Now()
+		_, err := bookings.Change(ctx, b.ID, at, func(c *schema.BookingTx) error { return c.Move(to, schema.Event{Kind: string(to)}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.bus.Bookings.Publish(bus.BookingChange{ID: b.ID, User: rider, Status: to})
+		o.p.clock.Advance(time.Second)
+	}
+	at := func(seconds int) fleet.Millis { return fleet.MillisOf(noon.Add(time.Duration(seconds) * time.Second)) }
+	move(fleet.Assigned)
+	move(fleet.EnRoute)
+	if s := <-followed; s.User != rider || !slices.Equal(s.Spells, []fleet.Spell{{From: at(1)}}) {
+		t.Errorf("an officer has set out: %+v", s)
+	}
+	move(fleet.Cancelled)
+	if s := <-followed; s.User != rider || !slices.Equal(s.Spells, []fleet.Spell{{From: at(1), To: at(2)}}) {
+		t.Errorf("it is over: %+v", s)
 	}
 }
