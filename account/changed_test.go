@@ -102,6 +102,13 @@ func TestAPrincipalIsFollowedOnTheirTrip(t *testing.T) {
 	for o.p.clock.Waiting() == 0 { // it listens
 		runtime.Gosched()
 	}
+	phone := fleet.NewID[fleet.Device]()
+	_, err := o.p.db.Pool().Exec(ctx, `INSERT INTO devices (id, kind, name, format, user_id, created) VALUES ($1, 'phone', 'phone', 0, $2, $3)`, phone, rider, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone []bus.Move // Run's until it has ended
+	o.bus.Moves.Subscribe(func(m bus.Move) { gone = append(gone, m) })
 	bookings := schema.Bookings{DB: o.p.db}
 	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: rider, Created: noon, Funded: noon,
 		Order: fleet.Order{Start: noon, Zone: "UTC", Minutes: 120, Type: fleet.AtTheirSide, Tier: fleet.Essential, Officers: 1},
@@ -128,5 +135,10 @@ func TestAPrincipalIsFollowedOnTheirTrip(t *testing.T) {
 	move(fleet.Cancelled)
 	if s := <-followed; s.User != rider || !slices.Equal(s.Spells, []fleet.Spell{{From: at(1), To: at(2)}}) {
 		t.Errorf("it is over: %+v", s)
+	}
+	stop()
+	<-ended
+	if !slices.Equal(gone, []bus.Move{{Device: phone, From: fleet.Unit(phone)}}) {
+		t.Errorf("off the map are %+v", gone)
 	}
 }

@@ -278,11 +278,16 @@ func (o *Officers) tellSpells(ctx context.Context, driver fleet.DriverID) {
 }
 
 // followUser publishes when a person's phone may be followed: an officer's duty, or
-// a principal's trip, has changed. What fails is made good by the next round of Run.
+// a principal's trip, has changed. A phone that is shown as itself, and may not be
+// followed now, leaves the map. What fails is made good by the next round of Run.
 func (o *Officers) followUser(ctx context.Context, user fleet.UserID) {
 	o.telling.Lock()
 	defer o.telling.Unlock()
 	spells, err := o.duty.Of(ctx, user, o.clock.Now().Add(-spellsKept))
+	var phones []fleet.DeviceID
+	if n := len(spells); err == nil && (n == 0 || spells[n-1].To != 0) {
+		phones, err = schema.Devices{DB: o.duty.DB}.OfUser(ctx, user)
+	}
 	if err != nil {
 		o.log.Error("when a phone may be followed could not be read, it is tried again in a minute", "user", user, "error", err)
 		o.untold[user] = true
@@ -290,6 +295,9 @@ func (o *Officers) followUser(ctx context.Context, user fleet.UserID) {
 	}
 	delete(o.untold, user)
 	o.bus.Spells.Publish(bus.Spells{User: user, Spells: spells})
+	for _, phone := range phones {
+		o.bus.Moves.Publish(bus.Move{Device: phone, From: fleet.Unit(phone)})
+	}
 }
 
 func (o *Officers) tellUntold(ctx context.Context) {

@@ -32,8 +32,9 @@ type Bus struct {
 	Standings Topic[Standing]
 	// Spells are people of whom has changed when their phones may be followed.
 	Spells Topic[Spells]
-	// Moves are devices that report for another unit than before. Their
-	// connections are ended by a revocation before this.
+	// Moves are devices that report for another unit than before, or may not be
+	// shown any more. The connections of the former are ended by a revocation before
+	// this.
 	Moves Topic[Move]
 	// Bookings are bookings that have just changed, after the commit.
 	Bookings Topic[BookingChange]
@@ -62,7 +63,7 @@ type Spells struct {
 	Spells []fleet.Spell
 }
 
-// Move is a device that was shown as another unit before.
+// Move is a device that is not to be shown as the unit that it was.
 type Move struct {
 	Device fleet.DeviceID
 	From   fleet.Unit

@@ -143,3 +143,8 @@ func (t Devices) Own(ctx context.Context, id fleet.DeviceID, user fleet.UserID) 
 func (t Devices) OfDriver(ctx context.Context, driver fleet.DriverID) ([]fleet.DeviceID, error) {
 	return all(ctx, t.DB, "device", pgx.RowTo[fleet.DeviceID], `SELECT id FROM devices WHERE driver = $1 ORDER BY id`, driver)
 }
+
+// OfUser returns the phones that a user has enrolled and that are no driver's.
+func (t Devices) OfUser(ctx context.Context, user fleet.UserID) ([]fleet.DeviceID, error) {
+	return all(ctx, t.DB, "device", pgx.RowTo[fleet.DeviceID], `SELECT id FROM devices WHERE user_id = $1 AND driver IS NULL ORDER BY id`, user)
+}

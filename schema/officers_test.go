@@ -248,7 +248,9 @@ func TestPrincipalsAreFollowedOnTheirTrips(t *testing.T) {
 		ctx, duty, bookings := t.Context(), schema.DutySpells{DB: db}, schema.Bookings{DB: db}
 		rider, both := newUser(t, db), newUser(t, db, fleet.RoleRider, fleet.RoleDriver)
 		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
-		spell := func(from, to int) fleet.Spell { return fleet.Spell{From: fleet.MillisOf(at(from)), To: fleet.MillisOf(at(to))} }
+		spell := func(from, to int) fleet.Spell {
+			return fleet.Spell{From: fleet.MillisOf(at(from)), To: fleet.MillisOf(at(to))}
+		}
 		must(t, duty.Set(ctx, newDriver(t, db, both), fleet.OnDuty, at(0)))
 		trip := func(user fleet.UserID, from, to int) {
 			b := newBooking(t, db, user, noon, 1)
