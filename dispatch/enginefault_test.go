@@ -210,6 +210,29 @@ func TestTeamsCompete(t *testing.T) {
 	}
 }
 
+// A team of which one has accepted and nobody else is there is given up like any
+// other booking, and whoever waited for the others is free.
+func TestATeamThatIsNeverComplete(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b, drivers := s.book(team(2)), s.officers(1)
+	s.step(0)
+	s.accept(drivers[0])
+	check(t, s.duty(drivers[0], fleet.OffDuty))
+	s.step(time.Second) // nobody is asked any more
+	if got := s.is(b.ID, fleet.Searching); got.Seats[0].State != fleet.SeatHeld && got.Seats[1].State != fleet.SeatHeld {
+		t.Errorf("the seats are %+v", got.Seats)
+	}
+	s.step(HoldFor)
+	for _, seat := range s.is(b.ID, fleet.Searching).Seats {
+		if seat.State != fleet.SeatOpen {
+			t.Errorf("after the hold, seat %d is %s", seat.Number, seat.State)
+		}
+	}
+	s.step(SearchPatience)
+	s.is(b.ID, fleet.Unfulfilled)
+}
+
 // A thousand people book at once where three hundred officers are. Meanwhile the
 // database drops every connection, again and again.
 func TestAThousandBookingsAtOnceWhileTheDatabaseFails(t *testing.T) {

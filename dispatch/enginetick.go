@@ -144,6 +144,8 @@ func (e *Engine) due(b *fleet.Booking, open *openOffers) func(*schema.BookingTx)
 		}
 	case b.Status == fleet.Searching && open.of[b.ID] == 0 && !now.Before(e.led.Add(warmUp)) && !now.Before(giveUpAt(b)):
 		return giveUp
+	case b.Status == fleet.Offered && open.of[b.ID] == 0:
+		return searchOn
 	case holdOver(b, now):
 		return vacate
 	}
@@ -190,6 +192,16 @@ func giveUp(c *schema.BookingTx) error {
 		return err
 	}
 	return c.Move(fleet.Unfulfilled, schema.Event{Kind: "unfulfilled"})
+}
+
+// searchOn takes a booking back to the search of which no offer is open: of a team
+// the last one was accepted, and seats are left that nobody could be asked for.
+func searchOn(c *schema.BookingTx) error {
+	offers, err := c.OpenOffers()
+	if err != nil || c.Status != fleet.Offered || len(offers) > 0 {
+		return err
+	}
+	return c.Move(fleet.Searching, schema.Event{Kind: "searching"})
 }
 
 func holdOver(b *fleet.Booking, now time.Time) bool {
