@@ -68,6 +68,7 @@ type Engine struct {
 	metrics     *engineMetrics
 	roster      roster
 	solver      match.Solver
+	weights     match.Weights // the simulator's, but for preferred
 	rolling     rolling
 
 	awake   chan struct{} // holds a token when there is something to do before the next tick
@@ -95,9 +96,10 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		cfg:  cfg, log: cfg.Log, metrics: metrics,
 		offers: schema.Offers{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, dispatchers: schema.Dispatchers{DB: cfg.DB},
-		awake: make(chan struct{}, 1),
+		weights: match.DefaultWeights(), awake: make(chan struct{}, 1),
 	}
 	e.roster.drivers = e.drivers
+	e.weights.Preferred = preferred
 	return e, nil
 }
 

@@ -26,14 +26,13 @@ const (
 	turnaround  = 15 * time.Minute
 )
 
-// What an officer costs, in time of pick-up, beyond the time of pick-up itself.
+// What an officer costs, in time of pick-up, beyond what match.Weights says.
 const (
-	continuity  = -time.Hour       // the one whom the principal prefers
-	idleCredit  = -2 * time.Second // for each minute without work, up to idleLimit
-	idleLimit   = 2 * time.Hour
-	lapseCost   = 10 * time.Minute // for each time that they let this booking's offer pass
-	refusalCost = 45 * time.Second // what one more round of offers takes
-	unserved    = 365 * 24 * time.Hour
+	lapseCost = 10 * time.Minute // for each time that they let this booking's offer pass
+	unserved  = 365 * 24 * time.Hour
+	// preferred is how much later the officer may come whom the principal prefers:
+	// they are asked first also from across a town.
+	preferred = time.Hour
 )
 
 // request is a seat for which somebody is looked for.
@@ -268,20 +267,19 @@ func (r *matching) rested(driver fleet.DriverID, o *option) bool {
 // cost is what it takes until the officer is there, with what else speaks for or
 // against asking them.
 func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
-	idleSince := c.OnDuty
+	idleSince, lapsed := c.OnDuty, r.lapsed[q.booking.ID][o.driver]
 	if c.LastWork.After(idleSince) {
 		idleSince = c.LastWork
 	}
-	idle := min(max(r.now.Sub(idleSince), 0), idleLimit)
-	total := o.pickup + idleCredit*(idle/time.Minute) + lapseCost*time.Duration(r.lapsed[q.booking.ID][o.driver])
-	// Of those who accept one in n offers, n−1 others are asked before, on
-	// average. Two more that were accepted are assumed of everybody.
-	total += refusalCost * time.Duration(c.Asked-c.Accepted) / time.Duration(c.Accepted+2)
-	if q.seat.Number == 1 && q.booking.Preferred == o.driver {
-		total += continuity
-	}
-	total += r.rolling.cost(q, o, r.lapsed[q.booking.ID][o.driver] > 0)
-	return match.Cost(total.Milliseconds())
+	cost := r.weights.Cost(&match.Terms{
+		Pickup: o.pickup,
+		// Two more offers that were accepted are assumed of everybody.
+		Acceptance: float64(c.Accepted+2) / float64(c.Asked+2),
+		Idle:       r.now.Sub(idleSince),
+		Share:      1,
+		Preferred:  q.seat.Number == 1 && q.booking.Preferred == o.driver,
+	})
+	return cost + match.Cost((lapseCost*time.Duration(lapsed) + r.rolling.cost(q, o, lapsed > 0)).Milliseconds())
 }
 
 // span is the time of an officer that a seat takes: from setting out, in time, to
