@@ -14,6 +14,25 @@ import (
 	"armora/schema/schematest"
 )
 
+// run lets the officers listen until the test ends, or stop has returned.
+func (o *officers) run() (stop func()) {
+	ctx, cancel := context.WithCancel(o.p.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		o.Run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	o.p.t.Cleanup(stop)
+	for o.p.clock.Waiting() == 0 { // it listens
+		runtime.Gosched()
+	}
+	return stop
+}
+
 // What becomes of somebody's account is known to those who offer them work at
 // once, and not when it is next looked.
 func TestAnAccountThatChangesReachesMatching(t *testing.T) {
@@ -31,20 +50,10 @@ func TestAnAccountThatChangesReachesMatching(t *testing.T) {
 	directory := NewDirectory(o.p.db, o.p.Sessions, o.p.clock)
 	approvals := NewApprovals(o.p.db, o.p.Sessions, o.p.clock)
 
-	ctx, stop := context.WithCancel(t.Context())
-	standings, ended := make(chan bus.Standing, 16), make(chan struct{})
+	ctx := t.Context()
+	standings := make(chan bus.Standing, 16)
 	o.bus.Standings.Subscribe(func(s bus.Standing) { standings <- s })
-	go func() {
-		defer close(ended)
-		o.Run(ctx)
-	}()
-	defer func() {
-		stop()
-		<-ended
-	}()
-	for o.p.clock.Waiting() == 0 { // it listens
-		runtime.Gosched()
-	}
+	o.run()
 	fit := func(want bool, why string) {
 		t.Helper()
 		if s := <-standings; s.Driver != driver.ID || (len(s.Tiers) > 0) != want {
@@ -88,20 +97,10 @@ func TestAPrincipalIsFollowedOnTheirTrip(t *testing.T) {
 	t.Parallel()
 	o := newOfficers(t, schematest.Plain(t))
 	rider := o.reachable(fleet.RoleRider)
-	ctx, stop := context.WithCancel(t.Context())
-	followed, ended := make(chan bus.Spells, 16), make(chan struct{})
+	ctx := t.Context()
+	followed := make(chan bus.Spells, 16)
 	o.bus.Spells.Subscribe(func(s bus.Spells) { followed <- s })
-	go func() {
-		defer close(ended)
-		o.Run(ctx)
-	}()
-	defer func() {
-		stop()
-		<-ended
-	}()
-	for o.p.clock.Waiting() == 0 { // it listens
-		runtime.Gosched()
-	}
+	stop := o.run()
 	phone := fleet.NewID[fleet.Device]()
 	_, err := o.p.db.Pool().Exec(ctx, `INSERT INTO devices (id, kind, name, format, user_id, created) VALUES ($1, 'phone', 'phone', 0, $2, $3)`, phone, rider, noon)
 	if err != nil {
@@ -137,7 +136,6 @@ func TestAPrincipalIsFollowedOnTheirTrip(t *testing.T) {
 		t.Errorf("it is over: %+v", s)
 	}
 	stop()
-	<-ended
 	if !slices.Equal(gone, []bus.Move{{Device: phone, From: fleet.Unit(phone)}}) {
 		t.Errorf("off the map are %+v", gone)
 	}
