@@ -146,12 +146,13 @@ func (t EmergencyContacts) invite(ctx context.Context, tx pgx.Tx, user fleet.Use
 		UPDATE contact_invitations SET contact = NULL WHERE contact = $1 AND address <> $2`, contact, inv.Address); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `
-		INSERT INTO contact_invitations (token, contact, user_id, address, sent, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
-		inv.Token, contact, user, inv.Address, inv.Notice.Created, inv.Expires); err != nil {
+	if err := t.DB.notify(ctx, tx, inv.Notice); err != nil {
 		return err
 	}
-	return t.DB.notify(ctx, tx, inv.Notice)
+	_, err = tx.Exec(ctx, `
+		INSERT INTO contact_invitations (token, contact, user_id, address, sent, expires, notice) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		inv.Token, contact, user, inv.Address, inv.Notice.Created, inv.Expires, inv.Notice.ID)
+	return err
 }
 
 // Delete deletes a contact of the user's. What they have answered is remembered.

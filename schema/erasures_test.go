@@ -31,7 +31,7 @@ func newMarked(t *testing.T, db *schema.DB, now time.Time) marked {
 	m := marked{user: fleet.NewID[fleet.User](), driver: fleet.NewID[fleet.Driver](), phone: fleet.NewID[fleet.Device](), booking: fleet.NewID[fleet.Booking]().String()}
 	u, d, p, b := m.user.String(), m.driver.String(), m.phone.String(), m.booking
 	id := func() string { return fleet.NewID[fleet.File]().String() }
-	car, file, session, hidden := id(), id(), id(), `'`+mark+`'::bytea`
+	car, file, session, invitation, hidden := id(), id(), id(), id(), `'`+mark+`'::bytea`
 	for _, sql := range []string{
 		`INSERT INTO users (id, email, email_verified, name, phone, password, roles, created) VALUES ('` + u + `', '` + mark + `@example.com', $1, '` + mark + `', '+44` + mark + `', '` + mark + `', '{rider,driver}', $1)`,
 		`INSERT INTO user_sessions (id, user_id, method, second_factor, agent, address, created, authenticated, used, expires) VALUES ('` + session + `', '` + u + `', 'password', false, '` + mark + `', '` + mark + `', $1, $1, $1, 'infinity')`,
@@ -47,7 +47,8 @@ func newMarked(t *testing.T, db *schema.DB, now time.Time) marked {
 		`INSERT INTO preferences (user_id, version, form, document, changed) VALUES ('` + u + `', 1, 1, '{"x": "` + mark + `"}', $1)`,
 		`INSERT INTO questionnaires (user_id, version, form, answers, changed) VALUES ('` + u + `', 1, 1, '{"x": "` + mark + `"}', $1)`,
 		`INSERT INTO contacts (id, user_id, sealed, state, created, changed) VALUES ('` + id() + `', '` + u + `', ` + hidden + `, 'invited', $1, $1)`,
-		`INSERT INTO contact_invitations (token, user_id, address, sent, expires) VALUES (` + hidden + `, '` + u + `', ` + hidden + `, $1, $1)`,
+		`INSERT INTO notices (id, channel, address, kind, data, created, expires, state, changed) VALUES ('` + invitation + `', 'mail', '` + mark + `', 'contact_invitation', ` + hidden + `, $1, $1, 'queued', $1)`,
+		`INSERT INTO contact_invitations (token, user_id, address, sent, expires, notice) VALUES (` + hidden + `, '` + u + `', ` + hidden + `, $1, $1, '` + invitation + `')`,
 		`INSERT INTO contact_invitations (token, user_id, address, sent, expires, declined) VALUES ('no', '` + u + `', 'stranger', $1, $1, $1)`,
 		`INSERT INTO addresses (id, user_id, sealed, created, changed) VALUES ('` + id() + `', '` + u + `', ` + hidden + `, $1, $1)`,
 		`INSERT INTO files (id, user_id, purpose, name, media_type, size, sha256, key, created) VALUES ('` + file + `', '` + u + `', 'document', '` + mark + `', '', 1, '', ` + hidden + `, $1)`,

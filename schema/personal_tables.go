@@ -42,8 +42,11 @@ var personalTables = []personal{
 		erase:  []erasing{deleted(`DELETE FROM contacts WHERE user_id = $1`)}},
 	{table: "contact_invitations", class: classAccount, people: []string{"user_id"},
 		hidden: "keyed hashes, of tokens and of other people's addresses",
-		erase:  []erasing{deleted(`DELETE FROM contact_invitations WHERE user_id = $1 AND declined IS NULL`)},
-		kept:   "that a stranger said no, by a keyed hash, so that nobody writes to them again"},
+		erase: []erasing{
+			deleted(`DELETE FROM notices WHERE id IN (SELECT notice FROM contact_invitations WHERE user_id = $1)`),
+			deleted(`DELETE FROM contact_invitations WHERE user_id = $1 AND declined IS NULL`),
+		},
+		kept: "that a stranger said no, by a keyed hash, so that nobody writes to them again"},
 	{table: "addresses", class: classAccount, people: []string{"user_id"}, section: "addresses",
 		export: `SELECT id, created, changed, sealed AS sealed_address, 'address/' || user_id || '/' || id AS purpose
 			FROM addresses WHERE user_id = $1 ORDER BY created, id`,
