@@ -138,7 +138,8 @@ func (t Bookings) events(ctx context.Context, where string, id fleet.BookingID, 
 		FROM booking_events WHERE booking_id = $1 AND seq > $2 AND `+where+` ORDER BY seq LIMIT $3`, id, after, limit)
 }
 
-// Place adds a booking, scheduled, with as many open seats as it has officers. A
+// Place adds a booking, scheduled, with as many open seats as it has officers. One
+// that is not funded by terms is paid by card, and its money looked at at once. A
 // quote that was booked already is CodeConflict.
 func (t Bookings) Place(ctx context.Context, b *fleet.Booking, by fleet.Actor) error {
 	return t.place(ctx, b, by, nil)
@@ -177,6 +178,11 @@ func (t Bookings) place(ctx context.Context, b *fleet.Booking, by fleet.Actor, f
 		}
 		if err := change.Note(Event{Kind: "booked", By: by}); err != nil {
 			return err
+		}
+		if b.Funded.IsZero() {
+			if err := change.payable(); err != nil {
+				return err
+			}
 		}
 		if err := change.save(); err != nil {
 			return err

@@ -269,6 +269,9 @@ func (c *BookingTx) tell(e Event, from, to fleet.BookingStatus) error {
 		INSERT INTO booking_events (booking_id, seq, kind, from_status, to_status, actor, actor_id, occurred, at, data)
 		VALUES ($1, $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9, $10::text::jsonb)`,
 		c.ID, c.Seq, e.Kind, from, to, e.By.Kind, e.By.User, e.Occurred, c.Now, body(data))
+	if err == nil && aboutMoney(e.Kind, to) {
+		err = c.LookAtMoney()
+	}
 	return err
 }
 

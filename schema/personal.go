@@ -127,7 +127,9 @@ var notPersonal = map[string]string{
 	"oidc_flows":          "sealed, and gone with the sign-in that is under way",
 	"oidc_tokens_taken":   "keyed hashes, until the tokens expire",
 	"partners":            "systems",
+	"payment_moves":       "the transition table",
 	"points_dirty":        "hours that are to be counted again, for minutes",
+	"refund_moves":        "the transition table",
 	"signing_keys":        "keys of the hub",
 	"vehicles":            "cars; who drives one is in vehicle_drivers, and its driver is none's once erased",
 }

@@ -140,6 +140,12 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			`DELETE FROM trip_commands WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM trip_presence WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM alerts WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM payment_calls WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM refunds WHERE booking_id = ANY($1::uuid[])`,
+			`UPDATE debts SET paid_by = NULL, state = 'forgiven', ended = coalesce(ended, created) WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM payments WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM debts WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM booking_money WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM bookings WHERE id = ANY($1::uuid[])`,
 		} {
 			if _, err := tx.Exec(ctx, sql, idStrings(old)); err != nil {

@@ -1,0 +1,126 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// Payments are the payment intents of bookings, with their refunds. They change
+// with their booking's row locked, through BookingTx alone.
+type Payments struct{ DB *DB }
+
+const paymentColumns = `p.id, p.booking_id, p.user_id, p.purpose, p.number, p.state, p.version, p.amount, p.currency, p.captured, p.refunded,
+	coalesce(p.fee, 0), p.fee IS NOT NULL, p.capture_before, coalesce(p.stripe_id, ''), coalesce(p.charge_id, ''), p.method, p.code, p.decline_code,
+	p.capture_now, p.debt_id, p.created, p.changed`
+
+func scanPayment(row pgx.CollectableRow) (p fleet.Payment, err error) {
+	var before *time.Time
+	err = row.Scan(&p.ID, &p.Booking, &p.User, &p.Purpose, &p.Number, &p.State, &p.Version, &p.Amount.Amount, &p.Amount.Currency, &p.Captured, &p.Refunded,
+		&p.Fee, &p.FeeKnown, &before, &p.Stripe, &p.Charge, &p.Method, &p.Code, &p.Decline,
+		&p.CaptureNow, &p.Debt, &p.Created, &p.Changed)
+	p.CaptureBefore, p.Created, p.Changed = orZero(before), p.Created.UTC(), p.Changed.UTC()
+	return p, err
+}
+
+// Get returns a payment, whoever it belongs to: for the hub itself and for those
+// of the staff who see to money.
+func (t Payments) Get(ctx context.Context, id fleet.PaymentID) (fleet.Payment, error) {
+	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.id = $1`, id)
+}
+
+// Of returns a payment of a user's own.
+func (t Payments) Of(ctx context.Context, user fleet.UserID, id fleet.PaymentID) (fleet.Payment, error) {
+	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.id = $1 AND p.user_id = $2`, id, user)
+}
+
+// ByStripe returns the payment of a payment intent of Stripe's.
+func (t Payments) ByStripe(ctx context.Context, intent string) (fleet.Payment, error) {
+	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.stripe_id = $1`, intent)
+}
+
+// ByCharge returns the payment of a charge of Stripe's.
+func (t Payments) ByCharge(ctx context.Context, charge string) (fleet.Payment, error) {
+	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.charge_id = $1`, charge)
+}
+
+// OfBooking returns the payments of a booking in the order in which they were made.
+func (t Payments) OfBooking(ctx context.Context, booking fleet.BookingID) ([]fleet.Payment, error) {
+	return all(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.booking_id = $1 ORDER BY p.id`, booking)
+}
+
+// Changed returns payments that changed in a span of time, in order of id.
+func (t Payments) Changed(ctx context.Context, from, to time.Time) ([]fleet.Payment, error) {
+	return all(ctx, t.DB, "payment", scanPayment, `
+		SELECT `+paymentColumns+` FROM payments p WHERE p.changed >= $1 AND p.changed < $2 ORDER BY p.id`, from, to)
+}
+
+const refundColumns = `r.id, r.payment_id, r.booking_id, r.user_id, r.number, r.state, r.amount, r.currency, r.reason, r.asked_by, r.excess, r.approval,
+	coalesce(r.stripe_id, ''), r.code, r.created, r.changed`
+
+func scanRefund(row pgx.CollectableRow) (r fleet.Refund, err error) {
+	err = row.Scan(&r.ID, &r.Payment, &r.Booking, &r.User, &r.Number, &r.State, &r.Amount.Amount, &r.Amount.Currency, &r.Reason, &r.By, &r.Excess, &r.Approval,
+		&r.Stripe, &r.Code, &r.Created, &r.Changed)
+	r.Created, r.Changed = r.Created.UTC(), r.Changed.UTC()
+	return r, err
+}
+
+// Refund returns a refund.
+func (t Payments) Refund(ctx context.Context, id fleet.RefundID) (fleet.Refund, error) {
+	return one(ctx, t.DB, "refund", scanRefund, `SELECT `+refundColumns+` FROM refunds r WHERE r.id = $1`, id)
+}
+
+// RefundByStripe returns the refund of one of Stripe's.
+func (t Payments) RefundByStripe(ctx context.Context, refund string) (fleet.Refund, error) {
+	return one(ctx, t.DB, "refund", scanRefund, `SELECT `+refundColumns+` FROM refunds r WHERE r.stripe_id = $1`, refund)
+}
+
+// Refunds returns the refunds of a booking in the order in which they were made.
+func (t Payments) Refunds(ctx context.Context, booking fleet.BookingID) ([]fleet.Refund, error) {
+	return all(ctx, t.DB, "refund", scanRefund, `SELECT `+refundColumns+` FROM refunds r WHERE r.booking_id = $1 ORDER BY r.id`, booking)
+}
+
+// Due returns bookings whose money is to be looked at by now, and puts the next
+// look off, so that one that fails does not keep the others waiting. Whoever looks
+// says when to look next.
+func (t Payments) Due(ctx context.Context, now, next time.Time, limit int) ([]fleet.BookingID, error) {
+	return all(ctx, t.DB, "payment", pgx.RowTo[fleet.BookingID], `
+		UPDATE booking_money SET next_look = $2 WHERE booking_id IN (
+			SELECT booking_id FROM booking_money WHERE next_look <= $1 ORDER BY next_look LIMIT $3 FOR UPDATE SKIP LOCKED)
+		RETURNING booking_id`, now, next, limit)
+}
+
+// Customer returns who a user is to Stripe; "" if they are nobody yet.
+func (t Payments) Customer(ctx context.Context, user fleet.UserID) (string, error) {
+	id, err := one(ctx, t.DB, "customer", pgx.RowTo[string], `SELECT stripe_id FROM customers WHERE user_id = $1`, user)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return "", nil
+	}
+	return id, err
+}
+
+// AddCustomer keeps who a user is to Stripe, and returns who they are: somebody
+// else may have been first.
+func (t Payments) AddCustomer(ctx context.Context, user fleet.UserID, stripe string, now time.Time) (string, error) {
+	return one(ctx, t.DB, "customer", pgx.RowTo[string], `
+		WITH added AS (INSERT INTO customers (user_id, stripe_id, created) VALUES ($1, $2, $3) ON CONFLICT (user_id) DO NOTHING RETURNING stripe_id)
+		SELECT stripe_id FROM added UNION ALL SELECT stripe_id FROM customers WHERE user_id = $1 LIMIT 1`, user, stripe, now)
+}
+
+// ForgetCustomer forgets who a user was to Stripe, and their cards, once Stripe has
+// deleted them.
+func (t Payments) ForgetCustomer(ctx context.Context, user fleet.UserID) error {
+	return t.DB.transact(ctx, "customer", func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			`DELETE FROM card_setups WHERE user_id = $1`, `DELETE FROM payment_methods WHERE user_id = $1`, `DELETE FROM customers WHERE user_id = $1`,
+		} {
+			if _, err := tx.Exec(ctx, sql, user); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
