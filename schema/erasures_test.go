@@ -65,6 +65,8 @@ func newMarked(t *testing.T, db *schema.DB, now time.Time) marked {
 		`INSERT INTO bookings (id, user_id, status, starts, zone, local_start, minutes, asked, tariff, price, total, currency, metres, member, created, since, funded, en_route, arrived, started, ended, end_reason)
 		 VALUES ('` + b + `', '` + u + `', 'completed', $1, '', '', 60, '{"tier": "essential", "notes": "` + mark + `", "pickup": {"address": "` + mark + `"}}', '{}', '{}', 4200, 'GBP', 1, false, $1, $1, $1, $1 - interval '20 minutes', $1, $1, $1 - interval '5 minutes', '` + mark + `')`,
 		`INSERT INTO booking_events (booking_id, seq, kind, actor, actor_id, occurred, at, data) VALUES ('` + b + `', 1, 'x', 'principal', '` + u + `', $1, $1, '{"x": "` + mark + `"}')`,
+		`INSERT INTO chat_messages (booking_id, seq, client_id, author, wrote_as, sealed, sent) VALUES ('` + b + `', 1, '` + id() + `', '` + u + `', 'principal', ` + hidden + `, $1)`,
+		`INSERT INTO chat_marks (booking_id, user_id) VALUES ('` + b + `', '` + u + `')`,
 		`INSERT INTO booking_ratings (booking_id, stars, text, rated) VALUES ('` + b + `', 5, '` + mark + `', $1)`,
 		`INSERT INTO alerts (id, kind, booking_id, data, raised, closed, note) VALUES ('` + id() + `', 'x', '` + b + `', '{"x": "` + mark + `"}', $1, $1, '` + mark + `')`,
 		`INSERT INTO devices (id, kind, name, format, user_id, driver, created, platform, external) VALUES ('` + p + `', 'phone', '` + mark + `', 0, '` + u + `', '` + d + `', $1, '` + mark + `', '` + mark + `')`,

@@ -104,7 +104,7 @@ func (db *DB) Classes() []fleet.DataClass {
 		{Name: classEvidence, Data: "alarms, and positions under a legal hold", Purpose: "evidence of what was a danger to somebody", Basis: claims, Period: evidenceKept, Ends: "positions: until the hold is released"},
 		{Name: classRollups, Data: "of each device and hour, how many fixes and how fast; no places", Purpose: "to plan the fleet", Basis: interest, Period: keep.Rollups, Ends: erased},
 		{Name: classMessages, Data: "notices, commands, events of devices and fences, what could not be read", Purpose: "to tell people and devices, and to find what went wrong", Basis: contract, Period: keep.Messages},
-		{Name: classChat, Data: "what was written on a trip", Purpose: "to agree on the trip", Basis: contract, Period: keep.Messages},
+		{Name: classChat, Data: "what was written on a trip", Purpose: "to agree on the trip", Basis: contract, Period: keep.Messages, Ends: "counted from the end of the trip"},
 		{Name: classWork, Data: "officers' documents, duty, cars, offers and seats", Purpose: "to show who worked when, and that they might", Basis: obligation, Period: recordsKept, Ends: "documents: with the account, but for what was verified until when"},
 		{Name: classInvoices, Data: "bookings, their prices and what became of them", Purpose: "accounts and taxes", Basis: obligation, Period: recordsKept, Ends: "counted from the end of the booking; quotes that were not booked go sooner"},
 		{Name: classConsents, Data: "what was agreed to, when", Purpose: "to show that it was", Basis: obligation, Ends: "for ever: it says nothing of who it was, once they are erased"},

@@ -181,6 +181,17 @@ var personalTables = []personal{
 		hidden: "what is said of others in it",
 		erase:  []erasing{anonymised(`UPDATE booking_events SET data = NULL WHERE data IS NOT NULL AND booking_id IN ` + theirBookings)},
 		kept:   "what became of a booking, under ids"},
+	{table: "chat_messages", class: classChat, people: []string{"author", "driver_id"}, section: "chat",
+		export: `SELECT m.booking_id, m.seq, m.sent, CASE WHEN m.author = $1 THEN 'you' ELSE m.wrote_as END AS by, m.sealed AS sealed_text,
+				'chat/' || m.booking_id || '/' || m.author || '/' || m.client_id AS purpose
+			FROM chat_messages m JOIN bookings b ON b.id = m.booking_id WHERE m.author = $1 OR b.user_id = $1 ORDER BY m.booking_id, m.seq`,
+		hidden: "who the others are, and what they wrote to an officer",
+		erase: []erasing{deleted(`DELETE FROM chat_messages m USING bookings b WHERE b.id = m.booking_id
+			AND (m.author = $1 OR b.user_id = $1)` + chatNotHeld)}},
+	{table: "chat_marks", class: classChat, people: []string{"user_id"}, section: "chat_marks.csv",
+		export: `SELECT booking_id, delivered, delivered_at, read, read_at FROM chat_marks WHERE user_id = $1 ORDER BY booking_id`,
+		erase: []erasing{deleted(`DELETE FROM chat_marks m USING bookings b WHERE b.id = m.booking_id
+			AND (m.user_id = $1 OR b.user_id = $1) AND NOT ` + wereHeld + chatNotHeld)}},
 	{table: "booking_ratings", class: classAccount, section: "ratings",
 		export: `SELECT r.booking_id, r.stars, r.text, r.rated FROM booking_ratings r JOIN bookings b ON b.id = r.booking_id WHERE b.user_id = $1 ORDER BY r.rated`,
 		erase:  []erasing{anonymised(`UPDATE booking_ratings SET text = '' WHERE text <> '' AND booking_id IN ` + theirBookings)},

@@ -53,6 +53,8 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"events", m.forget(`DELETE FROM events WHERE kind NOT IN ('sos', 'sos_cancel') AND received < $1`+deviceNotHeld, now.Add(-keep.Messages))},
 		{"duty", m.forget(`DELETE FROM duty_spells WHERE ended < $1 AND driver NOT IN (
 			SELECT o.id FROM drivers o JOIN legal_holds h ON h.user_id = o.user_id WHERE h.released IS NULL)`, now.Add(-recordsKept))},
+		{"chat", m.forget(`DELETE FROM chat_messages m USING bookings b WHERE b.id = m.booking_id AND b.ended < $1`+chatNotHeld, now.Add(-keep.Messages))},
+		{"marks of chat", m.forget(`DELETE FROM chat_marks m USING bookings b WHERE b.id = m.booking_id AND b.ended < $1`+chatNotHeld, now.Add(-keep.Messages))},
 		{"bookings", func(ctx context.Context) error { return m.forgetBookings(ctx, now.Add(-recordsKept)) }},
 		{"quotes", m.forget(`DELETE FROM quotes WHERE expires < $1`, now.Add(-quotesKept))},
 		{"the audit log", func(ctx context.Context) error { return Audit(m).retire(ctx, now) }},
@@ -121,7 +123,7 @@ func (m Maintenance) forgetPhones(ctx context.Context, before time.Time) error {
 // forgetBookings deletes bookings with all that belongs to them, some at a time.
 func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) error {
 	const atOnce = 500
-	rows, err := m.DB.pool.Query(ctx, `SELECT id FROM bookings WHERE ended < $1`+userNotHeld+` LIMIT $2`, endedBefore, atOnce)
+	rows, err := m.DB.pool.Query(ctx, `SELECT id FROM bookings b WHERE ended < $1`+userNotHeld+chatNotHeld+` LIMIT $2`, endedBefore, atOnce)
 	if err != nil {
 		return err
 	}
@@ -135,6 +137,8 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			`DELETE FROM offers WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_seats WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM chat_marks WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM chat_messages WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_events WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_ratings WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM trip_commands WHERE booking_id = ANY($1::uuid[])`,
