@@ -74,6 +74,7 @@ var homes = map[string][]string{
 	"golang.org/x/image":                       {"files"},
 	"golang.org/x/text":                        {"account", "sim"},
 	"github.com/gofiber/fiber/v2":              {"api"},
+	"github.com/gofiber/contrib/websocket":     {"api"},
 	"github.com/valyala/fasthttp":              {"api"},
 	"github.com/danielgtaylor/huma/v2":         {"api"},
 	"github.com/eclipse/paho.golang":           {"sim"},

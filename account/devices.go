@@ -211,6 +211,7 @@ const (
 	refreshSecret = "armr_"
 	partnerSecret = "armp_"
 	oneTimeSecret = "armo_"
+	ticketSecret  = "armt_"
 )
 
 // newSecret makes 256 random bits in letters that need no escaping in a URL,

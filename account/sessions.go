@@ -34,6 +34,7 @@ type Caller struct {
 	Scopes        []fleet.Scope       // of a partner
 	Authenticated time.Time           // when they last proved who they are
 	SecondFactor  bool
+	Expires       time.Time // of the token that they showed; zero: never
 }
 
 // Has reports whether the caller may act in one of the roles.
@@ -193,7 +194,11 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 		return nil, badToken(err)
 	}
 	if c.Session == "" {
-		return s.partner(ctx, &c)
+		partner, err := s.partner(ctx, &c)
+		if err == nil {
+			partner.Expires = c.ExpiresAt.Time
+		}
+		return partner, err
 	}
 	id, err := fleet.ParseID[fleet.UserSession](c.Session)
 	if err != nil {
@@ -206,7 +211,24 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
+	caller.Expires = c.ExpiresAt.Time
 	return caller, nil
+}
+
+// Again says who a caller is now: what was taken from them since they were let in
+// is gone. It fails as Verify does.
+func (s *Sessions) Again(ctx context.Context, c *Caller) (*Caller, error) {
+	if c.Session.IsZero() {
+		return c, nil // the bootstrap admin
+	}
+	if !c.Expires.IsZero() && !s.clock.Now().Before(c.Expires) {
+		return nil, badToken(nil)
+	}
+	now, err := s.caller(ctx, c.Session)
+	if err == nil {
+		now.Expires = c.Expires
+	}
+	return now, err
 }
 
 // caller says who is signed in by a session, and fails as Verify does.

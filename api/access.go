@@ -29,6 +29,7 @@ type access struct {
 	security []map[string][]string
 	fresh    bool
 	class    rateClass
+	opens    fleet.Opens
 }
 
 // freshKey is where an operation says that it wants a fresh sign-in.
@@ -85,6 +86,13 @@ func (a access) rated(class rateClass) access {
 	return a
 }
 
+// ticketed lets in as well whoever shows a ticket for this in the URL: what a
+// browser opens without headers. Other web sites have nothing to do there.
+func (a access) ticketed(opens fleet.Opens) access {
+	a.opens = opens
+	return a
+}
+
 // route adds an operation. Its access is an argument of its own because there
 // is no default.
 func route[I, O any](s *Server, who access, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
@@ -94,6 +102,9 @@ func route[I, O any](s *Server, who access, op huma.Operation, handle func(conte
 	}
 	if who.class != usual {
 		op.Extensions[rateKey] = who.class
+	}
+	if who.opens != "" {
+		op.Extensions[opensKey] = who.opens
 	}
 	if takesKey(&op) {
 		parameter := keyParameter
@@ -134,7 +145,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	var caller *account.Caller
 	var refused error
 	if !open(op) {
-		if caller, refused = s.authenticate(ctx.Context(), ctx.Header("Authorization")); refused == nil {
+		if caller, refused = s.identify(ctx); refused == nil {
 			refused = s.mayCall(caller, op)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/account"
+	"armora/bus"
 	"armora/dispatch"
 	"armora/dispatch/place"
 	"armora/files"
@@ -34,7 +35,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Trips, Engine, Desk, Map, Clock and Log are
+// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Engine, Desk, Map, Clock and Log are
 // required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -79,6 +80,8 @@ type Config struct {
 	Notify         *notify.Sender
 	Exports        *account.Exports
 	Erasures       *account.Erasures
+	Tickets        *account.Tickets
+	Bus            *bus.Bus // tells whose WebSockets and event streams end
 
 	Checks  []Check      // what must hold for the hub to be ready
 	Ingest  http.Handler // serves /api/ingest/ and authenticates by itself; nil: nothing there
@@ -86,6 +89,7 @@ type Config struct {
 	Fences  Fences       // hears of fences that come and go; nil: they are watched from the next start on
 
 	Limits      Limits        // on how often a caller may call; zero: DefaultLimits
+	Lines       LineLimits    // on how much a caller may have open at once; zero: DefaultLineLimits
 	ExportLimit time.Duration // how long an export of points may take; 0: DefaultExportLimit
 
 	Clock   fleet.Clock
@@ -123,6 +127,7 @@ type Server struct {
 	app     *fiber.App
 	huma    huma.API
 	serving serving
+	lines   lines
 	stall   time.Duration // stallTimeout, for a piece of a stream
 }
 
@@ -155,6 +160,7 @@ func (cfg *Config) missing() []string {
 		"Profiles": cfg.Profiles == nil, "Questionnaires": cfg.Questionnaires == nil, "Consents": cfg.Consents == nil,
 		"Addresses": cfg.Addresses == nil, "PushTokens": cfg.PushTokens == nil, "Contacts": cfg.Contacts == nil,
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
+		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
 		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
 	} {
@@ -180,6 +186,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Limits == (Limits{}) {
 		cfg.Limits = DefaultLimits()
 	}
+	if cfg.Lines == (LineLimits{}) {
+		cfg.Lines = DefaultLineLimits()
+	}
 	measured, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, err
@@ -201,6 +210,7 @@ func New(cfg Config) (*Server, error) {
 		},
 	}
 	s.serving.init()
+	s.lines.init(cfg.Lines)
 	s.app = s.newFiber()
 	s.huma = s.newHuma()
 	return s, s.addRoutes()
@@ -284,6 +294,7 @@ func (s *Server) addRoutes() error {
 	s.addErasure()
 	s.addUsers()
 	s.addViewers()
+	s.addTickets()
 	s.addApprovals()
 	s.addAudit()
 	s.addHolds()

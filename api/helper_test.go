@@ -101,6 +101,8 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		Devices: h.devices, Officers: h.officers, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Federation: account.NewFederation(account.FederationConfig{DB: db, Keyring: keyring, People: h.people, Clock: h.clock}),
 		Partners:   account.NewPartners(db, keyring, keys, h.bus, h.clock),
+		Tickets:    account.NewTickets(db, keyring, h.sessions, h.clock),
+		Bus:        h.bus,
 		Clock:      h.clock, Log: log,
 	}
 	h.addPeople(&cfg)

@@ -26,6 +26,8 @@ type metrics struct {
 	panics   prometheus.Counter
 	exports  prometheus.Gauge
 	limited  *prometheus.CounterVec
+	lines    *prometheus.GaugeVec
+	ended    *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
@@ -44,11 +46,17 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_api_limited_total", Help: "Requests refused for coming too often, by class of operation; empty: the usual.",
 		}, []string{"class"}),
+		lines: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "armora_api_lines", Help: "WebSockets and event streams that are open.",
+		}, []string{"kind"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "armora_api_lines_ended_total", Help: "WebSockets and event streams that have ended, by the reason that they were told.",
+		}, []string{"kind", "reason"}),
 	}
 	if registry == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.duration, m.panics, m.exports, m.limited} {
+	for _, c := range []prometheus.Collector{m.duration, m.panics, m.exports, m.limited, m.lines, m.ended} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of api: %w", err)
 		}

@@ -57,6 +57,8 @@ GET     /api/partners                               admin
 POST    /api/partners/{id}/secret                   admin fresh
 DELETE  /api/partners/{id}                          admin
 
+POST    /api/tickets                                person
+
 POST    /api/approvals                              compliance admin
 GET     /api/approvals                              compliance admin
 POST    /api/approvals/{id}/approve                 compliance admin fresh

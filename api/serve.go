@@ -16,6 +16,7 @@ type serving struct {
 	listener *listener
 	ended    chan struct{} // closed when the server has stopped accepting
 	closed   bool
+	leave    []func() // the bus
 
 	// Exports outlive their handlers: Close waits for them, and cancels them
 	// when its time is up.
@@ -67,6 +68,7 @@ func (s *Server) Open(ctx context.Context) error {
 		return fmt.Errorf("listen for HTTP on %s: %w", s.cfg.Addr, err)
 	}
 	s.serving.listener = &listener{Listener: inner, open: make(map[*conn]struct{})}
+	s.serving.leave = []func(){s.cfg.Bus.Sessions.Subscribe(s.lines.endSession), s.cfg.Bus.Accounts.Subscribe(s.lines.endAccount)}
 	go func() {
 		defer close(s.serving.ended)
 		if err := s.app.Listener(s.serving.listener); err != nil {
@@ -86,7 +88,7 @@ func (s *Server) Addr() net.Addr {
 	return s.serving.listener.Addr()
 }
 
-// Close stops accepting, lets the requests and exports under way finish until
+// Close stops accepting, ends WebSockets and event streams, lets the requests and exports under way finish until
 // ctx ends, then cuts them off. It returns ctx's error when it had to. It may
 // be called more than once, and before Open.
 func (s *Server) Close(ctx context.Context) error {
@@ -101,7 +103,11 @@ func (s *Server) Close(ctx context.Context) error {
 	if err := s.serving.listener.Close(); err != nil {
 		s.log.Warn("the HTTP listener did not close", "error", err)
 	}
-	<-s.serving.ended // from here on the server knows that it was started
+	<-s.serving.ended  // from here on the server knows that it was started
+	s.lines.close(ctx) // Fiber knows nothing of them any more
+	for _, leave := range s.serving.leave {
+		leave()
+	}
 	s.serving.listener.closeSilent()
 	err := s.app.ShutdownWithContext(ctx)
 	if errors.Is(err, net.ErrClosed) {

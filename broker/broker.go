@@ -40,6 +40,7 @@ type Config struct {
 	Auth     Authenticator
 	Sessions Sessions
 	Outbox   Outbox
+	Trips    TripFollowing // nil: nobody follows trips
 	Routes   []Route
 
 	Clock   fleet.Clock
@@ -103,6 +104,7 @@ type Broker struct {
 	sessions  *sessions
 	wills     *wills
 	outbox    *outbox
+	followers *followers
 	auth      chan struct{} // a slot for each login that is being checked
 	inflight  atomic.Int64  // what is kept of the messages that are not resolved, see Limits.TotalBytes
 
@@ -150,6 +152,7 @@ func New(cfg Config) (*Broker, error) {
 	b.wills = newWills(b)
 	b.sessions = newSessions(b)
 	b.outbox = newOutbox(b)
+	b.followers = newFollowers(b)
 	b.metrics = newMetrics(b, cfg.Metrics)
 	if err := b.newACL(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)

@@ -148,7 +148,7 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, filter string, write bool) bool {
 	if !ok || write {
 		return false
 	}
-	allowed := h.b.acl.maySubscribe(c.identity, filter)
+	allowed := h.b.acl.maySubscribe(c.identity, filter) || h.b.followers.mayFollow(c, filter)
 	if !allowed {
 		h.b.metrics.dropped.WithLabelValues("subscription").Inc()
 		h.b.log.Info("MQTT subscription refused", "device", c.identity.Device, "filter", filter)
@@ -178,6 +178,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	c.unlockSession()
 	h.b.sessions.update(c)
 	h.b.outbox.deliver(c)
+	h.b.followers.update(c)
 }
 
 // OnSubscribed stores the new subscriptions before they are confirmed.
@@ -190,13 +191,15 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, _ packets.Packet, _ []byte) {
 func (h *hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
 	if c, ok := cl.Net.Conn.(*conn); ok && pk.PacketID != 0 {
 		h.b.sessions.update(c)
+		h.b.followers.update(c)
 	}
 }
 
-// OnPacketProcessed starts the outbox of a device once its SUBACK is out.
+// OnPacketProcessed starts what a device has subscribed to once its SUBACK is out.
 func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) {
 	if pk.FixedHeader.Type == packets.Subscribe {
 		h.b.outbox.deliver(cl.Net.Conn.(*conn))
+		h.b.followers.update(cl.Net.Conn.(*conn))
 	}
 }
 

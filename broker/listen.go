@@ -177,6 +177,7 @@ func (b *Broker) serveConn(kind string, raw net.Conn, cert []byte) {
 	}
 	err := b.establish(c)
 	b.leave(c, err)
+	b.followers.leave(c)
 	c.end(packets.CodeDisconnect, "")
 	c.writers.Wait()
 	b.registry.remove(c) // last: until here Close may have to end it by force

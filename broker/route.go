@@ -14,7 +14,8 @@ import (
 // A template is a topic in which a whole level may be a variable: {device} is
 // the id of the device, {driver} that of whose phone it is, {external} its name in
 // its own protocol, {child} the external name of any device that it may speak
-// for as a gateway, and + any one level that is not empty.
+// for as a gateway, {trip} the id of any trip, if the device is a person's phone
+// (whose trip it is the receiver knows), and + any one level that is not empty.
 type Route struct {
 	Template string
 	Receiver Receiver
@@ -22,7 +23,7 @@ type Route struct {
 
 // subscribable lists what a device may subscribe to, as templates. A filter
 // has to be one of these topics exactly: no wildcard and no $share group
-// reaches further than they do.
+// reaches further than they do. The topics of trips come on top: see followers.
 func subscribable() []string {
 	return []string{"v1/devices/{device}/commands", "v1/drivers/{driver}/offers"}
 }
@@ -104,7 +105,7 @@ func compile(s string) (template, error) {
 	t := template(strings.Split(s, "/"))
 	for _, level := range t {
 		switch level {
-		case "{device}", "{driver}", "{external}", "{child}", "+":
+		case "{device}", "{driver}", "{external}", "{child}", "{trip}", "+":
 			continue
 		}
 		if level == "" || strings.ContainsAny(level, "{}+#") {
@@ -136,6 +137,9 @@ func matchLevel(id *fleet.Identity, want, level string) bool {
 		return level == id.Device.String()
 	case "{driver}": // a car's tracker does not speak for who drives the car
 		return !id.Driver.IsZero() && id.Kind != fleet.Tracker && level == id.Driver.String()
+	case "{trip}":
+		trip, err := fleet.ParseID[fleet.Booking](level)
+		return err == nil && trip.String() == level && isPersons(id)
 	case "{external}":
 		return level == id.External
 	case "{child}":

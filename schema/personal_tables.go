@@ -86,6 +86,13 @@ var personalTables = []personal{
 	{table: "push_tokens", class: classSignIn, people: []string{"user_id"}, section: "push",
 		export: `SELECT id, session, created FROM push_tokens WHERE user_id = $1 ORDER BY created, id`, hidden: "the tokens: keys to the person's apps",
 		erase: []erasing{deleted(`DELETE FROM push_tokens WHERE user_id = $1`)}},
+	{table: "tickets", class: classSignIn, hidden: "secrets of half a minute",
+		erase: []erasing{deleted(`DELETE FROM tickets WHERE session IN (SELECT id FROM user_sessions WHERE user_id = $1)
+			OR share IN (SELECT id FROM shares WHERE user_id = $1)`)}},
+	{table: "shares", class: classMessages, people: []string{"user_id"}, section: "shares",
+		export: `SELECT id, booking_id, label, until, created, expires, revoked, opened, times FROM shares WHERE user_id = $1 ORDER BY id`,
+		hidden: "the links",
+		erase:  []erasing{deleted(`DELETE FROM shares WHERE user_id = $1`)}},
 	{table: "recovery_codes", class: classSignIn, people: []string{"user_id"}, hidden: "secrets",
 		erase: []erasing{deleted(`DELETE FROM recovery_codes WHERE user_id = $1`)}},
 

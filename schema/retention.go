@@ -46,6 +46,8 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`+userNotHeld, now.Add(-keep.Messages))},
 		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`+userNotHeld, now.Add(-keep.Messages))},
 		{"replies", m.forget(`DELETE FROM idempotent_requests WHERE created < $1`, now.Add(-keepReplies))},
+		{"tickets", m.forget(`DELETE FROM tickets WHERE expires < $1`, now)},
+		{"shares", m.forget(`DELETE FROM shares WHERE booking_id IN (SELECT id FROM bookings WHERE ended < $1)`, now.Add(-keep.Messages))},
 		{"sign-ins under way", m.forget(`DELETE FROM oidc_flows WHERE expires < $1`, now)},
 		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
 		{"exports", func(ctx context.Context) error { return Exports(m).expire(ctx, now) }},
@@ -150,6 +152,7 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			`DELETE FROM payments WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM debts WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_money WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM shares WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM bookings WHERE id = ANY($1::uuid[])`,
 		} {
 			if _, err := tx.Exec(ctx, sql, idStrings(old)); err != nil {

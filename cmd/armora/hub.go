@@ -292,6 +292,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Engine: h.engine,
 		Trips:  h.trips, Desk: h.desk,
 		Exports: h.exports, Erasures: h.erasures,
+		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
