@@ -155,7 +155,7 @@ func (h *hub) addPeople(cfg *Config) {
 		Journal: filepath.Join(h.t.TempDir(), "erasures.journal"), Clock: h.clock, Log: cfg.Log,
 	})
 	h.exports, h.erasures = cfg.Exports, cfg.Erasures
-	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
+	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
 		h.t.Fatal(err)
 	}
 }

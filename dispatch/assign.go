@@ -93,14 +93,14 @@ func fill(c *schema.BookingTx, seat fleet.Seat, by fleet.Actor) error {
 	if seat.State == fleet.SeatHeld {
 		return c.Note(schema.Event{Kind: "held", By: by, Data: seatEvent{Seat: seat.ID, Driver: seat.Driver}})
 	}
-	committed := []fleet.Seat{seat}
+	committed, team := []fleet.Seat{seat}, []fleet.DriverID{seat.Driver}
 	if seat.Relieves.IsZero() {
 		for _, s := range others(c, seat.ID, fleet.SeatHeld) {
 			s.State = fleet.SeatCommitted
 			if err := c.Take(s); err != nil {
 				return err
 			}
-			committed = append(committed, s)
+			committed, team = append(committed, s), append(team, s.Driver)
 		}
 	}
 	for _, s := range committed {
@@ -111,7 +111,7 @@ func fill(c *schema.BookingTx, seat fleet.Seat, by fleet.Actor) error {
 			return err
 		}
 	}
-	event := schema.Event{Kind: "assigned", By: by, Data: seatEvent{Seat: seat.ID, Driver: seat.Driver}}
+	event := schema.Event{Kind: "assigned", By: by, Data: seatEvent{Seat: seat.ID, Driver: seat.Driver, Team: team}}
 	switch c.Status {
 	case fleet.Scheduled, fleet.Searching, fleet.Offered:
 		return c.Move(fleet.Assigned, event)

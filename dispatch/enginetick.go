@@ -236,4 +236,7 @@ type seatEvent struct {
 	Driver fleet.DriverID `json:"driver_id"`
 	Offer  fleet.OfferID  `json:"offer_id,omitzero"`
 	Reason string         `json:"reason,omitempty"`
+	// Team are all who are assigned with it, and Instead is who had the seat until now.
+	Team    []fleet.DriverID `json:"team,omitempty"`
+	Instead fleet.DriverID   `json:"instead_of,omitzero"`
 }

@@ -38,7 +38,7 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 		if c.Status.Ended() {
 			return &fleet.Error{Code: fleet.CodeConflict, Message: "the booking is " + string(c.Status)}
 		}
-		seat, err := vacateFor(c, &a)
+		seat, instead, err := vacateFor(c, &a)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,9 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 			return errUnfit
 		}
 		seat.Vehicle = vehicleOf(officer, seat.To)
-		if err := c.Note(schema.Event{Kind: "assigned_by_ops", By: a.By, Data: seatEvent{Seat: seat.ID, Driver: a.Driver, Reason: a.Reason}}); err != nil {
+		if err := c.Note(schema.Event{Kind: "assigned_by_ops", By: a.By, Data: seatEvent{
+			Seat: seat.ID, Driver: a.Driver, Reason: a.Reason, Instead: instead,
+		}}); err != nil {
 			return err
 		}
 		return fill(c, seat, a.By)
@@ -69,8 +71,38 @@ func (e *Engine) pickupOf(ctx context.Context, driver fleet.DriverID, b *fleet.B
 	return e.cfg.Travel.Between(ctx, now, eta.Point{Lat: fix.Lat, Lon: fix.Lon}, eta.Point{Lat: b.Pickup.Lat, Lon: b.Pickup.Lon}).Time
 }
 
-// vacateFor makes the seat that ops mean open.
-func vacateFor(c *schema.BookingTx, a *ByHand) (fleet.Seat, error) {
+// vacateFor makes the seat that ops mean open, and returns who was assigned to it.
+func vacateFor(c *schema.BookingTx, a *ByHand) (open fleet.Seat, was fleet.DriverID, err error) {
+	seat, err := meant(c, a)
+	switch {
+	case err != nil:
+		return open, was, err
+	case seat.State == fleet.SeatOpen:
+		return *seat, was, nil
+	case seat.Driver == a.Driver:
+		return open, was, &fleet.Error{Code: fleet.CodeConflict, Message: "the officer has this seat"}
+	case c.Status == fleet.InProgress:
+		return open, was, &fleet.Error{Code: fleet.CodeConflict, Message: "the principal is under protection: have the officer relieved"}
+	case seat.State == fleet.SeatHeld: // its officer was not assigned yet
+		id := seat.ID
+		err := c.Vacate(id, "reassigned")
+		return *c.Seat(id), was, err
+	}
+	if seat.Number == 1 && (c.Status == fleet.EnRoute || c.Status == fleet.Arrived) {
+		if err := c.Move(fleet.Searching, schema.Event{Kind: "reassigning", By: a.By}); err != nil {
+			return open, was, err
+		}
+	}
+	number, was := seat.Number, seat.Driver
+	if err := c.Release(seat.ID, "reassigned"); err != nil {
+		return open, was, err
+	}
+	open, err = c.OpenSeat(number, fleet.SeatID{})
+	return open, was, err
+}
+
+// meant is the seat that ops mean.
+func meant(c *schema.BookingTx, a *ByHand) (*fleet.Seat, error) {
 	var seat *fleet.Seat
 	for i := range c.Seats {
 		s := &c.Seats[i]
@@ -84,29 +116,9 @@ func vacateFor(c *schema.BookingTx, a *ByHand) (fleet.Seat, error) {
 	}
 	switch {
 	case seat == nil && a.Seat == 0:
-		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "every seat has its officer: say which one is to change"}
+		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "every seat has its officer: say which one is to change"}
 	case seat == nil:
-		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeInvalid, Message: "the booking has no such seat"}
-	case seat.State == fleet.SeatOpen:
-		return *seat, nil
-	case seat.Driver == a.Driver:
-		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "the officer has this seat"}
-	case c.Status == fleet.InProgress:
-		return fleet.Seat{}, &fleet.Error{Code: fleet.CodeConflict, Message: "the principal is under protection: have the officer relieved"}
+		return nil, &fleet.Error{Code: fleet.CodeInvalid, Message: "the booking has no such seat"}
 	}
-	if seat.State == fleet.SeatHeld {
-		id := seat.ID
-		err := c.Vacate(id, "reassigned")
-		return *c.Seat(id), err
-	}
-	if seat.Number == 1 && (c.Status == fleet.EnRoute || c.Status == fleet.Arrived) {
-		if err := c.Move(fleet.Searching, schema.Event{Kind: "reassigning", By: a.By}); err != nil {
-			return fleet.Seat{}, err
-		}
-	}
-	number := seat.Number
-	if err := c.Release(seat.ID, "reassigned"); err != nil {
-		return fleet.Seat{}, err
-	}
-	return c.OpenSeat(number, fleet.SeatID{})
+	return seat, nil
 }

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"strings"
 	"time"
 
 	"armora/fleet"
@@ -176,7 +175,7 @@ func ofOfficer(b *fleet.Booking) *fleet.Booking {
 func relayOf(b *fleet.Booking) string { return "/api/chat/" + b.ID.String() }
 
 func principalFace(b *fleet.Booking, p fleet.Principal) *Face {
-	face := &Face{Name: firstName(p.Name), Photo: p.Photo, Relay: relayOf(b)}
+	face := &Face{Name: fleet.FirstName(p.Name), Photo: p.Photo, Relay: relayOf(b)}
 	if p.Restricted || face.Name == "" { // the start code is what one knows them by
 		face.Name, face.Photo = "Principal", fleet.FileID{}
 	}
@@ -191,18 +190,9 @@ func (p *parties) faces(b *fleet.Booking, of func(*fleet.Seat) bool) []Face {
 			continue
 		}
 		o := p.officers[s.Driver]
-		face := Face{
-			Officer: s.Driver, Lead: s.Number == 1, Name: o.Alias, Photo: o.Photo, Licence: o.Licence, Languages: o.Languages, Relay: relayOf(b),
-		}
-		if face.Name == "" {
-			face.Name = firstName(o.Name)
-		}
-		faces = append(faces, face)
+		faces = append(faces, Face{
+			Officer: s.Driver, Lead: s.Number == 1, Name: o.Known(), Photo: o.Photo, Licence: o.Licence, Languages: o.Languages, Relay: relayOf(b),
+		})
 	}
 	return faces
-}
-
-func firstName(name string) string {
-	first, _, _ := strings.Cut(strings.TrimSpace(name), " ")
-	return first
 }

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Officer is what there is of a driver for principals. How much of it one sees
 // depends on how they stand to each other.
@@ -34,4 +37,18 @@ type Principal struct {
 	Name       string
 	Photo      FileID
 	Restricted bool
+}
+
+// Known is how a principal knows the officer: by an alias, or by the first name.
+func (o *Officer) Known() string {
+	if o.Alias != "" {
+		return o.Alias
+	}
+	return FirstName(o.Name)
+}
+
+// FirstName is the first word of a person's name.
+func FirstName(name string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(name), " ")
+	return first
 }

@@ -25,7 +25,7 @@ func (s *Sender) ForgetMail(ctx context.Context, erasure fleet.ErasureID, addres
 		return "nobody was written to: the hub was not told where such requests go (ARMORA_MAIL_PRIVACY_CONTACT)", nil
 	}
 	n := fleet.Notice{ID: fleet.NoticeID(erasure), Channel: fleet.MailChannel, To: s.mailPrivacy, Kind: "erasure_request"}
-	m, err := s.templates.fill(n.Channel, n.Kind, map[string]string{"address": address})
+	m, err := s.templates.in(fallback).fill(n.Channel, n.Kind, map[string]string{"address": address})
 	if err != nil {
 		return "", err
 	}

@@ -64,7 +64,7 @@ func newWorldOn(t *testing.T, db *schema.DB, change ...func(*Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		DB: db, Unseal: unseal, Mail: mail, SMS: sms, Clock: w.clock,
+		DB: db, Seal: seal, Unseal: unseal, Mail: mail, SMS: sms, Clock: w.clock,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
@@ -86,8 +86,9 @@ func mailServer(t *testing.T, cfg smtp.Config) *smtp.Server {
 	return s
 }
 
-// unseal opens what seal has sealed: it stands for the keyring, which is tested
-// where it is.
+// seal and unseal stand for the keyring, which is tested where it is.
+func seal(plain []byte, purpose string) []byte { return append([]byte(purpose+"\n"), plain...) }
+
 func unseal(sealed []byte, purpose string) ([]byte, error) {
 	plain, ok := bytes.CutPrefix(sealed, []byte(purpose+"\n"))
 	if !ok {

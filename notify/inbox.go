@@ -21,9 +21,13 @@ func (s *Sender) Inbox(ctx context.Context, user fleet.UserID, before fleet.Noti
 	if err != nil {
 		return nil, err
 	}
+	language, err := s.languageOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]Item, len(notices))
 	for i, n := range notices {
-		m, err := s.read(&n)
+		m, err := s.read(&n, language)
 		if err != nil { // that there was something is told all the same
 			s.log.Warn("a notice cannot be read", "notice", n.ID, "kind", n.Kind, "problem", err)
 		}

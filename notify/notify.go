@@ -5,7 +5,12 @@
 // A notice is sent once at most. That it is being sent is committed before the
 // first byte goes out: if the hub dies in between, nobody knows, and it is not
 // sent again; a code may be asked for anew. What the other side has surely not
-// taken is tried again, at growing intervals, until the notice expires.
+// taken is tried again, at growing intervals, until the notice expires. A notice of
+// safety is sent at least once: what nobody knows of is sent again too, and it shows
+// a reference, by which a person sees that they were told before.
+//
+// What happens to bookings leaves jobs (fleet.TellBooking); bookings.go says who is
+// told of what.
 //
 // What a person wishes of notices is heeded, but for those of safety and of the
 // security of their account: see wishes.go.
@@ -26,9 +31,10 @@ import (
 	"armora/schema"
 )
 
-// Config is what a Sender needs. DB, Unseal, Clock and Log are required.
+// Config is what a Sender needs. DB, Seal, Unseal, Clock and Log are required.
 type Config struct {
 	DB     *schema.DB
+	Seal   func(plain []byte, purpose string) []byte
 	Unseal func(sealed []byte, purpose string) ([]byte, error)
 
 	Mail *Mail // nil: this hub sends no mail
@@ -56,7 +62,9 @@ type Message struct {
 type Sender struct {
 	river.WorkerDefaults[fleet.NoticeJob]
 	notices   schema.Notices
-	templates *templates
+	profiles  schema.Profiles
+	templates templates
+	seal      func(plain []byte, purpose string) []byte
 	unseal    func(sealed []byte, purpose string) ([]byte, error)
 	mail      *Mail
 	sms       *SMS
@@ -78,7 +86,8 @@ func New(cfg Config) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{
-		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, templates: templates, unseal: cfg.Unseal,
+		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, profiles: schema.Profiles{DB: cfg.DB},
+		templates: templates, seal: cfg.Seal, unseal: cfg.Unseal,
 		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
@@ -94,8 +103,11 @@ func New(cfg Config) (*Sender, error) {
 	return s, nil
 }
 
-// AddWorkers adds the worker that sends notices.
-func (s *Sender) AddWorkers(workers *river.Workers) { river.AddWorker(workers, s) }
+// AddWorkers adds the workers that send notices, and that tell of bookings.
+func (s *Sender) AddWorkers(workers *river.Workers) {
+	river.AddWorker(workers, s)
+	river.AddWorker(workers, newTeller(s))
+}
 
 // Limits of time.
 const (
@@ -117,6 +129,10 @@ func (s *Sender) Work(ctx context.Context, job *river.Job[fleet.NoticeJob]) erro
 	if err != nil {
 		return err
 	}
+	language, err := s.languageOf(ctx, n.User)
+	if err != nil {
+		return err
+	}
 	if wait := wishes.holdBack(&n, s.clock.Now()); wait > 0 {
 		return river.JobSnooze(wait)
 	}
@@ -128,7 +144,7 @@ func (s *Sender) Work(ctx context.Context, job *river.Job[fleet.NoticeJob]) erro
 	}
 	did := outcome{state: fleet.NoticeUnwanted}
 	if !wishes.refuse(&n) {
-		did = s.send(ctx, n)
+		did = s.send(ctx, n, language)
 	}
 	return s.finish(ctx, job, &n, did)
 }
@@ -147,10 +163,13 @@ func (s *Sender) finish(ctx context.Context, job *river.Job[fleet.NoticeJob], n 
 	}
 	switch did.state {
 	case fleet.NoticeQueued:
-		return errors.New(did.problem) // River waits, and runs the job again
+		return did.err() // River waits, and runs the job again
 	case fleet.NoticeFailed, fleet.NoticeUnknown:
 		s.log.Warn("a notice may not have reached its reader",
 			"notice", n.ID, "kind", n.Kind, "channel", n.Channel, "state", did.state, "problem", did.problem)
+	}
+	if n.Safety() && did.state == fleet.NoticeUnknown {
+		return did.err() // it is sent again: better twice than not at all
 	}
 	return nil
 }
@@ -162,40 +181,61 @@ type outcome struct {
 	problem string
 }
 
+func (o outcome) err() error {
+	if o.problem == "" {
+		return nil
+	}
+	return errors.New(o.problem)
+}
+
 func failed(problem string) outcome  { return outcome{fleet.NoticeFailed, problem} }
 func again(problem string) outcome   { return outcome{fleet.NoticeQueued, problem} }
 func unknown(problem string) outcome { return outcome{fleet.NoticeUnknown, problem} }
 
-// read opens a notice. The error holds nothing of what it says.
-func (s *Sender) read(n *fleet.Notice) (Message, error) {
-	if len(n.Sealed) == 0 {
-		return s.templates.fill(n.Channel, n.Kind, nil)
+// languageOf is the language that a person is told things in, as their profile says.
+func (s *Sender) languageOf(ctx context.Context, user fleet.UserID) (string, error) {
+	if user.IsZero() {
+		return "", nil
 	}
-	plain, err := s.unseal(n.Sealed, n.Purpose())
-	if err != nil {
-		return Message{}, errors.New("its data does not open: was the hub's secret key changed?")
-	}
-	var data map[string]string
-	if err := json.Unmarshal(plain, &data); err != nil {
-		return Message{}, errors.New("its data is not of the form that templates take") // the error would quote it
-	}
-	return s.templates.fill(n.Channel, n.Kind, data)
+	profile, err := s.profiles.Get(ctx, user)
+	return profile.Language, err
 }
 
-func (s *Sender) send(ctx context.Context, n fleet.Notice) outcome {
-	m, err := s.read(&n)
+// read opens a notice. The error holds nothing of what it says.
+func (s *Sender) read(n *fleet.Notice, language string) (Message, error) {
+	var data map[string]string
+	if len(n.Sealed) > 0 {
+		plain, err := s.unseal(n.Sealed, n.Purpose())
+		if err != nil {
+			return Message{}, errors.New("its data does not open: was the hub's secret key changed?")
+		}
+		if err := json.Unmarshal(plain, &data); err != nil {
+			return Message{}, errors.New("its data is not of the form that templates take") // the error would quote it
+		}
+	}
+	return s.templates.in(language).write(n, data)
+}
+
+func (s *Sender) send(ctx context.Context, n fleet.Notice, language string) outcome {
+	m, err := s.read(&n, language)
 	if err != nil {
 		return failed(err.Error())
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
+	if n.Channel == fleet.PushChannel && s.push != nil {
+		return s.toApps(ctx, n, m)
+	}
+	return s.hand(ctx, n, m)
+}
+
+// hand gives a message to whoever carries it, or shows it if nobody does.
+func (s *Sender) hand(ctx context.Context, n fleet.Notice, m Message) outcome {
 	switch {
 	case n.Channel == fleet.MailChannel && s.mail != nil:
 		return s.mail.send(ctx, n, m, s.clock.Now())
 	case n.Channel == fleet.SMSChannel && s.sms != nil:
 		return s.sms.send(ctx, n, m, s.clock.Now())
-	case n.Channel == fleet.PushChannel && s.push != nil:
-		return s.toApps(ctx, n, m)
 	}
 	if s.show != nil {
 		s.show(n, m)

@@ -86,6 +86,9 @@ func message(n *fleet.Notice, m Message, token fleet.PushToken, now time.Time) *
 	if !n.Offer.IsZero() {
 		data["offer_id"] = n.Offer.String()
 	}
+	if !n.Booking.IsZero() {
+		data["booking_id"] = n.Booking.String()
+	}
 	return &messaging.Message{
 		Token: string(token), Data: data,
 		Notification: &messaging.Notification{Title: m.Subject, Body: m.Body},
@@ -173,23 +176,33 @@ func (s *Sender) toApps(ctx context.Context, n fleet.Notice, m Message) outcome 
 		return again("the apps of its reader could not be read")
 	}
 	outcomes := make([]outcome, len(apps))
+	eachApp(len(apps), func(i int) {
+		token, err := s.unseal(apps[i].Sealed, fleet.PushPurpose(apps[i].ID))
+		if err != nil {
+			outcomes[i] = failed("a push token does not open: was the hub's secret key changed?")
+			return
+		}
+		outcomes[i] = s.push.send(ctx, n, m, fleet.PushToken(token), s.clock.Now())
+		if outcomes[i].problem == unregistered {
+			if err := s.apps.Unregistered(ctx, apps[i].ID); err != nil {
+				s.log.Warn("a push token that is no more could not be forgotten", "error", err)
+			}
+		}
+	})
+	return wholeOf(outcomes)
+}
+
+// eachApp does something for each of so many apps, all at once: a person has few.
+func eachApp(count int, do func(i int)) {
 	var all sync.WaitGroup
-	for i, app := range apps {
-		all.Go(func() {
-			token, err := s.unseal(app.Sealed, fleet.PushPurpose(app.ID))
-			if err != nil {
-				outcomes[i] = failed("a push token does not open: was the hub's secret key changed?")
-				return
-			}
-			outcomes[i] = s.push.send(ctx, n, m, fleet.PushToken(token), s.clock.Now())
-			if outcomes[i].problem == unregistered {
-				if err := s.apps.Unregistered(ctx, app.ID); err != nil {
-					s.log.Warn("a push token that is no more could not be forgotten", "error", err)
-				}
-			}
-		})
+	for i := range count {
+		all.Go(func() { do(i) })
 	}
 	all.Wait()
+}
+
+// wholeOf is what became of a push that went to several apps.
+func wholeOf(outcomes []outcome) outcome {
 	whole := failed("its reader has no app any more")
 	for _, state := range []fleet.NoticeState{fleet.NoticeFailed, fleet.NoticeQueued, fleet.NoticeUnknown, fleet.NoticeSent} {
 		for _, o := range outcomes {

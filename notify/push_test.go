@@ -99,7 +99,7 @@ func TestAPushReachesAllApps(t *testing.T) {
 	var to []string
 	for _, m := range took {
 		to = append(to, m.Token)
-		if m.Data["notice_id"] != n.ID.String() || m.Data["kind"] != n.Kind || m.Android.TTL != "3600s" || m.Notification.Body != openApp ||
+		if m.Data["notice_id"] != n.ID.String() || m.Data["kind"] != n.Kind || m.Android.TTL != "3600s" || m.Notification.Body != spoken[fallback].openApp ||
 			m.Notification.Title == "" || strings.Contains(m.Notification.Title, "123456") {
 			t.Errorf("it took %+v", m)
 		}
@@ -208,7 +208,7 @@ func TestWhatAHubWithoutPushShows(t *testing.T) {
 	if err := w.work(n); err != nil {
 		t.Fatal(err)
 	}
-	if state, _ := w.state(n); state != fleet.NoticeShown || len(shown) != 1 || shown[0].Body != openApp {
+	if state, _ := w.state(n); state != fleet.NoticeShown || len(shown) != 1 || shown[0].Body != spoken[fallback].openApp {
 		t.Errorf("it is %s, and %v is shown", state, shown)
 	}
 }

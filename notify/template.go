@@ -2,6 +2,7 @@ package notify
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -18,42 +19,112 @@ import (
 //go:embed templates
 var files embed.FS
 
-// language is the one that all are told in, until people can choose.
-const language = "en"
+// fallback is the language of whoever has not chosen one, and of what is not
+// translated. Every kind of notice is written in it.
+const fallback = "en"
 
-// signature ends every mail.
-const signature = "\n-- \nARMORA. This message was sent by a machine: an answer is not read.\n"
+// phrases are what every message of a language has in common.
+type phrases struct {
+	signature string // ends every mail
+	// openApp is all that a push says of what a mail says too: others may see the
+	// screen of a phone.
+	openApp   string
+	reference string // before the name by which a repeat is seen
 
-// openApp is all that a push says of what a mail says too: others may see the
-// screen of a phone.
-const openApp = "Open ARMORA to read it."
+	day, moment, when string // layouts of times
+}
 
-// templates fill notices.
-type templates struct{ all *template.Template }
+// spoken are the languages that there is a folder for.
+var spoken = map[string]phrases{
+	fallback: {
+		signature: "\n-- \nARMORA. This message was sent by a machine: an answer is not read.\n",
+		openApp:   "Open ARMORA to read it.",
+		reference: "Ref. ",
+		day:       "2 January 2006", moment: "2 January 2006, 15:04 MST", when: "Monday 2 January, 15:04",
+	},
+}
 
-func readTemplates() (*templates, error) {
-	folder, err := fs.Sub(files, "templates/"+language)
+// templates are the forms of notices by language.
+type templates map[string]*forms
+
+// forms fill notices in one language.
+type forms struct {
+	phrases
+	all *template.Template
+	or  *forms // of what is not translated; nil: everything is
+}
+
+func readTemplates() (templates, error) {
+	folder, err := fs.Sub(files, "templates")
 	if err != nil {
 		return nil, err
 	}
-	all, err := template.New("").Option("missingkey=error").
-		Funcs(template.FuncMap{"day": day, "moment": moment, "words": words}).ParseFS(folder, "*.txt")
-	if err != nil {
-		return nil, fmt.Errorf("read the templates of notices: %w", err)
+	return readLanguages(folder, spoken)
+}
+
+// readLanguages reads a folder of folders, one for each of the languages.
+func readLanguages(folder fs.FS, languages map[string]phrases) (templates, error) {
+	in := make(templates, len(languages))
+	for language, p := range languages {
+		f := &forms{phrases: p}
+		kinds, err := fs.Sub(folder, language)
+		if err == nil {
+			f.all, err = template.New("").Option("missingkey=error").Funcs(f.functions()).ParseFS(kinds, "*.txt")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the templates of notices: %w", err)
+		}
+		in[language] = f
 	}
-	return &templates{all}, nil
+	for language, f := range in {
+		if language != fallback {
+			f.or = in[fallback]
+		}
+	}
+	return in, nil
+}
+
+// in returns the forms of a language, BCP 47, or of the nearest that there is:
+// de-AT is told in de.
+func (t templates) in(language string) *forms {
+	for language = strings.ToLower(language); language != ""; {
+		if f, ok := t[language]; ok {
+			return f
+		}
+		shorter := strings.LastIndexByte(language, '-')
+		language = language[:max(shorter, 0)]
+	}
+	return t[fallback]
+}
+
+// functions are what templates may call.
+func (p *phrases) functions() template.FuncMap {
+	return template.FuncMap{
+		"words": words,
+		// The date of a time in RFC 3339, and with the time of day.
+		"day":    func(at string) (string, error) { return format(at, "", p.day) },
+		"moment": func(at string) (string, error) { return format(at, "", p.moment) },
+		// A time in RFC 3339 as the clocks of a zone show it.
+		"when": func(at, zone string) (string, error) { return format(at, zone, p.when) },
+	}
+}
+
+// find returns what a kind is written by for a channel: itself, or the mail that
+// says the same in the app, and whose subject is the title of a push. It is nil if
+// the language has neither.
+func (f *forms) find(channel fleet.Channel, kind string) (form *template.Template, as fleet.Channel) {
+	if form = f.all.Lookup(kind + "." + string(channel) + ".txt"); form != nil || channel == fleet.SMSChannel {
+		return form, channel
+	}
+	return f.all.Lookup(kind + "." + string(fleet.MailChannel) + ".txt"), fleet.MailChannel
 }
 
 // fill writes the message of a kind. The error quotes none of the data.
-func (t *templates) fill(channel fleet.Channel, kind string, data map[string]string) (Message, error) {
-	as := channel
-	if channel == fleet.InboxChannel {
-		as = fleet.MailChannel // it says the same
+func (f *forms) fill(channel fleet.Channel, kind string, data map[string]string) (Message, error) {
+	form, as := f.find(channel, kind)
+	if form == nil && f.or != nil {
+		return f.or.fill(channel, kind, data)
 	}
-	if channel == fleet.PushChannel && t.all.Lookup(kind+".push.txt") == nil {
-		as = fleet.MailChannel // whose subject is the title
-	}
-	form := t.all.Lookup(kind + "." + string(as) + ".txt")
 	if form == nil {
 		return Message{}, fmt.Errorf("there is no template of a %s of kind %s", channel, kind)
 	}
@@ -70,16 +141,30 @@ func (t *templates) fill(channel fleet.Channel, kind string, data map[string]str
 	}
 	head, body, _ := strings.Cut(text.String(), "\n")
 	subject, ok := strings.CutPrefix(head, "Subject: ")
-	if !ok {
+	switch {
+	case !ok:
 		return Message{}, fmt.Errorf("the template of kind %s has no subject", kind)
+	case channel == fleet.PushChannel && as != channel:
+		return Message{Subject: subject, Body: f.openApp}, nil
+	case channel == fleet.MailChannel:
+		return Message{Subject: subject, Body: strings.TrimLeft(body, "\n") + f.signature}, nil
 	}
-	if channel == fleet.PushChannel && as != channel {
-		return Message{Subject: subject, Body: openApp}, nil
+	return Message{Subject: subject, Body: strings.TrimSpace(body)}, nil
+}
+
+// write is fill for a notice, whose reference a notice of safety shows: by that one
+// sees that one was told before.
+func (f *forms) write(n *fleet.Notice, data map[string]string) (Message, error) {
+	m, err := f.fill(n.Channel, n.Kind, data)
+	if err != nil || !n.Safety() {
+		return m, err
 	}
-	if channel == fleet.InboxChannel || channel == fleet.PushChannel {
-		return Message{Subject: subject, Body: strings.TrimSpace(body)}, nil
+	between := "\n"
+	if n.Channel == fleet.SMSChannel || n.Channel == fleet.PushChannel {
+		between = " "
 	}
-	return Message{Subject: subject, Body: strings.TrimLeft(body, "\n") + signature}, nil
+	m.Body += between + f.reference + n.Reference()
+	return m, nil
 }
 
 // oneLine keeps a value, which a stranger may have chosen, from making lines or
@@ -93,16 +178,18 @@ func oneLine(value string) string {
 	}, value)
 }
 
-// day writes the date of a time in RFC 3339.
-func day(at string) (string, error) { return format(at, "2 January 2006") }
-
-// moment writes the date and the time of day.
-func moment(at string) (string, error) { return format(at, "2 January 2006, 15:04 MST") }
-
-func format(at, layout string) (string, error) {
+// format writes a time in RFC 3339; in no zone it is as it says itself.
+func format(at, zone, layout string) (string, error) {
 	t, err := time.Parse(time.RFC3339, at)
 	if err != nil {
-		return "", fmt.Errorf("it holds a time that is not RFC 3339")
+		return "", errors.New("it holds a time that is not RFC 3339")
+	}
+	if zone != "" {
+		place, err := time.LoadLocation(zone)
+		if err != nil {
+			return "", errors.New("it holds a time zone that there is not")
+		}
+		t = t.In(place)
 	}
 	return t.Format(layout), nil
 }

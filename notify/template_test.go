@@ -9,6 +9,17 @@ import (
 	"armora/fleet"
 )
 
+// trip and money are what notices of bookings, and of payments for them, are filled with.
+var (
+	trip = map[string]string{
+		"start": "2026-05-04T09:00:00Z", "end": "2026-05-04T11:00:00Z", "zone": "Europe/London", "length": "2 h",
+		"tier": "client_vehicle", "officers": "Cy, Bo", "total": "£120.00", "fee": "£60.00", "yours": "yes",
+	}
+	money = map[string]string{
+		"amount": "£120.00", "ref": "R-2026-000123", "start": "2026-05-04T09:00:00Z", "zone": "Europe/London", "by": "2026-05-03T09:00:00Z",
+	}
+)
+
 // samples are what each kind of notice is filled with, by those who send it.
 var samples = map[string]map[string]string{
 	"verify_email.mail":       {"code": "123456"},
@@ -33,6 +44,34 @@ var samples = map[string]map[string]string{
 	"licence_expiring.mail": {
 		"document": "right_to_work", "status": "active", "officer": "Cy Marsh", "vehicle": "", "deadline": "2026-05-04T10:00:00Z", "reason": "",
 	},
+	"booking_made.mail":         trip,
+	"booking_assigned.mail":     trip,
+	"booking_officer_lost.mail": trip,
+	"booking_changed.mail":      trip,
+	"booking_cancelled.mail":    trip,
+	"booking_missed.mail":       trip,
+	"booking_unfulfilled.mail":  trip,
+	"trip_arriving.mail":        trip,
+	"trip_arrived.mail":         trip,
+	"trip_started.mail":         trip,
+	"trip_handed_over.mail":     trip,
+	"trip_extended.mail":        trip,
+	"trip_completed.mail":       trip,
+	"assignment_yours.mail":     trip,
+	"assignment_taken.mail":     trip,
+	"assignment_changed.mail":   trip,
+	"assignment_cancelled.mail": trip,
+	"booking_cancelled.sms":     trip,
+	"booking_unfulfilled.sms":   trip,
+	"trip_arrived.sms":          trip,
+	"assignment_cancelled.sms":  trip,
+	"trip_arriving.push":        trip,
+	"trip_arrived.push":         trip,
+	"trip_started.push":         trip,
+	"payment_action.mail":       money,
+	"payment_failed.mail":       money,
+	"payment_receipt.mail":      money,
+	"booking_series.mail":       {"count": "8", "last": "2026-05-04T09:00:00Z", "zone": "Europe/London"},
 	"officer_unfit.mail": {
 		"document": "sia_licence", "status": "suspended", "officer": "Cy Marsh", "vehicle": "AR001", "deadline": "2026-05-04T10:00:00Z", "reason": "by the SIA",
 	},
@@ -40,10 +79,11 @@ var samples = map[string]map[string]string{
 
 func TestEveryTemplateIsFilled(t *testing.T) {
 	t.Parallel()
-	forms, err := readTemplates()
+	all, err := readTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}
+	forms := all.in("en")
 	names, err := fs.Glob(files, "templates/en/*.txt")
 	if err != nil || len(names) != len(samples) {
 		t.Errorf("%d templates and %d samples, %v", len(names), len(samples), err)
@@ -92,10 +132,11 @@ func uses(t *testing.T, name, key string) bool {
 // What a stranger has chosen makes neither headers nor lines of its own.
 func TestAValueIsOneLine(t *testing.T) {
 	t.Parallel()
-	forms, err := readTemplates()
+	all, err := readTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}
+	forms := all.in("en")
 	m, err := forms.fill(fleet.MailChannel, "contact_invitation", map[string]string{
 		"to": "Bo\n\nPay here:\u2028", "from": "Ada\r\nBcc: eve@example.com", "link": "https://hub.example/c#t",
 	})
@@ -109,10 +150,11 @@ func TestAValueIsOneLine(t *testing.T) {
 
 func TestATimeThatIsNoneIsNotQuoted(t *testing.T) {
 	t.Parallel()
-	forms, err := readTemplates()
+	all, err := readTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}
+	forms := all.in("en")
 	data := map[string]string{"document": "x", "officer": "x", "vehicle": "x", "deadline": "hunter2"}
 	if _, err := forms.fill(fleet.MailChannel, "licence_expiring", data); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)

@@ -20,12 +20,13 @@ type topic struct {
 // bookings. What is not among them concerns safety, or the security of an account,
 // and is told at once and by every channel.
 var topics = map[string]topic{
-	"booking": {"bookings", true},
-	"trip":    {"trips", false}, // it is under way
-	"chat":    {"chat", true},
-	"payment": {"payments", true},
-	"news":    {"news", true},
-	"licence": {"", true},
+	"booking":    {"bookings", true},
+	"assignment": {"bookings", true}, // as an officer is told of it
+	"trip":       {"trips", false},   // it is under way
+	"chat":       {"chat", true},
+	"payment":    {"payments", true},
+	"news":       {"news", true},
+	"licence":    {"", true},
 }
 
 func topicOf(kind string) topic {

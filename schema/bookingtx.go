@@ -272,7 +272,22 @@ func (c *BookingTx) tell(e Event, from, to fleet.BookingStatus) error {
 	if err == nil && aboutMoney(e.Kind, to) {
 		err = c.LookAtMoney()
 	}
+	if err == nil && slices.Contains(fleet.EventsToTell(), e.Kind) {
+		err = c.Enqueue(c.db, fleet.TellBooking{Booking: c.ID, Seq: c.Seq}, c.tellAt(&e))
+	}
 	return err
+}
+
+// seriesPatience is how long people are not told of a booking of a series: others
+// are made with it, and they are told of all at once.
+const seriesPatience = time.Minute
+
+// tellAt is when people are told of an event; zero: at once.
+func (c *BookingTx) tellAt(e *Event) time.Time {
+	if e.Kind == "booked" && !c.Series.IsZero() {
+		return c.Now.Add(seriesPatience)
+	}
+	return time.Time{}
 }
 
 // Enqueue makes a job of the change.

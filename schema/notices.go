@@ -12,10 +12,10 @@ import (
 // Notices are what people are told by mail, text message and push, and in the app.
 type Notices struct{ DB *DB }
 
-const noticeColumns = `id, user_id, channel, address, kind, data, created, expires, offer`
+const noticeColumns = `id, user_id, channel, address, kind, data, created, expires, offer, booking, once`
 
 func scanNotice(row pgx.CollectableRow) (n fleet.Notice, err error) {
-	err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires, &n.Offer)
+	err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Sealed, &n.Created, &n.Expires, &n.Offer, &n.Booking, &n.Once)
 	n.Created, n.Expires = n.Created.UTC(), n.Expires.UTC()
 	return n, err
 }
@@ -31,7 +31,8 @@ type NoticeStatus struct {
 
 // notify adds notices, and the jobs that send them, to a transaction: they are
 // sent if, and only if, what they tell of has happened. One in the app is there
-// with the commit. A push to somebody who has no app that is signed in is none.
+// with the commit. A push to somebody who has no app that is signed in is none, and
+// so is what they were told already (fleet.Notice.Once).
 func (db *DB) notify(ctx context.Context, tx pgx.Tx, notices ...fleet.Notice) error {
 	for _, n := range notices {
 		state := fleet.NoticeQueued
@@ -39,11 +40,13 @@ func (db *DB) notify(ctx context.Context, tx pgx.Tx, notices ...fleet.Notice) er
 			state = fleet.NoticeSent
 		}
 		tag, err := tx.Exec(ctx, `
-			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed, offer)
-			SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text, coalesce($6::bytea, ''), $7::timestamptz, $8::timestamptz, $9::text, $7, $10::uuid
+			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed, offer, booking, once)
+			SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text, coalesce($6::bytea, ''), $7::timestamptz, $8::timestamptz, $9::text, $7,
+				$10::uuid, $11::uuid, $12::text
 			WHERE $3 <> 'push' OR EXISTS (SELECT FROM push_tokens p JOIN user_sessions s ON s.id = p.session
-				WHERE p.user_id = $2 AND s.ended IS NULL AND s.expires > $7)`,
-			n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires, state, n.Offer)
+				WHERE p.user_id = $2 AND s.ended IS NULL AND s.expires > $7)
+			ON CONFLICT (once, channel, coalesce(user_id, '00000000-0000-0000-0000-000000000000')) WHERE once <> '' DO NOTHING`,
+			n.ID, n.User, n.Channel, n.To, n.Kind, n.Sealed, n.Created, n.Expires, state, n.Offer, n.Booking, n.Once)
 		if err == nil && state == fleet.NoticeQueued && tag.RowsAffected() == 1 {
 			err = db.enqueue(ctx, tx, fleet.NoticeJob{ID: n.ID}, time.Time{})
 		}
@@ -113,11 +116,12 @@ func (t Notices) Get(ctx context.Context, id fleet.NoticeID) (fleet.Notice, erro
 
 // Claim takes a notice to send it: it is the claimant's alone. If its last
 // claimant never said what became of it, its state is unknown from now on; that,
-// and any other state in which it is not to be sent, is CodeConflict.
+// and any other state in which it is not to be sent, is CodeConflict. One of safety
+// of which nobody knows whether it was sent is claimed again.
 func (t Notices) Claim(ctx context.Context, id fleet.NoticeID, now time.Time) (fleet.Notice, error) {
 	n, err := one(ctx, t.DB, "notice", scanNotice, `
 		UPDATE notices SET state = 'sending', changed = $2, attempts = attempts + 1
-		WHERE id = $1 AND state = 'queued' AND expires > $2
+		WHERE id = $1 AND (state = 'queued' OR state IN ('sending', 'unknown') AND starts_with(kind, 'safety_')) AND expires > $2
 		RETURNING `+noticeColumns, id, now)
 	if fleet.CodeOf(err) != fleet.CodeNotFound {
 		return n, err
@@ -151,11 +155,11 @@ func (t Notices) Finish(ctx context.Context, id fleet.NoticeID, state fleet.Noti
 func (t Notices) List(ctx context.Context, before fleet.NoticeID, limit int) ([]NoticeStatus, error) {
 	scan := func(row pgx.CollectableRow) (s NoticeStatus, err error) {
 		n := &s.Notice
-		err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Created, &n.Expires, &s.State, &s.Changed, &s.Attempts, &s.Problem)
+		err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Booking, &n.Once, &n.Created, &n.Expires, &s.State, &s.Changed, &s.Attempts, &s.Problem)
 		n.Created, n.Expires, s.Changed = n.Created.UTC(), n.Expires.UTC(), s.Changed.UTC()
 		return s, err
 	}
 	return all(ctx, t.DB, "notice", scan, `
-		SELECT id, user_id, channel, address, kind, created, expires, state, changed, attempts, problem
+		SELECT id, user_id, channel, address, kind, booking, once, created, expires, state, changed, attempts, problem
 		FROM notices WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 }

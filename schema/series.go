@@ -110,6 +110,16 @@ func (t Series) End(ctx context.Context, user fleet.UserID, id fleet.SeriesID, n
 	})
 }
 
+// Ahead says how many bookings of a series are to come after a time, when the last
+// of them starts, and which of the series was made last.
+func (t Series) Ahead(ctx context.Context, id fleet.SeriesID, now time.Time) (count int, last time.Time, latest fleet.BookingID, err error) {
+	err = t.DB.pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE starts > $2 AND ended IS NULL), coalesce(max(starts) FILTER (WHERE ended IS NULL), $2),
+			(SELECT b.id FROM bookings b WHERE b.series_id = $1 ORDER BY b.created DESC, b.id DESC LIMIT 1)
+		FROM bookings WHERE series_id = $1`, id, now).Scan(&count, &last, &latest)
+	return count, last.UTC(), latest, translate("series", err)
+}
+
 // NotBegun returns those bookings of a series whose lead has not set out, in the
 // order of their starts.
 func (t Series) NotBegun(ctx context.Context, id fleet.SeriesID) ([]fleet.Booking, error) {
