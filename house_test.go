@@ -28,11 +28,12 @@ var arrows = map[string][]string{
 	"account":  {"fleet", "schema", "bus", "files"},
 	"notify":   {"fleet", "schema"},
 	"tariff":   {"fleet"},
+	"payment":  {"fleet", "tariff", "schema"},
 	"dispatch": {"fleet", "tariff", "live", "schema", "bus", "dispatch"},
-	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch"},
+	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch", "payment"},
 	"sim":      {"deploy", "sim"},
 	"deploy":   {},
-	"cmd":      {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "tariff", "dispatch", "api", "sim", "deploy"},
+	"cmd":      {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "tariff", "dispatch", "payment", "api", "sim", "deploy"},
 }
 
 // inTests may be imported by the test files of any package: the simulated
@@ -50,7 +51,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"schema"},
 	"github.com/jackc/puddle/v2":               {"schema"},
 	"github.com/pressly/goose/v3":              {"schema"},
-	"github.com/riverqueue/river":              {"schema", "notify", "account", "files", "dispatch", "cmd"},
+	"github.com/riverqueue/river":              {"schema", "notify", "account", "files", "dispatch", "payment", "cmd"},
 	"github.com/mochi-mqtt/server/v2":          {"broker"},
 	"github.com/gorilla/websocket":             {"broker"},
 	"github.com/go-json-experiment/json":       {"ingest"},
@@ -85,6 +86,7 @@ var homes = map[string][]string{
 	"github.com/appleboy/go-fcm":               {"notify"},
 	"firebase.google.com/go/v4":                {"notify"}, // whose messages go-fcm sends
 	"github.com/rickar/cal/v2":                 {"tariff"},
+	"github.com/stripe/stripe-go/v76":          {"payment"},
 	"github.com/sony/gobreaker/v2":             {"dispatch"},
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},

@@ -92,6 +92,5 @@ func (a *Approvals) Decide(ctx context.Context, c *Caller, id fleet.ApprovalID, 
 
 // decides lists the kinds that the caller may decide.
 func decides(c *Caller) []fleet.ApprovalKind {
-	kinds := []fleet.ApprovalKind{fleet.ApproveRoles, fleet.ApproveAuditLog}
-	return slices.DeleteFunc(kinds, func(k fleet.ApprovalKind) bool { return !c.Has(k.Deciders()...) })
+	return slices.DeleteFunc(fleet.ApprovalKinds(), func(k fleet.ApprovalKind) bool { return !c.Has(k.Deciders()...) })
 }

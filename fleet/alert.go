@@ -33,4 +33,5 @@ const (
 	AlertUnfit       AlertKind = "unfit"       // the officer of a trip may not work any more
 	AlertConflict    AlertKind = "conflict"    // what an officer's app told does not fit the trip
 	AlertRelief      AlertKind = "relief"      // an officer has to be relieved
+	AlertPayment     AlertKind = "payment"     // Stripe does not do what has to be done about the money of a booking
 )

@@ -35,13 +35,24 @@ const (
 	ApproveRoles ApprovalKind = "roles"
 	// ApproveAuditLog permits the asker to read the audit log.
 	ApproveAuditLog ApprovalKind = "audit_log"
+	// ApproveRefund lets a refund go to Stripe, of a payment, the subject. It happens
+	// with the approval.
+	ApproveRefund ApprovalKind = "refund"
 )
+
+// ApprovalKinds lists every kind.
+func ApprovalKinds() []ApprovalKind {
+	return []ApprovalKind{ApproveRoles, ApproveAuditLog, ApproveRefund}
+}
 
 // Deciders lists the roles of those who may decide, and one of whom has to if
 // there is another than the asker.
 func (k ApprovalKind) Deciders() []Role {
-	if k == ApproveAuditLog {
+	switch k {
+	case ApproveAuditLog:
 		return []Role{RoleAdmin, RoleCompliance}
+	case ApproveRefund:
+		return []Role{RoleAdmin, RoleFinance}
 	}
 	return []Role{RoleAdmin}
 }
@@ -60,6 +71,13 @@ const (
 type RolesChange struct {
 	From []Role `json:"from"`
 	To   []Role `json:"to"`
+}
+
+// RefundAsked is the payload of ApproveRefund.
+type RefundAsked struct {
+	Booking BookingID `json:"booking"`
+	Payment PaymentID `json:"payment"`
+	Amount  Money     `json:"amount"`
 }
 
 // Suspension is a spell in which a person may not sign in.

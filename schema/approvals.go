@@ -100,7 +100,11 @@ func (t Approvals) Decide(ctx context.Context, d Decision) (a fleet.Approval, en
 		}
 		_, err := tx.Exec(ctx, `UPDATE approvals SET decided_by = $2, decided = $3, outcome = $4, expires = $5 WHERE id = $1`,
 			a.ID, a.DecidedBy, a.Decided, a.Outcome, a.Expires)
-		if err == nil && a.Outcome == fleet.OutcomeApproved && a.Kind == fleet.ApproveRoles {
+		switch {
+		case err != nil:
+		case a.Kind == fleet.ApproveRefund:
+			err = t.DB.decidedRefund(ctx, tx, a)
+		case a.Outcome == fleet.OutcomeApproved && a.Kind == fleet.ApproveRoles:
 			ended, err = t.DB.approvedRoles(ctx, tx, a, d.Changed)
 		}
 		return err
@@ -148,4 +152,36 @@ func (db *DB) approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval, to
 		return nil, err
 	}
 	return ended, db.tell(ctx, tx, user, told)
+}
+
+// decidedRefund lets a refund go, or gives it up, whose approval is decided. The
+// booking is locked first, as by everybody who changes something about its money.
+func (db *DB) decidedRefund(ctx context.Context, tx pgx.Tx, a fleet.Approval) error {
+	var asked fleet.RefundAsked
+	if err := json.Unmarshal(a.Payload, &asked); err != nil {
+		return fmt.Errorf("payload of approval %s: %w", a.ID, err)
+	}
+	c, err := lockBooking(ctx, db, tx, anyBooking(asked.Booking), a.Decided)
+	if err != nil {
+		return err
+	}
+	state := fleet.RefundRejected
+	if a.Outcome == fleet.OutcomeApproved {
+		state = fleet.RefundNew
+	}
+	tag, err := tx.Exec(ctx, `UPDATE refunds SET state = $2, changed = $3 WHERE approval = $1 AND state = 'waiting'`, a.ID, state, a.Decided)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() == 0 {
+		return &fleet.Error{Code: fleet.CodeConflict, Message: "this refund does not wait any more"}
+	}
+	if state == fleet.RefundRejected {
+		if _, err := tx.Exec(ctx, `
+			UPDATE payments p SET refunded = refunded - r.amount, version = version + 1, changed = $2 FROM refunds r
+			WHERE r.approval = $1 AND p.id = r.payment_id`, a.ID, a.Decided); err != nil {
+			return err
+		}
+	}
+	return c.LookAtMoney()
 }

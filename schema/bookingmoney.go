@@ -154,15 +154,17 @@ func (c *BookingTx) EndDebt(id fleet.DebtID, state fleet.DebtState, paidBy fleet
 	return err
 }
 
-// Posted is the sum of what the ledger has of the booking in an account, by
-// transactions of a kind.
-func (c *BookingTx) Posted(account fleet.Account, kind string) (int64, error) {
-	var sum int64
-	err := c.tx.QueryRow(c.ctx, `
-		SELECT coalesce(sum(e.amount), 0)::bigint FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
-		WHERE t.booking_id = $1 AND e.account = $2 AND t.kind = $3`, c.ID, account, kind).Scan(&sum)
-	return sum, err
+// Posted is what the ledger has of the booking in an account by transactions of a
+// kind: the sum, and how many they are.
+func (c *BookingTx) Posted(account fleet.Account, kind string) (sum int64, n int, err error) {
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT coalesce(sum(e.amount), 0)::bigint, count(*) FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+		WHERE t.booking_id = $1 AND e.account = $2 AND t.kind = $3`, c.ID, account, kind).Scan(&sum, &n)
+	return sum, n, err
 }
+
+// Ask asks a second person to approve something of the booking.
+func (c *BookingTx) Ask(a fleet.Approval, told Telling) error { return c.db.ask(c.ctx, c.tx, a, told) }
 
 // Notify tells the booking's principal of the change.
 func (c *BookingTx) Notify(what Telling) error { return c.db.tell(c.ctx, c.tx, c.User, what) }

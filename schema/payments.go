@@ -83,14 +83,33 @@ func (t Payments) Refunds(ctx context.Context, booking fleet.BookingID) ([]fleet
 	return all(ctx, t.DB, "refund", scanRefund, `SELECT `+refundColumns+` FROM refunds r WHERE r.booking_id = $1 ORDER BY r.id`, booking)
 }
 
-// Due returns bookings whose money is to be looked at by now, and puts the next
-// look off, so that one that fails does not keep the others waiting. Whoever looks
-// says when to look next.
-func (t Payments) Due(ctx context.Context, now, next time.Time, limit int) ([]fleet.BookingID, error) {
+// Wake has the money of bookings looked at that is to be by now, at most limit of
+// them, and says how many. It is looked at again at next, unless whoever looks says
+// another time: so one that fails does not keep the others waiting.
+func (t Payments) Wake(ctx context.Context, now, next time.Time, limit int) (n int, err error) {
+	err = t.DB.transact(ctx, "payment", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			UPDATE booking_money SET next_look = $2 WHERE booking_id IN (
+				SELECT booking_id FROM booking_money WHERE next_look <= $1 ORDER BY next_look LIMIT $3 FOR UPDATE SKIP LOCKED)
+			RETURNING booking_id`, now, next, limit)
+		if err != nil {
+			return err
+		}
+		due, err := pgx.CollectRows(rows, pgx.RowTo[fleet.BookingID])
+		n = len(due)
+		for i := 0; i < n && err == nil; i++ {
+			err = t.DB.enqueue(ctx, tx, fleet.SettleBooking{Booking: due[i]}, time.Time{})
+		}
+		return err
+	})
+	return n, err
+}
+
+// Unpaid returns the bookings of a user that are not over and wait for their money.
+func (t Payments) Unpaid(ctx context.Context, user fleet.UserID) ([]fleet.BookingID, error) {
 	return all(ctx, t.DB, "payment", pgx.RowTo[fleet.BookingID], `
-		UPDATE booking_money SET next_look = $2 WHERE booking_id IN (
-			SELECT booking_id FROM booking_money WHERE next_look <= $1 ORDER BY next_look LIMIT $3 FOR UPDATE SKIP LOCKED)
-		RETURNING booking_id`, now, next, limit)
+		SELECT b.id FROM bookings b JOIN booking_money m ON m.booking_id = b.id
+		WHERE b.user_id = $1 AND b.ended IS NULL AND b.funded IS NULL ORDER BY b.starts, b.id`, user)
 }
 
 // Customer returns who a user is to Stripe; "" if they are nobody yet.

@@ -1,0 +1,82 @@
+// Package payment sees to the money of bookings: it is held, taken and given back
+// by Stripe, and written down in a ledger.
+//
+// It is driven by levels and not by flows. What is to be done about a booking's
+// money follows from what is stored of it (plan.go), and is done one step at a time
+// (settle.go): a call to Stripe is saved under its idempotency key, made, and its
+// answer applied (apply.go). Whatever changes something has the booking looked at
+// again; whoever was interrupted, at any step, reads what is stored and goes on. No
+// lock is held over the network: two who do the same do it under the same key.
+package payment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/stripe/stripe-go/v76/client"
+
+	"armora/fleet"
+	"armora/schema"
+)
+
+// Config is what Cashier needs. Terms and Tell may be nil; the rest is required.
+type Config struct {
+	DB             *schema.DB
+	Key            string // Stripe's secret key
+	PublishableKey string // that the client's card form uses
+	URL            string // of Stripe; "": its own
+	ReturnURL      string // where a bank sends the principal back to
+	Link           string // where the app confirms a payment: a booking's id is added to it
+	Clock          fleet.Clock
+	Log            *slog.Logger
+
+	// Terms reports whether an account is invoiced, so that nothing of it goes to
+	// Stripe; nil: none is.
+	Terms func(ctx context.Context, user fleet.UserID) (bool, error)
+	// Tell makes what a person is told of a kind; nil: they are told nothing.
+	Tell func(kind string, data map[string]string) schema.Telling
+}
+
+// Cashier sees to the money of bookings. It is safe for concurrent use, also by
+// several hubs.
+type Cashier struct {
+	cfg      Config
+	stripe   *client.API
+	bookings schema.Bookings
+	payments schema.Payments
+	cards    schema.Cards
+	debts    schema.Debts
+	log      *slog.Logger
+}
+
+// New returns a cashier. It asks Stripe nothing yet.
+func New(cfg Config) (*Cashier, error) {
+	if cfg.Key == "" {
+		return nil, errors.New("payments need Stripe's secret key")
+	}
+	return &Cashier{
+		cfg: cfg, stripe: newClient(cfg.Key, cfg.URL), bookings: schema.Bookings{DB: cfg.DB}, payments: schema.Payments{DB: cfg.DB},
+		cards: schema.Cards{DB: cfg.DB}, debts: schema.Debts{DB: cfg.DB}, log: cfg.Log,
+	}, nil
+}
+
+// PublishableKey is what a client's card form names itself by.
+func (c *Cashier) PublishableKey() string { return c.cfg.PublishableKey }
+
+// Invoiced reports whether a person's bookings are paid by invoice, and are so
+// funded when they are placed.
+func (c *Cashier) Invoiced(ctx context.Context, user fleet.UserID) (bool, error) {
+	if c.cfg.Terms == nil {
+		return false, nil
+	}
+	return c.cfg.Terms(ctx, user)
+}
+
+// tell makes what the principal is told of a booking's money.
+func (c *Cashier) tell(kind string, data map[string]string) schema.Telling {
+	if c.cfg.Tell == nil {
+		return nil
+	}
+	return c.cfg.Tell(kind, data)
+}
