@@ -5,10 +5,11 @@ GO         ?= go
 LINT       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PG_BIN     := $(firstword $(wildcard /usr/lib/postgresql/*/bin) $(dir $(shell command -v initdb 2>/dev/null)))
 WASM       := schema/timescaletest
+STRIPEMOCK := $(shell sed -n 's/^const Tool = "\(.*\)"/\1/p' sim/stripe/mock/mock.go)
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench matchbench build generate postgres curl scipy clean
+.PHONY: help demo run test lint bench matchbench build generate postgres curl scipy stripemock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +23,7 @@ run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE
 build: ## Build bin/armora
 	$(GO) build -trimpath -o bin/armora ./cmd/armora
 
-test: postgres curl $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
+test: postgres curl stripemock $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
 	$(GO) vet ./...
 	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
 	$(GO) test -run 'Alloc|MemoryIsBounded' $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire ./dispatch/match ./cmd/armora
@@ -53,6 +54,10 @@ curl:
 	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends curl; } || \
 	  { echo 'make: curl is missing; install it'; exit 1; }
+
+# The tests build and run it; here it is only made sure that it can be had.
+stripemock:
+	@$(GO) mod download $(STRIPEMOCK) || { echo 'make: $(STRIPEMOCK) could not be downloaded; the tests of payments run it'; exit 1; }
 
 # The matching engine is measured beside scipy; without it that part is left out.
 scipy:

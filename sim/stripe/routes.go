@@ -148,7 +148,7 @@ func listOf[T any](keep func(*call, *T) bool) func(*call) (any, error) {
 		}
 		first, last := 0, len(all)
 		for i, one := range all {
-			switch any(one).(Noun).head().ID {
+			switch one.(Noun).head().ID {
 			case c.str("starting_after"):
 				first = i + 1
 			case c.str("ending_before"):

@@ -75,7 +75,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, at route, rules r
 		answer(w, kept.status, kept.body)
 		return
 	case act == Stall:
-		s.forget(c.key, kept)
+		defer s.forget(c.key, kept)
 		s.stall(r)
 	case !replayed:
 		s.execute(c, at, act, kept)

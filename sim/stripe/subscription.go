@@ -262,7 +262,7 @@ func cancelSubscription(c *call) (any, error) {
 	if sub.over() {
 		return nil, invalid("resource_missing", "id", "No such subscription: '%s'", sub.ID)
 	}
-	c.Server.end(sub, "canceled")
+	c.end(sub, "canceled")
 	return sub, nil
 }
 
