@@ -25,12 +25,14 @@ func (e *Engine) Accept(ctx context.Context, driver fleet.DriverID, id fleet.Off
 		sought = c.Sought
 		seat := c.Seat(o.Seat)
 		switch {
-		case !c.Now.Before(o.Expires):
-			return errAnswered
-		case seat == nil || seat.State != fleet.SeatOpen:
+		case !c.Now.Before(o.Expires), seat == nil:
 			return errAnswered
 		case len(fleet.Fitness(&officer.FitnessRecord, o.To)) > 0:
 			return errUnfit
+		case !o.Replaces.IsZero():
+			return replace(c, &o, officer, by)
+		case seat.State != fleet.SeatOpen:
+			return errAnswered
 		}
 		if err := answer(c, &o, fleet.OfferAccepted, "", schema.Event{Kind: "accepted", By: by}); err != nil {
 			return err
@@ -42,7 +44,7 @@ func (e *Engine) Accept(ctx context.Context, driver fleet.DriverID, id fleet.Off
 	switch {
 	case err == nil:
 		e.metrics.offers.WithLabelValues("accepted").Inc()
-		if booking.Status == fleet.Assigned {
+		if booking.Status == fleet.Assigned && !sought.IsZero() {
 			e.metrics.assigned.Observe(booking.Since.Sub(sought).Seconds())
 		}
 	case fleet.CodeOf(err) == fleet.CodeConflict && !errors.Is(err, errAnswered):

@@ -80,6 +80,8 @@ type Engine struct {
 	led     time.Time // since when
 	matched time.Time // when it matched last
 	pause   time.Duration
+	holds   map[fleet.BookingID]match.Hold // of those that waited for whoever is not free yet
+	nearby  int                            // how many officers are looked at for a seat to begin with
 }
 
 // NewEngine returns an engine that does nothing yet.
@@ -97,6 +99,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		offers: schema.Offers{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, dispatchers: schema.Dispatchers{DB: cfg.DB},
 		weights: match.DefaultWeights(), awake: make(chan struct{}, 1),
+		holds: make(map[fleet.BookingID]match.Hold), nearby: nearby,
 	}
 	e.roster.drivers = e.drivers
 	e.weights.Preferred = preferred
@@ -163,6 +166,7 @@ func (e *Engine) lead(ctx context.Context, leader *schema.Leader) {
 	e.metrics.leads.Set(1)
 	e.led, e.matched, e.pause = e.clock.Now(), time.Time{}, 0
 	e.rolling.forget()
+	clear(e.holds)
 	ctx, lost := context.WithCancel(ctx)
 	var beating sync.WaitGroup
 	beating.Go(func() {

@@ -215,9 +215,10 @@ func TestTeamsCompete(t *testing.T) {
 func TestATeamThatIsNeverComplete(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	b, drivers := s.book(team(2)), s.officers(1)
+	b, drivers := s.book(team(2)), s.officers(2)
 	s.step(0)
 	s.accept(drivers[0])
+	must(s.Decline(t.Context(), drivers[1], s.mustOffer(drivers[1]).ID, officer, "ill"))(t)
 	check(t, s.duty(drivers[0], fleet.OffDuty))
 	s.step(time.Second) // nobody is asked any more
 	if got := s.is(b.ID, fleet.Searching); got.Seats[0].State != fleet.SeatHeld && got.Seats[1].State != fleet.SeatHeld {

@@ -54,35 +54,59 @@ func pay(b *fleet.Booking) *fleet.Money {
 	return new(table.PayFor(price))
 }
 
-// offer asks an officer to take a seat.
-func (e *Engine) offer(ctx context.Context, term schema.Term, p *paired) error {
-	_, err := e.changeIn(ctx, term, p.booking.ID, func(c *schema.BookingTx) error {
-		seat := c.Seat(p.seat.ID)
-		if seat == nil || seat.State != fleet.SeatOpen || c.Status == fleet.Scheduled || !sameWork(&c.Order, &p.booking.Order) {
-			return errChanged
+// offer asks the officers who are to have the seats of a booking, all of them or none.
+func (e *Engine) offer(ctx context.Context, term schema.Term, party []*request) error {
+	for _, q := range party {
+		if q.got.stage == yields {
+			if err := e.takeFrom(ctx, term, q.got.seat); err != nil {
+				return err
+			}
 		}
-		o := fleet.Offer{
-			ID: fleet.NewID[fleet.Offer](), Booking: c.ID, Seat: seat.ID, Driver: p.driver, State: fleet.OfferOpen,
-			Created: c.Now, Expires: c.Now.Add(fleet.OfferLife), Pickup: p.pickup, From: p.from, To: p.to,
+	}
+	_, err := e.changeIn(ctx, term, party[0].booking.ID, func(c *schema.BookingTx) error {
+		for _, q := range party {
+			if err := makeOffer(c, q); err != nil {
+				return err
+			}
 		}
-		if err := c.Offer(o); err != nil {
-			return err
-		}
-		if err := c.Tell(schema.OfficerMessage{
-			Driver: o.Driver, Kind: "offer", Expires: o.Expires, Offer: o.ID, Body: offerMessage(&c.Booking, &o, seat),
-		}); err != nil {
-			return err
-		}
-		event := schema.Event{Kind: "offered", Data: seatEvent{Seat: seat.ID, Driver: o.Driver, Offer: o.ID}}
-		if c.Status == fleet.Searching {
-			return c.Move(fleet.Offered, event)
-		}
-		return c.Note(event)
+		return nil
 	})
 	if err == nil {
-		e.metrics.offers.WithLabelValues("made").Inc()
+		e.metrics.offers.WithLabelValues("made").Add(float64(len(party)))
 	}
 	return err
+}
+
+func makeOffer(c *schema.BookingTx, q *request) error {
+	seat := c.Seat(q.seat.ID)
+	wanted := seat != nil && seat.State == fleet.SeatOpen && c.Status != fleet.Scheduled
+	if q.holder != nil {
+		wanted = replaceable(c, seat, q.seat.Driver)
+	}
+	if !wanted || !sameWork(&c.Order, &q.booking.Order) {
+		return errChanged
+	}
+	o := fleet.Offer{
+		ID: fleet.NewID[fleet.Offer](), Booking: c.ID, Seat: seat.ID, Driver: q.got.driver, Replaces: q.seat.Driver, State: fleet.OfferOpen,
+		Created: c.Now, Expires: c.Now.Add(fleet.OfferLife), Pickup: q.got.pickup, From: q.got.from, To: q.got.to,
+	}
+	if err := c.Offer(o); err != nil {
+		return err
+	}
+	err := c.Tell(schema.OfficerMessage{
+		Driver: o.Driver, Kind: "offer", Expires: o.Expires, Offer: o.ID, Body: offerMessage(&c.Booking, &o, seat),
+	})
+	if err != nil {
+		return err
+	}
+	event := schema.Event{Kind: "offered", Data: seatEvent{Seat: seat.ID, Driver: o.Driver, Offer: o.ID}}
+	if q.holder != nil {
+		event.Kind = "swap_offered"
+	}
+	if c.Status == fleet.Searching {
+		return c.Move(fleet.Offered, event)
+	}
+	return c.Note(event)
 }
 
 // errChanged refuses what was decided on a booking that is another by now.

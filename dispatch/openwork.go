@@ -50,7 +50,7 @@ func (e *Engine) OpenFor(ctx context.Context, driver fleet.DriverID) ([]OpenWork
 		b := &bookings[i]
 		from, to := span(b, now, e.pickupOf(ctx, driver, b))
 		seat, ok := vacancyFor(b, officer, to)
-		if !ok || !free(taken, from, to) || slices.Contains(excluded[b.ID], driver) {
+		if !ok || !free(taken, nil, from, to) || slices.Contains(excluded[b.ID], driver) {
 			continue
 		}
 		work = append(work, OpenWork{Booking: b.ID, Glimpse: GlimpseOf(b), Lead: seat.Number == 1, Pay: pay(b)})

@@ -42,7 +42,9 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 		if err != nil {
 			return err
 		}
-		err = c.EndOffers(fleet.OfferWithdrawn, "assigned_by_ops", func(o fleet.Offer) bool { return o.Seat == seat.ID || o.Driver == a.Driver })
+		err = c.EndOffers(fleet.OfferWithdrawn, "assigned_by_ops", func(o fleet.Offer) bool {
+			return o.Seat == seat.ID || o.Driver == a.Driver || !o.Replaces.IsZero()
+		})
 		if err != nil {
 			return err
 		}

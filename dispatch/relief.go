@@ -83,6 +83,9 @@ func (t *Trips) seekRelief(c *schema.BookingTx, seat fleet.Seat, e schema.Event)
 // whose protection has not begun is searched for again; the rest of the team stay,
 // and set out anew. An officer who is away is not offered it again.
 func (t *Trips) lose(c *schema.BookingTx, seat fleet.Seat, e schema.Event, away bool) error {
+	if err := endSwaps(c, e.Kind); err != nil {
+		return err
+	}
 	if err := c.Release(seat.ID, e.Kind); err != nil {
 		return err
 	}

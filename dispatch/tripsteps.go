@@ -139,6 +139,11 @@ func (t *Trips) step(c *schema.BookingTx, lead fleet.SeatID, to fleet.BookingSta
 		if err := activate(c, *c.Seat(lead)); err != nil {
 			return err
 		}
+		if to == fleet.Arrived {
+			if err := endSwaps(c, "arrived"); err != nil {
+				return err
+			}
+		}
 	case fleet.InProgress:
 		for _, seat := range slices.Clone(c.Seats) { // the team is at work from here on
 			if seat.State != fleet.SeatCommitted {

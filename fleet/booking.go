@@ -255,6 +255,7 @@ type Offer struct {
 	Booking   BookingID
 	Seat      SeatID
 	Driver    DriverID
+	Replaces  DriverID // who has the seat, and keeps it until the offer is accepted; zero: nobody
 	State     OfferState
 	Reason    string // of a decline or a withdrawal
 	Created   time.Time

@@ -215,6 +215,27 @@ func (t Bookings) AllTaken(ctx context.Context) ([]fleet.Seat, error) {
 		SELECT `+seatColumns+` FROM booking_seats s WHERE s.state IN ('held', 'committed', 'active') ORDER BY s.driver_id, s.during`)
 }
 
+// Finishing returns the bookings in progress whose officers are about to be free:
+// those whose booked end is between two times, and the transfers whose lead came to
+// the destination since a third.
+func (t Bookings) Finishing(ctx context.Context, from, to, there time.Time) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.status = 'in_progress' AND b.ended IS NULL AND (
+		b.starts + b.minutes * interval '1 minute' BETWEEN $1 AND $2
+		OR b.asked->>'type' = 'secure_transfer' AND EXISTS (
+			SELECT FROM trip_presence p JOIN booking_seats s ON s.booking_id = p.booking_id AND s.driver_id = p.driver_id
+			WHERE p.booking_id = b.id AND p.place = 'destination' AND p.inside AND p.since >= $3 AND s.number = 1 AND s.state = 'active'))
+		ORDER BY b.id`, from, to, there)
+}
+
+// Swappable returns the bookings that wait for their one officer, since their start
+// was before a time, and may be given another: none that was given another before,
+// and none whose officer ops have chosen.
+func (t Bookings) Swappable(ctx context.Context, now time.Time) ([]fleet.Booking, error) {
+	return t.list(ctx, `b.status IN ('assigned', 'en_route') AND b.ended IS NULL AND b.starts <= $1 AND (b.asked->>'officers')::int = 1
+		AND NOT EXISTS (SELECT FROM booking_events e WHERE e.booking_id = b.id AND e.kind IN ('swapped', 'assigned_by_ops'))
+		ORDER BY b.id`, now)
+}
+
 // Excluded returns, for each of the bookings, the drivers to whom it is not
 // offered: those excluded from it, and whom its principal has blocked.
 func (t Bookings) Excluded(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID][]fleet.DriverID, error) {

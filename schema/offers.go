@@ -14,12 +14,12 @@ import (
 type Offers struct{ DB *DB }
 
 const offerColumns = `o.id, o.booking_id, o.seat_id, o.driver_id, o.state, o.reason, o.created, o.delivered, o.expires, o.ended,
-	o.pickup_s, lower(o.during), upper(o.during)`
+	o.pickup_s, lower(o.during), upper(o.during), o.replaces`
 
 func scanOffer(row pgx.CollectableRow) (o fleet.Offer, err error) {
 	var delivered, ended *time.Time
 	var pickup int64
-	err = row.Scan(&o.ID, &o.Booking, &o.Seat, &o.Driver, &o.State, &o.Reason, &o.Created, &delivered, &o.Expires, &ended, &pickup, &o.From, &o.To)
+	err = row.Scan(&o.ID, &o.Booking, &o.Seat, &o.Driver, &o.State, &o.Reason, &o.Created, &delivered, &o.Expires, &ended, &pickup, &o.From, &o.To, &o.Replaces)
 	o.Created, o.Expires, o.From, o.To = o.Created.UTC(), o.Expires.UTC(), o.From.UTC(), o.To.UTC()
 	o.Delivered, o.Ended, o.Pickup = orZero(delivered), orZero(ended), time.Duration(pickup)*time.Second
 	return o, err
@@ -56,9 +56,9 @@ func delivered(ctx context.Context, tx pgx.Tx, id fleet.OfferID, at time.Time) e
 // an open offer already is CodeConflict.
 func (c *BookingTx) Offer(o fleet.Offer) error {
 	_, err := c.tx.Exec(c.ctx, `
-		INSERT INTO offers (id, booking_id, seat_id, driver_id, state, created, expires, pickup_s, during)
-		VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, tstzrange($8, $9))`,
-		o.ID, c.ID, o.Seat, o.Driver, o.Created, o.Expires, int64(o.Pickup/time.Second), o.From, o.To)
+		INSERT INTO offers (id, booking_id, seat_id, driver_id, state, created, expires, pickup_s, during, replaces)
+		VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, tstzrange($8, $9), $10)`,
+		o.ID, c.ID, o.Seat, o.Driver, o.Created, o.Expires, int64(o.Pickup/time.Second), o.From, o.To, o.Replaces)
 	if sqlState(err) == uniqueViolation {
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "the officer is being asked already, or the seat offered", Err: err}
 	}

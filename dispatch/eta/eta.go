@@ -82,6 +82,23 @@ func (e *Estimator) Rough(at time.Time, from, to Point) time.Duration {
 	return e.model.Leg(at.In(e.zone).Hour(), from, to).Time
 }
 
+// topSpeed is faster than any way of OSRM's is on the whole: metres a second. Its car
+// profile drives 140 km/h at most, and knows of no road above 180.
+const topSpeed = 50
+
+// AtLeast returns what no way of Matrix is shorter than whose ends are so many metres
+// apart as the crow flies. By the model it is exact. OSRM may know a straighter way
+// and a faster one, so that with it the bound is loose: what is left when both ends
+// are as far from their roads as they may be, at topSpeed.
+func (e *Estimator) AtLeast(at time.Time, metres float64) time.Duration {
+	least := e.model.Time(at.In(e.zone).Hour(), metres)
+	if e.osrm == nil {
+		return least
+	}
+	straight := max(0, metres-2*maxSnap)
+	return min(least, e.model.Start+time.Duration(straight/topSpeed*float64(time.Second)))
+}
+
 // Close ends the connections to OSRM that are idle. It may be called more than once.
 func (e *Estimator) Close() {
 	if e.osrm != nil {
