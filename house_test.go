@@ -30,10 +30,12 @@ var arrows = map[string][]string{
 	"tariff":   {"fleet"},
 	"payment":  {"fleet", "tariff", "schema"},
 	"dispatch": {"fleet", "tariff", "live", "schema", "bus", "dispatch"},
-	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch", "payment"},
+	"safety":   {"fleet", "live", "schema", "bus", "notify"},
+	"chat":     {"fleet", "schema", "bus"},
+	"api":      {"fleet", "live", "schema", "bus", "account", "files", "notify", "tariff", "dispatch", "payment", "safety", "chat"},
 	"sim":      {"deploy", "sim"},
 	"deploy":   {},
-	"cmd":      {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "tariff", "dispatch", "payment", "api", "sim", "deploy"},
+	"cmd":      {"fleet", "live", "schema", "bus", "broker", "ingest", "files", "account", "notify", "tariff", "dispatch", "payment", "safety", "chat", "api", "sim", "deploy"},
 }
 
 // inTests may be imported by the test files of any package: the simulated
@@ -91,7 +93,7 @@ var homes = map[string][]string{
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
 	"golang.org/x/sys":                         {"schema", "cmd"},
-	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "api", "cmd"},
+	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "safety", "api", "cmd"},
 }
 
 type goPackage struct {

@@ -38,6 +38,15 @@ type Bus struct {
 	Moves Topic[Move]
 	// Bookings are bookings that have just changed, after the commit.
 	Bookings Topic[BookingChange]
+	// SOS are emergencies of which something has just become known.
+	SOS Topic[SOSChange]
+}
+
+// SOSChange is an emergency that has changed.
+type SOSChange struct {
+	ID   fleet.SOSID
+	User fleet.UserID // who raised it; zero: it is not known
+	Over bool
 }
 
 // BookingChange is a booking as a change has left it. What changed is in its

@@ -34,4 +34,5 @@ const (
 	AlertConflict    AlertKind = "conflict"    // what an officer's app told does not fit the trip
 	AlertRelief      AlertKind = "relief"      // an officer has to be relieved
 	AlertPayment     AlertKind = "payment"     // Stripe does not do what has to be done about the money of a booking
+	AlertSOS         AlertKind = "sos"         // of safety: its id is that of the SOS, which ends it
 )

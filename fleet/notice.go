@@ -37,6 +37,9 @@ const (
 	SMSChannel   Channel = "sms"
 	PushChannel  Channel = "push"  // to all apps that the person is signed in with
 	InboxChannel Channel = "inbox" // in the app, in each of the person's sessions; nothing has to be sent
+
+	VoiceChannel   Channel = "voice"   // a telephone call, by which a machine reads the message
+	ConsoleChannel Channel = "console" // on the screens of ops; nothing has to be sent
 )
 
 // NoticeState is what became of a notice.

@@ -66,17 +66,20 @@ func (t Devices) List(ctx context.Context, after fleet.DeviceID, limit int) ([]f
 // the driver o it was given to.
 const whosePhone = `CASE d.kind WHEN 'phone' THEN coalesce(d.user_id, o.user_id) END`
 
+// identityOf selects who devices are. A car's driver speaks through the tracker that
+// is fixed to the car.
+const identityOf = `
+	SELECT d.id, d.kind, d.format, d.external, coalesce(d.driver, v.driver), d.vehicle, ` + whosePhone + `
+	FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle LEFT JOIN drivers o ON o.id = d.driver`
+
+func scanIdentity(row pgx.CollectableRow) (i fleet.Identity, err error) {
+	err = row.Scan(&i.Device, &i.Kind, &i.Format, &i.External, &i.Driver, &i.Vehicle, &i.User)
+	return i, err
+}
+
 // Login returns what it takes to check a login of the device.
 func (t Devices) Login(ctx context.Context, id fleet.DeviceID) (DeviceLogin, error) {
-	// A car's driver speaks through the tracker that is fixed to the car.
-	scan := func(row pgx.CollectableRow) (i fleet.Identity, err error) {
-		err = row.Scan(&i.Device, &i.Kind, &i.Format, &i.External, &i.Driver, &i.Vehicle, &i.User)
-		return i, err
-	}
-	identity, err := one(ctx, t.DB, "device", scan, `
-		SELECT d.id, d.kind, d.format, d.external, coalesce(d.driver, v.driver), d.vehicle, `+whosePhone+`
-		FROM devices d LEFT JOIN vehicles v ON v.id = d.vehicle LEFT JOIN drivers o ON o.id = d.driver
-		WHERE d.id = $1`, id)
+	identity, err := one(ctx, t.DB, "device", scanIdentity, identityOf+` WHERE d.id = $1`, id)
 	if err != nil {
 		return DeviceLogin{}, err
 	}

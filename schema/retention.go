@@ -52,6 +52,7 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"taken id tokens", m.forget(`DELETE FROM oidc_tokens_taken WHERE expires < $1`, now)},
 		{"exports", func(ctx context.Context) error { return Exports(m).expire(ctx, now) }},
 		{"alarms", m.forget(`DELETE FROM events WHERE kind IN ('sos', 'sos_cancel') AND received < $1`+deviceNotHeld, now.Add(-evidenceKept))},
+		{"emergencies", func(ctx context.Context) error { return m.forgetSOS(ctx, now.Add(-evidenceKept)) }},
 		{"events", m.forget(`DELETE FROM events WHERE kind NOT IN ('sos', 'sos_cancel') AND received < $1`+deviceNotHeld, now.Add(-keep.Messages))},
 		{"duty", m.forget(`DELETE FROM duty_spells WHERE ended < $1 AND driver NOT IN (
 			SELECT o.id FROM drivers o JOIN legal_holds h ON h.user_id = o.user_id WHERE h.released IS NULL)`, now.Add(-recordsKept))},

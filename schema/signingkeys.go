@@ -27,14 +27,16 @@ func (t SigningKeys) Add(ctx context.Context, k SigningKey) error {
 		k.ID, k.Algorithm, k.Public, k.Private, k.Created, null(k.Retires))
 }
 
+const signingKeys = `SELECT id, algorithm, public, private, created, retires FROM signing_keys ORDER BY created, id`
+
+func scanSigningKey(row pgx.CollectableRow) (k SigningKey, err error) {
+	var retires *time.Time
+	err = row.Scan(&k.ID, &k.Algorithm, &k.Public, &k.Private, &k.Created, &retires)
+	k.Created, k.Retires = k.Created.UTC(), orZero(retires)
+	return k, err
+}
+
 // List returns every key, oldest first, retired ones too.
 func (t SigningKeys) List(ctx context.Context) ([]SigningKey, error) {
-	scan := func(row pgx.CollectableRow) (k SigningKey, err error) {
-		var retires *time.Time
-		err = row.Scan(&k.ID, &k.Algorithm, &k.Public, &k.Private, &k.Created, &retires)
-		k.Created, k.Retires = k.Created.UTC(), orZero(retires)
-		return k, err
-	}
-	return all(ctx, t.DB, "signing key", scan,
-		`SELECT id, algorithm, public, private, created, retires FROM signing_keys ORDER BY created, id`)
+	return all(ctx, t.DB, "signing key", scanSigningKey, signingKeys)
 }

@@ -92,19 +92,23 @@ type SignedIn struct {
 	Suspended bool
 }
 
+// signedIn selects sessions with what their users may do.
+const signedIn = `
+	SELECT s.id, s.user_id, s.second_factor, s.created, s.authenticated, s.expires, s.ended,
+	       u.roles, u.suspended IS NOT NULL OR u.erased IS NOT NULL
+	FROM user_sessions s JOIN users u ON u.id = s.user_id`
+
+func scanSignedIn(row pgx.CollectableRow) (s SignedIn, err error) {
+	var ended *time.Time
+	f := &s.Session
+	err = row.Scan(&f.ID, &f.User, &f.SecondFactor, &f.Created, &f.Authenticated, &f.Expires, &ended, &s.Roles, &s.Suspended)
+	f.Created, f.Authenticated, f.Expires, f.Ended = f.Created.UTC(), f.Authenticated.UTC(), f.Expires.UTC(), orZero(ended)
+	return s, err
+}
+
 // SignedIn returns a session and its user's roles.
 func (t UserSessions) SignedIn(ctx context.Context, id fleet.UserSessionID) (SignedIn, error) {
-	scan := func(row pgx.CollectableRow) (s SignedIn, err error) {
-		var ended *time.Time
-		f := &s.Session
-		err = row.Scan(&f.ID, &f.User, &f.SecondFactor, &f.Created, &f.Authenticated, &f.Expires, &ended, &s.Roles, &s.Suspended)
-		f.Created, f.Authenticated, f.Expires, f.Ended = f.Created.UTC(), f.Authenticated.UTC(), f.Expires.UTC(), orZero(ended)
-		return s, err
-	}
-	return one(ctx, t.DB, "session", scan, `
-		SELECT s.id, s.user_id, s.second_factor, s.created, s.authenticated, s.expires, s.ended,
-		       u.roles, u.suspended IS NOT NULL OR u.erased IS NOT NULL
-		FROM user_sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`, id)
+	return one(ctx, t.DB, "session", scanSignedIn, signedIn+` WHERE s.id = $1`, id)
 }
 
 // Live returns a user's sessions that are neither ended nor expired, the newest
