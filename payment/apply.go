@@ -79,12 +79,13 @@ func (c *Cashier) cancelling(tx *schema.BookingTx, p *fleet.Payment) bool {
 
 // describe copies what Stripe knows of a payment.
 func describe(p *fleet.Payment, intent *stripe.PaymentIntent) {
-	if e := intent.LastPaymentError; e != nil && unready(p) {
+	switch e := intent.LastPaymentError; {
+	case intent.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && e != nil:
 		p.Code, p.Decline = string(e.Code), string(e.DeclineCode)
 		if e.PaymentMethod != nil {
 			p.Method = e.PaymentMethod.ID
 		}
-	} else if !unready(p) || p.State == fleet.PaymentNeedsAction {
+	case intent.Status != stripe.PaymentIntentStatusRequiresPaymentMethod && intent.Status != stripe.PaymentIntentStatusCanceled:
 		p.Code, p.Decline = "", ""
 	}
 	if intent.PaymentMethod != nil && intent.PaymentMethod.ID != "" {
@@ -180,27 +181,28 @@ func unfundBooking(tx *schema.BookingTx) error {
 
 // charge posts what has become due for a booking, or less so: the sale and its VAT.
 func (c *Cashier) charge(tx *schema.BookingTx, more int64) error {
-	_, n, err := tx.Posted(fleet.PrincipalAccount(tx.User), "due")
+	before, n, err := tx.Posted(fleet.PrincipalAccount(tx.User), "due")
 	if err != nil {
 		return err
 	}
-	due := fleet.Money{Amount: more, Currency: tx.Total.Currency}
-	p := fleet.Posting{Key: fmt.Sprintf("due/%s/%d", tx.ID, n+1), At: tx.Now}
-	p.Entries = sale(&tx.Booking, due)
-	return tx.Post(p)
+	return tx.Post(fleet.Posting{Key: fmt.Sprintf("due/%s/%d", tx.ID, n+1), At: tx.Now, Entries: sale(&tx.Booking, before, before+more)})
 }
 
-// sale is what is due from a principal, and what it is: revenue and VAT.
-func sale(b *fleet.Booking, due fleet.Money) []fleet.Entry {
-	vat := fleet.Money{Currency: due.Currency}
+// sale is what is due from a principal, and what it is, revenue and VAT, as it
+// changes from an amount to another: the VAT is that of the whole, so that it is
+// rounded once.
+func sale(b *fleet.Booking, from, to int64) []fleet.Entry {
+	var vat int64
 	var table tariff.Table
 	if json.Unmarshal(b.Tariff, &table) == nil {
-		vat = table.VATIn(due)
+		in := func(amount int64) int64 { return table.VATIn(fleet.Money{Amount: amount, Currency: b.Total.Currency}).Amount }
+		vat = in(to) - in(from)
+	}
+	entry := func(account fleet.Account, amount int64) fleet.Entry {
+		return fleet.Entry{Account: account, Amount: fleet.Money{Amount: amount, Currency: b.Total.Currency}}
 	}
 	return []fleet.Entry{
-		{Account: fleet.PrincipalAccount(b.User), Amount: due},
-		{Account: fleet.AccountRevenue, Amount: fleet.Money{Amount: vat.Amount - due.Amount, Currency: due.Currency}},
-		{Account: fleet.AccountVAT, Amount: fleet.Money{Amount: -vat.Amount, Currency: due.Currency}},
+		entry(fleet.PrincipalAccount(b.User), to-from), entry(fleet.AccountRevenue, vat-(to-from)), entry(fleet.AccountVAT, -vat),
 	}
 }
 

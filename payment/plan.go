@@ -134,7 +134,7 @@ func (m *matter) pendingDebt() step {
 			return m.giveUp(p)
 		}
 		if p.State == fleet.PaymentNew {
-			return step{do: create, payment: p}
+			return step{do: create, payment: p, method: m.card()}
 		}
 		if card := m.card(); m.money.Session && card != "" && unready(p) {
 			return step{do: confirm, payment: p, method: card, session: true}

@@ -188,7 +188,7 @@ func setRefund(tx *schema.BookingTx, p *fleet.Payment, r *fleet.Refund, to fleet
 func refunded(b *fleet.Booking, r *fleet.Refund, now time.Time) []fleet.Posting {
 	postings := []fleet.Posting{fleet.Post("refund/"+r.ID.String(), now, r.Amount, fleet.AccountStripe, fleet.PrincipalAccount(b.User))}
 	if !r.Excess {
-		postings = append(postings, fleet.Posting{Key: "credit/" + r.ID.String(), At: now, Entries: sale(b, negative(r.Amount))})
+		postings = append(postings, fleet.Posting{Key: "credit/" + r.ID.String(), At: now, Entries: sale(b, r.Amount.Amount, 0)})
 	}
 	return of(r.Payment, postings)
 }
@@ -197,7 +197,7 @@ func refunded(b *fleet.Booking, r *fleet.Refund, now time.Time) []fleet.Posting 
 func returned(b *fleet.Booking, r *fleet.Refund, now time.Time) []fleet.Posting {
 	postings := []fleet.Posting{fleet.Post("refund_failed/"+r.ID.String(), now, r.Amount, fleet.PrincipalAccount(b.User), fleet.AccountStripe)}
 	if !r.Excess {
-		postings = append(postings, fleet.Posting{Key: "credit_failed/" + r.ID.String(), At: now, Entries: sale(b, r.Amount)})
+		postings = append(postings, fleet.Posting{Key: "credit_failed/" + r.ID.String(), At: now, Entries: sale(b, 0, r.Amount.Amount)})
 	}
 	return of(r.Payment, postings)
 }
@@ -208,8 +208,6 @@ func of(p fleet.PaymentID, postings []fleet.Posting) []fleet.Posting {
 	}
 	return postings
 }
-
-func negative(m fleet.Money) fleet.Money { return fleet.Money{Amount: -m.Amount, Currency: m.Currency} }
 
 // refundIn returns a refund of a booking that is locked.
 func refundIn(tx *schema.BookingTx, id fleet.RefundID) (*fleet.Refund, error) {

@@ -57,13 +57,13 @@ func (s *Server) pay(p *Intent, m *Method) error {
 	if m.magic.Code != "" {
 		return s.fail(p, m, declined(m.magic.Code, m.magic.DeclineCode))
 	}
+	if p.SetupFutureUsage != "" && p.Customer != "" {
+		_ = s.attach(m, string(p.Customer)) // a card that pays is attached
+		m.setUp = true
+	}
 	m.used = true
 	ch := s.charge(p, m)
 	p.LatestCharge, p.LastPaymentError = ref(ch.ID), nil
-	if p.SetupFutureUsage != "" && p.Customer != "" {
-		_ = s.attach(m, string(p.Customer)) // a card that has paid is attached
-		m.setUp = true
-	}
 	if p.CaptureMethod == "manual" {
 		p.Status, p.AmountCapturable = "requires_capture", p.Amount
 		ch.PaymentMethodDetails.Card.CaptureBefore = stamp(s.moment.Add(HoldFor).Unix())
