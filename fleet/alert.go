@@ -36,3 +36,11 @@ const (
 	AlertPayment     AlertKind = "payment"     // Stripe does not do what has to be done about the money of a booking
 	AlertSOS         AlertKind = "sos"         // of safety: its id is that of the SOS, which ends it
 )
+
+// The kinds of what Stripe tells; but for a dispute of a booking's charge they are
+// about no booking.
+const (
+	AlertDispute       AlertKind = "dispute"        // a principal contests a charge, or their bank has decided
+	AlertStripeVersion AlertKind = "stripe_version" // the webhook is registered with another version of the API
+	AlertBooks         AlertKind = "books_differ"   // the ledger and Stripe's book do not agree
+)

@@ -131,5 +131,6 @@ var notPersonal = map[string]string{
 	"points_dirty":        "hours that are to be counted again, for minutes",
 	"refund_moves":        "the transition table",
 	"signing_keys":        "keys of the hub",
+	"stripe_read":         "when Stripe's book was read",
 	"vehicles":            "cars; who drives one is in vehicle_drivers, and its driver is none's once erased",
 }

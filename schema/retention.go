@@ -148,6 +148,7 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			`DELETE FROM trip_presence WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM alerts WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM payment_calls WHERE booking_id = ANY($1::uuid[])`,
+			`DELETE FROM disputes WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM refunds WHERE booking_id = ANY($1::uuid[])`,
 			`UPDATE debts SET paid_by = NULL, state = 'forgiven', ended = coalesce(ended, created) WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM payments WHERE booking_id = ANY($1::uuid[])`,

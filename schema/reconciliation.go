@@ -1,0 +1,99 @@
+package schema
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
+)
+
+// StripeBook is Stripe's own book about our balance, beside the ledger.
+type StripeBook struct{ DB *DB }
+
+// Add stores lines; those that are stored already stay as they are.
+func (t StripeBook) Add(ctx context.Context, lines []fleet.StripeTransaction) error {
+	batch := &pgx.Batch{}
+	for _, l := range lines {
+		batch.Queue(`
+			INSERT INTO stripe_transactions (id, type, source, amount, fee, currency, created, key) VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''))
+			ON CONFLICT (id) DO NOTHING`,
+			l.ID, l.Type, l.Source, l.Amount.Amount, l.Fee, l.Amount.Currency, l.Created, l.Key)
+	}
+	return translate("line", t.DB.pool.SendBatch(ctx, batch).Close())
+}
+
+// Newest is when the newest line was made; zero: there is none.
+func (t StripeBook) Newest(ctx context.Context) (time.Time, error) {
+	at, err := one(ctx, t.DB, "line", pgx.RowTo[*time.Time], `SELECT max(created) FROM stripe_transactions`)
+	return orZero(at), err
+}
+
+// Match finds the postings of lines about charges and refunds, whose ids name a
+// payment or refund of ours by now.
+func (t StripeBook) Match(ctx context.Context) error {
+	return t.DB.transact(ctx, "line", func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			`UPDATE stripe_transactions s SET key = 'capture/' || p.id, fee_key = 'fee/' || p.id
+				FROM payments p WHERE s.key IS NULL AND s.type = 'charge' AND p.charge_id = s.source`,
+			`UPDATE stripe_transactions s SET key = 'refund/' || r.id
+				FROM refunds r WHERE s.key IS NULL AND s.type = 'refund' AND r.stripe_id = s.source`,
+			`UPDATE stripe_transactions s SET key = 'refund_failed/' || r.id
+				FROM refunds r WHERE s.key IS NULL AND s.type = 'refund_failure' AND r.stripe_id = s.source`,
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Read says that the book was read to its end.
+func (t StripeBook) Read(ctx context.Context, now time.Time) error {
+	return t.DB.exec(ctx, "line", `INSERT INTO stripe_read (at) VALUES ($1) ON CONFLICT (one) DO UPDATE SET at = EXCLUDED.at`, now)
+}
+
+// differences are the lines of which the ledger says something else, or nothing; and
+// the postings that Stripe says nothing of, from $1 on. What is posted after $2 has
+// its time to come. The first $3.
+const differences = `
+	WITH ours AS (
+		SELECT t.id, t.key, t.at, e.currency, sum(e.amount)::bigint AS amount
+		FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id AND e.account = 'stripe' GROUP BY t.id, e.currency)
+	SELECT * FROM (
+		SELECT s.id, s.type, s.source, coalesce(s.key, ''), s.amount - s.fee AS theirs, coalesce(o.amount, 0) + coalesce(f.amount, 0) AS mine, s.currency, s.created AS at
+		FROM stripe_transactions s
+		LEFT JOIN ours o ON o.key = s.key AND o.currency = s.currency
+		LEFT JOIN ours f ON f.key = s.fee_key AND f.currency = s.currency
+		WHERE s.created >= $1 AND s.amount - s.fee <> coalesce(o.amount, 0) + coalesce(f.amount, 0)
+		UNION ALL
+		SELECT '', '', '', o.key, 0, o.amount, o.currency, o.at
+		FROM ours o WHERE o.at >= $1 AND o.at < $2 AND o.amount <> 0
+			AND NOT EXISTS (SELECT FROM stripe_transactions s WHERE s.key = o.key) AND NOT EXISTS (SELECT FROM stripe_transactions s WHERE s.fee_key = o.key)
+	) AS d ORDER BY at DESC LIMIT $3`
+
+// Compare says where the ledger and Stripe's book differ about what happened since a
+// time, at most limit times, the newest first, and what each makes of the balance.
+// Postings after grace may be told of by Stripe yet.
+func (t StripeBook) Compare(ctx context.Context, since, grace time.Time, currency fleet.Currency, limit int) (r fleet.Reconciliation, err error) {
+	r, err = one(ctx, t.DB, "line", func(row pgx.CollectableRow) (r fleet.Reconciliation, err error) {
+		var at *time.Time
+		r.Stripe.Currency, r.Ledger.Currency = currency, currency
+		err = row.Scan(&at, &r.Stripe.Amount, &r.Ledger.Amount)
+		r.Checked = orZero(at)
+		return r, err
+	}, `SELECT (SELECT at FROM stripe_read),
+			(SELECT coalesce(sum(amount - fee), 0)::bigint FROM stripe_transactions WHERE currency = $1),
+			(SELECT coalesce(sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe' AND currency = $1)`, currency)
+	if err != nil {
+		return r, err
+	}
+	r.Differences, err = all(ctx, t.DB, "line", func(row pgx.CollectableRow) (d fleet.Difference, err error) {
+		err = row.Scan(&d.Transaction, &d.Type, &d.Source, &d.Key, &d.Stripe.Amount, &d.Ledger.Amount, &d.Stripe.Currency, &d.At)
+		d.Ledger.Currency, d.At = d.Stripe.Currency, d.At.UTC()
+		return d, err
+	}, differences, since, grace, limit)
+	return r, err
+}
