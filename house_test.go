@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"account":  {"fleet", "schema", "bus", "files"},
 	"notify":   {"fleet", "schema"},
 	"tariff":   {"fleet"},
-	"payment":  {"fleet", "tariff", "schema"},
+	"payment":  {"fleet", "tariff", "schema", "payment"},
 	"dispatch": {"fleet", "tariff", "live", "schema", "bus", "dispatch"},
 	"safety":   {"fleet", "live", "schema", "bus", "notify"},
 	"chat":     {"fleet", "schema", "bus"},
@@ -74,7 +74,8 @@ var homes = map[string][]string{
 	"filippo.io/age":                           {"files"},
 	"github.com/minio/minio-go/v7":             {"files"},
 	"github.com/bep/imagemeta":                 {"files"},
-	"golang.org/x/image":                       {"files"},
+	"golang.org/x/image":                       {"files", "payment"}, // pictures; the font of papers
+	"github.com/go-pdf/fpdf":                   {"payment"},
 	"golang.org/x/text":                        {"account", "sim"},
 	"github.com/gofiber/fiber/v2":              {"api"},
 	"github.com/gofiber/contrib/websocket":     {"api"},

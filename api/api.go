@@ -148,6 +148,7 @@ type tables struct {
 	holds       schema.Holds
 	trips       schema.Trips
 	alerts      schema.Alerts
+	invoices    schema.Invoices
 }
 
 // missing lists the required fields that are nil.
@@ -207,6 +208,7 @@ func New(cfg Config) (*Server, error) {
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
 			trips: schema.Trips{DB: cfg.DB}, alerts: schema.Alerts{DB: cfg.DB},
+			invoices: schema.Invoices{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -307,6 +309,7 @@ func (s *Server) addRoutes() error {
 	s.addTariff()
 	s.addQuotes()
 	s.addBookings()
+	s.addInvoices()
 	s.addSeries()
 	s.addOfficers()
 	s.addNearby()

@@ -187,6 +187,9 @@ GET     /api/bookings/{id}/photos/{file}            rider driver
 PUT     /api/bookings/{id}/cancel                   rider dispatcher admin
 PUT     /api/bookings/{id}/waive                    dispatcher admin
 POST    /api/bookings/{id}/rate                     rider
+GET     /api/bookings/{id}/receipt                  rider finance admin
+GET     /api/invoices                               rider finance admin
+GET     /api/invoices/{id}                          rider finance admin
 POST    /api/series                                 rider
 GET     /api/series                                 rider
 GET     /api/series/{id}                            rider
@@ -439,9 +442,11 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/offers/open/{booking}/ask": func(p *person) string { // what has its officer is open no more
 			return "/api/offers/open/" + strings.TrimPrefix(h.bookingOf(p, "/ask"), "/api/bookings/")
 		},
-		"/api/series/{id}":        func(p *person) string { return h.seriesOf(p, "") },
-		"/api/series/{id}/end":    func(p *person) string { return h.seriesOf(p, "/end") },
-		"/api/officers/{id}/wish": h.knownOfficer,
+		"/api/bookings/{id}/receipt": func(p *person) string { return "/api/bookings/" + h.invoiceOf(p).Booking.String() + "/receipt" },
+		"/api/invoices/{id}":         func(p *person) string { return "/api/invoices/" + h.invoiceOf(p).ID.String() },
+		"/api/series/{id}":           func(p *person) string { return h.seriesOf(p, "") },
+		"/api/series/{id}/end":       func(p *person) string { return h.seriesOf(p, "/end") },
+		"/api/officers/{id}/wish":    h.knownOfficer,
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"
 		},

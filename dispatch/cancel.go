@@ -76,7 +76,7 @@ func (d *Desk) Waive(ctx context.Context, staff fleet.UserID, id fleet.BookingID
 		}
 		fee := table.CancellationFee(c.Total, tariff.Cancelled{Waived: true})
 		c.Fee = fee.Amount
-		return c.Note(schema.Event{Kind: "fee_waived", By: fleet.Actor{Kind: fleet.ByOps, User: staff}, Data: Cancellation{Reason: reason, Fee: fee}})
+		return c.Note(schema.Event{Kind: fleet.EventFeeWaived, By: fleet.Actor{Kind: fleet.ByOps, User: staff}, Data: Cancellation{Reason: reason, Fee: fee}})
 	})
 	if err != nil {
 		return View{}, err

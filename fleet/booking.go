@@ -283,6 +283,9 @@ type Actor struct {
 	User UserID // zero: the system, or the bootstrap admin
 }
 
+// EventFeeWaived is the kind of the event by which ops let a principal off a fee.
+const EventFeeWaived = "fee_waived"
+
 // BookingEvent is one thing that happened to a booking. Seq counts them without
 // a gap, in the order in which they were committed.
 type BookingEvent struct {

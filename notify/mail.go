@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -130,7 +131,10 @@ func (m *Mail) letter(n fleet.Notice, text Message, now time.Time) (*mail.Msg, e
 	letter.SetMessageIDWithValue(n.ID.String() + m.from.Address[strings.LastIndexByte(m.from.Address, '@'):])
 	letter.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no answer from another machine
 	letter.SetBodyString(mail.TypeTextPlain, text.Body)
-	return letter, nil
+	if text.File == nil {
+		return letter, nil
+	}
+	return letter, letter.AttachReader(text.FileName, bytes.NewReader(text.File))
 }
 
 // client returns a client for one mail, whose connection ends with ctx.

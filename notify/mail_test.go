@@ -1,9 +1,11 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -41,6 +43,34 @@ func TestAMailAsItsReaderSeesIt(t *testing.T) {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s is %q, want %q", name, value, want)
 		}
+	}
+}
+
+func TestAFileComesWithAMail(t *testing.T) {
+	t.Parallel()
+	file, broken := bytes.Repeat([]byte("%PDF £ \x00\xff\n"), 5000), true
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Attach = func(_ context.Context, n *fleet.Notice, data map[string]string) (string, []byte, error) {
+			if broken {
+				return "", nil, errors.New("not now")
+			}
+			return data["number"] + ".pdf", file, nil
+		}
+	})
+	n := w.notice(fleet.MailChannel, "payment_invoice", "bo@example.com", map[string]string{"number": "ARM-2026-000123", "total": "£120.00"})
+	if err := w.work(n); err == nil {
+		t.Error("a mail without its file is tried again")
+	}
+	broken = false
+	if err := w.work(n); err != nil {
+		t.Fatal(err)
+	}
+	mails := w.mails.Took()
+	if len(mails) != 1 || len(mails[0].Files) != 1 {
+		t.Fatalf("%d mails", len(mails))
+	}
+	if got := mails[0].Files[0]; got.Name != "ARM-2026-000123.pdf" || !bytes.Equal(got.Content, file) || !strings.Contains(mails[0].Body, "£120.00") {
+		t.Errorf("%q of %d bytes with %q", got.Name, len(got.Content), mails[0].Body)
 	}
 }
 

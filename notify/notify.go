@@ -43,6 +43,9 @@ type Config struct {
 	// MailPrivacy is the address of whoever carries the mail, for requests to erase
 	// somebody; "": they are not written to.
 	MailPrivacy string
+	// Attach returns the file that comes with a mail; no content: none does. Nil: no
+	// mail has any.
+	Attach func(ctx context.Context, n *fleet.Notice, data map[string]string) (name string, content []byte, err error)
 	// Show is handed what this hub cannot send. It may hold a code. Nil: nobody
 	// is shown it.
 	Show func(n fleet.Notice, m Message)
@@ -56,6 +59,9 @@ type Config struct {
 type Message struct {
 	Subject string // of a mail; the title of a push
 	Body    string
+
+	FileName string // of a mail
+	File     []byte // nil: none comes with it
 }
 
 // Sender sends notices. It is safe for concurrent use.
@@ -70,6 +76,7 @@ type Sender struct {
 	sms       *SMS
 	push      *Push
 	apps      schema.PushTokens
+	attach    func(context.Context, *fleet.Notice, map[string]string) (string, []byte, error)
 	show      func(fleet.Notice, Message)
 	clock     fleet.Clock
 	log       *slog.Logger
@@ -88,7 +95,7 @@ func New(cfg Config) (*Sender, error) {
 	s := &Sender{
 		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, profiles: schema.Profiles{DB: cfg.DB},
 		templates: templates, seal: cfg.Seal, unseal: cfg.Unseal,
-		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
+		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, attach: cfg.Attach, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
 			Help: "Attempts to send a notice, by channel and by what became of it; queued is to be tried again.",
@@ -201,17 +208,38 @@ func (s *Sender) languageOf(ctx context.Context, user fleet.UserID) (string, err
 	return profile.Language, err
 }
 
+// open returns what a notice's template is filled with.
+func (s *Sender) open(n *fleet.Notice) (data map[string]string, err error) {
+	if len(n.Sealed) == 0 {
+		return nil, nil
+	}
+	plain, err := s.unseal(n.Sealed, n.Purpose())
+	if err != nil {
+		return nil, errors.New("its data does not open: was the hub's secret key changed?")
+	}
+	if err := json.Unmarshal(plain, &data); err != nil {
+		return nil, errors.New("its data is not of the form that templates take") // the error would quote it
+	}
+	return data, nil
+}
+
+// addFile adds the file that comes with a mail.
+func (s *Sender) addFile(ctx context.Context, n *fleet.Notice, m *Message) error {
+	if s.attach == nil {
+		return nil
+	}
+	data, err := s.open(n)
+	if err == nil {
+		m.FileName, m.File, err = s.attach(ctx, n, data)
+	}
+	return err
+}
+
 // read opens a notice. The error holds nothing of what it says.
 func (s *Sender) read(n *fleet.Notice, language string) (Message, error) {
-	var data map[string]string
-	if len(n.Sealed) > 0 {
-		plain, err := s.unseal(n.Sealed, n.Purpose())
-		if err != nil {
-			return Message{}, errors.New("its data does not open: was the hub's secret key changed?")
-		}
-		if err := json.Unmarshal(plain, &data); err != nil {
-			return Message{}, errors.New("its data is not of the form that templates take") // the error would quote it
-		}
+	data, err := s.open(n)
+	if err != nil {
+		return Message{}, err
 	}
 	return s.templates.in(language).write(n, data)
 }
@@ -226,6 +254,11 @@ func (s *Sender) send(ctx context.Context, n fleet.Notice, language string) outc
 	if n.Channel == fleet.PushChannel && s.push != nil {
 		return s.toApps(ctx, n, m)
 	}
+	if n.Channel == fleet.MailChannel && s.mail != nil {
+		if err := s.addFile(ctx, &n, &m); err != nil {
+			return again("what is to be attached cannot be had: " + err.Error())
+		}
+	}
 	return s.hand(ctx, n, m)
 }
 
@@ -233,6 +266,9 @@ func (s *Sender) send(ctx context.Context, n fleet.Notice, language string) outc
 func (s *Sender) hand(ctx context.Context, n fleet.Notice, m Message) outcome {
 	switch {
 	case n.Channel == fleet.MailChannel && s.mail != nil:
+		if err := s.addFile(ctx, &n, &m); err != nil {
+			return again("what is to be attached cannot be had: " + err.Error())
+		}
 		return s.mail.send(ctx, n, m, s.clock.Now())
 	case n.Channel == fleet.SMSChannel && s.sms != nil:
 		return s.sms.send(ctx, n, m, s.clock.Now())

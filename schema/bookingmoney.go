@@ -132,6 +132,9 @@ func (c *BookingTx) SetRefund(r *fleet.Refund) error {
 	_, err := c.tx.Exec(c.ctx, `
 		UPDATE refunds SET state = $3, stripe_id = nullif($4, ''), code = $5, changed = $6 WHERE id = $1 AND booking_id = $2`,
 		r.ID, c.ID, r.State, r.Stripe, text(r.Code), c.Now)
+	if err == nil && r.State == fleet.RefundSucceeded && !r.Excess { // a credit note is due
+		err = c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, time.Time{})
+	}
 	return err
 }
 

@@ -275,6 +275,9 @@ func (c *BookingTx) tell(e Event, from, to fleet.BookingStatus) error {
 	if err == nil && slices.Contains(fleet.EventsToTell(), e.Kind) {
 		err = c.Enqueue(c.db, fleet.TellBooking{Booking: c.ID, Seq: c.Seq}, c.tellAt(&e))
 	}
+	if err == nil && (to != "" && to.Ended() || e.Kind == fleet.EventFeeWaived) {
+		err = c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, time.Time{})
+	}
 	return err
 }
 

@@ -121,6 +121,7 @@ var notPersonal = map[string]string{
 	"booking_moves":       "the transition table",
 	"dispatchers":         "which hub dispatches an area",
 	"fences":              "areas that staff drew",
+	"invoice_series":      "the last number of each",
 	"goose_db_version":    "migrations",
 	"guesses":             "keyed hashes, for a day",
 	"idempotent_requests": "sealed under keys that only the callers have, for a day",

@@ -231,6 +231,9 @@ var personalTables = []personal{
 	{table: "stripe_events", class: classInvoices, hidden: "in payments", kept: "for 30 days, under ids of Stripe's"},
 	{table: "ledger_transactions", class: classInvoices, hidden: "in payments", kept: "the books, under ids"},
 	{table: "ledger_entries", class: classInvoices, hidden: "in payments", kept: "the books, under ids"},
+	{table: "invoices", class: classInvoices, people: []string{"user_id"}, section: "invoices",
+		export: `SELECT number, kind, issued, total, vat, currency, document FROM invoices WHERE user_id = $1 ORDER BY id`,
+		kept:   "as they were issued: the law wants to see them for six years"},
 	{table: "alerts", class: classMessages, people: []string{"driver_id", "closed_by"},
 		hidden: "work of the staff",
 		erase: []erasing{anonymised(`UPDATE alerts SET data = NULL, note = '' WHERE closed IS NOT NULL

@@ -126,7 +126,8 @@ func (m Maintenance) forgetPhones(ctx context.Context, before time.Time) error {
 // forgetBookings deletes bookings with all that belongs to them, some at a time.
 func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) error {
 	const atOnce = 500
-	rows, err := m.DB.pool.Query(ctx, `SELECT id FROM bookings b WHERE ended < $1`+userNotHeld+chatNotHeld+` LIMIT $2`, endedBefore, atOnce)
+	rows, err := m.DB.pool.Query(ctx, `
+		SELECT id FROM bookings b WHERE ended < $1`+userNotHeld+chatNotHeld+` AND NOT EXISTS (SELECT FROM invoices i WHERE i.booking_id = b.id AND i.issued >= $1) LIMIT $2`, endedBefore, atOnce)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,11 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 		return err
 	}
 	return pgx.BeginFunc(ctx, m.DB.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('armora.retention', 'on', true)`); err != nil {
+			return err
+		}
 		for _, sql := range []string{
+			`DELETE FROM invoices WHERE booking_id = ANY($1::uuid[])`,
 			`UPDATE commands SET offer = NULL WHERE offer IN (SELECT id FROM offers WHERE booking_id = ANY($1::uuid[]))`,
 			`DELETE FROM offers WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM booking_seats WHERE booking_id = ANY($1::uuid[])`,

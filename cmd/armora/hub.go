@@ -25,6 +25,7 @@ import (
 	"armora/ingest/fences"
 	"armora/live"
 	"armora/notify"
+	"armora/payment"
 	"armora/schema"
 )
 
@@ -67,6 +68,8 @@ type hub struct {
 	trips  *dispatch.Trips
 	desk   *dispatch.Desk
 
+	invoices *payment.Invoices
+
 	index    *live.Index
 	fences   *fences.Fences
 	pipeline *ingest.Pipeline
@@ -103,7 +106,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openNotify, h.openPrivacy,
+		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify, h.openPrivacy,
 		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {

@@ -122,7 +122,7 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 		h.log.Info("apps are not pushed to: FCM_CREDENTIALS_FILE is not set")
 	}
 	h.notify, err = notify.New(notify.Config{
-		DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Push: push, Show: h.show,
+		DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Push: push, Attach: h.invoices.Attached, Show: h.show,
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	return err

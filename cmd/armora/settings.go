@@ -48,6 +48,7 @@ type settings struct {
 	notifySettings `embed:""`
 	travelSettings `embed:""`
 	tripSettings   `embed:""`
+	sellerSettings `embed:""`
 
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }

@@ -1,0 +1,280 @@
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/riverqueue/river"
+
+	"armora/fleet"
+	"armora/payment/paper"
+	"armora/schema"
+	"armora/tariff"
+)
+
+// InvoicesConfig is what Invoices needs. All is required.
+type InvoicesConfig struct {
+	DB     *schema.DB
+	Seller paper.Party
+	Seal   func(plain []byte, purpose string) []byte // what notices hold
+	Clock  fleet.Clock
+	Log    *slog.Logger
+}
+
+// The kinds of the notices that come with a paper.
+const (
+	InvoiceNotice = "payment_invoice"
+	CreditNotice  = "payment_credit"
+)
+
+// numberKey is where the data of such a notice names the paper.
+const numberKey = "number"
+
+// Invoices issues the papers of bookings: one invoice for what a booking has cost,
+// once it is over, and credit notes for what of it is taken back. It compares what
+// should have been issued with what has been, and so may be run as often as one
+// likes. It is safe for concurrent use.
+type Invoices struct {
+	river.WorkerDefaults[fleet.InvoiceBooking]
+	teller
+	store    schema.Invoices
+	bookings schema.Bookings
+	payments schema.Payments
+	users    schema.Users
+	seller   paper.Party
+	log      *slog.Logger
+}
+
+// NewInvoices returns the invoices of a hub.
+func NewInvoices(cfg InvoicesConfig) *Invoices {
+	return &Invoices{
+		teller: teller{cfg.Seal, cfg.Clock}, store: schema.Invoices{DB: cfg.DB}, bookings: schema.Bookings{DB: cfg.DB},
+		payments: schema.Payments{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, seller: cfg.Seller, log: cfg.Log,
+	}
+}
+
+// AddWorkers adds the worker that issues papers.
+func (i *Invoices) AddWorkers(workers *river.Workers) { river.AddWorker(workers, i) }
+
+// Work implements river.Worker.
+func (i *Invoices) Work(ctx context.Context, job *river.Job[fleet.InvoiceBooking]) error {
+	err := i.Settle(ctx, job.Args.Booking)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return nil // retention took it
+	}
+	return err
+}
+
+// Settle issues what a booking lacks.
+func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
+	b, err := i.bookings.Get(ctx, id)
+	if err != nil || !b.Status.Ended() {
+		return err
+	}
+	papers, err := i.store.OfBooking(ctx, id)
+	if err != nil {
+		return err
+	}
+	invoiced := slices.IndexFunc(papers, func(p schema.Caused) bool { return p.Kind == fleet.PlainInvoice })
+	if invoiced < 0 {
+		if b.Fee.Amount == 0 {
+			return nil
+		}
+		return i.invoice(ctx, &b)
+	}
+	due, err := i.credits(ctx, &b, &papers[invoiced].Invoice)
+	if err != nil {
+		return err
+	}
+	for _, c := range due {
+		// Read again: each credit note is of what those before have left.
+		if papers, err = i.store.OfBooking(ctx, id); err != nil {
+			return err
+		}
+		if err := i.credit(ctx, &papers[invoiced].Invoice, papers, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// credits are for what something of an invoice is to be taken back: the price was
+// lowered since (ops let the principal off), or staff have refunded. Money that was
+// taken beyond the price, and given back, was never invoiced. A refund that fails
+// after it had succeeded leaves its credit note: the money is owed still.
+func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice) ([]credit, error) {
+	var due []credit
+	if lowered := of.Total.Amount - b.Fee.Amount; lowered > 0 {
+		due = append(due, credit{cause: "waiver/" + b.ID.String(), amount: lowered, reason: "The fee was waived."})
+	}
+	refunds, err := i.payments.Refunds(ctx, b.ID)
+	for _, r := range refunds {
+		if r.State == fleet.RefundSucceeded && !r.Excess {
+			due = append(due, credit{cause: "refund/" + r.ID.String(), amount: r.Amount.Amount, reason: r.Reason})
+		}
+	}
+	return due, err
+}
+
+// invoice issues the invoice of a booking that is over. A job that finds one
+// issued meanwhile leaves it at that.
+func (i *Invoices) invoice(ctx context.Context, b *fleet.Booking) error {
+	var table tariff.Table
+	if err := json.Unmarshal(b.Tariff, &table); err != nil {
+		return fmt.Errorf("the tariff of booking %s: %w", b.ID, err)
+	}
+	lines, err := i.lines(ctx, b, &table)
+	if err != nil {
+		return err
+	}
+	now := i.clock.Now()
+	d := paper.Paper{
+		Kind: fleet.PlainInvoice, Issued: paper.Date(now), Supplied: paper.Date(b.Ended), Seller: i.seller, Booking: b.ID, Lines: lines,
+	}
+	if err := i.address(ctx, b, &d); err != nil {
+		return err
+	}
+	d.Sum(&table)
+	invoice := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: b.User, Booking: b.ID, Issued: now}
+	return i.issue(ctx, "booking/"+b.ID.String(), invoice, d)
+}
+
+// address says to whom an invoice is, and how it is paid.
+func (i *Invoices) address(ctx context.Context, b *fleet.Booking, d *paper.Paper) error {
+	u, err := i.users.Get(ctx, b.User)
+	if err != nil {
+		return err
+	}
+	d.Buyer, d.Paid = paper.Party{Name: u.Name, Email: u.Email}, "Charged to your payment method."
+	if u.Name == "" {
+		d.Buyer.Name = "The principal"
+	}
+	return nil
+}
+
+// lines are what a booking has cost in the end, item by item, by the event of its
+// end. What does not sum to that is one line: an invoice is never about another
+// amount than is charged.
+func (i *Invoices) lines(ctx context.Context, b *fleet.Booking, table *tariff.Table) ([]paper.Item, error) {
+	end, err := i.bookings.Ended(ctx, b.ID)
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Price *tariff.Price `json:"price"`
+		Fee   *tariff.Fee   `json:"fee"`
+	}
+	if len(end.Data) > 0 {
+		if err := json.Unmarshal(end.Data, &said); err != nil {
+			i.log.Warn("the end of a booking cannot be read, its invoice has one line", "booking", b.ID, "error", err)
+		}
+	}
+	if b.Status != fleet.Completed {
+		if said.Fee != nil && said.Fee.Amount == b.Fee {
+			return []paper.Item{paper.FeeLine(*said.Fee, b.Total)}, nil
+		}
+		return []paper.Item{{Text: "Cancellation fee", Amount: b.Fee}}, nil
+	}
+	price := said.Price
+	if price == nil { // the final one could not be worked out
+		price = new(tariff.Price)
+		if err := json.Unmarshal(b.Price, price); err != nil {
+			price = nil
+		}
+	}
+	if price == nil || price.Total != b.Fee {
+		return []paper.Item{{Text: "Protection", Amount: b.Fee}}, nil
+	}
+	return paper.PriceLines(*price, table), nil
+}
+
+// credit is what of an invoice is to be taken back.
+type credit struct {
+	cause, reason string
+	amount        int64
+}
+
+// credit issues a credit note, of what is left of the invoice at most: what has
+// been credited already, by whatever cause, is not credited twice.
+func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schema.Caused, c credit) error {
+	left, leftVAT := of.Total.Amount, of.VAT.Amount
+	for _, p := range papers {
+		if p.Cause == c.cause {
+			return nil
+		}
+		if p.Corrects == of.ID {
+			left, leftVAT = left-p.Total.Amount, leftVAT-p.VAT.Amount
+		}
+	}
+	amount := fleet.Money{Amount: min(c.amount, left), Currency: of.Total.Currency}
+	if amount.Amount <= 0 {
+		return nil
+	}
+	var was paper.Paper
+	if err := json.Unmarshal(of.Document, &was); err != nil {
+		return fmt.Errorf("invoice %s: %w", of.Number, err)
+	}
+	vat := (&tariff.Table{VAT: was.VATPercent}).VATIn(amount)
+	if amount.Amount == left { // the last of it: all that is left of the VAT too
+		vat.Amount = leftVAT
+	}
+	vat.Amount = min(vat.Amount, leftVAT)
+	now := i.clock.Now()
+	d := paper.Paper{
+		Kind: fleet.CreditNote, Issued: paper.Date(now), Seller: was.Seller, Buyer: was.Buyer, Booking: of.Booking,
+		PurchaseOrder: was.PurchaseOrder, CostCentre: was.CostCentre, Corrects: of.Number, Reason: c.reason,
+		Lines: []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, Total: amount,
+	}
+	d.SetVAT(vat, was.VATPercent)
+	note := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Corrects: of.ID, Issued: now}
+	return i.issue(ctx, c.cause, note, d)
+}
+
+// issue issues a document under the next number of its series, and tells its
+// reader.
+func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d paper.Paper) error {
+	as.Total, as.VAT = d.Total, d.VAT
+	kind, told := InvoiceNotice, map[string]string{"total": d.Total.String()}
+	if d.Kind == fleet.CreditNote {
+		kind, told["corrects"] = CreditNotice, d.Corrects
+	}
+	_, err := i.store.Issue(ctx, schema.Paper{
+		Series: d.Kind.Series(paper.Year(as.Issued)), Cause: cause,
+		Write: func(number string) (fleet.Invoice, error) {
+			d.Number, as.Number = number, number
+			var err error
+			as.Document, err = json.Marshal(d)
+			return as, err
+		},
+		Told: func(to fleet.User) ([]fleet.Notice, error) {
+			told[numberKey] = d.Number
+			return i.telling(kind, told)(to)
+		},
+	})
+	return err
+}
+
+// Attached is the paper of a notice, as a file: what cmd has notify attach to mail.
+func (i *Invoices) Attached(ctx context.Context, n *fleet.Notice, data map[string]string) (name string, content []byte, err error) {
+	if n.Kind != InvoiceNotice && n.Kind != CreditNotice {
+		return "", nil, nil
+	}
+	issued, err := i.store.Number(ctx, n.User, data[numberKey])
+	if err != nil {
+		return "", nil, err
+	}
+	return PDF(&issued)
+}
+
+// PDF writes a paper as a file.
+func PDF(i *fleet.Invoice) (name string, content []byte, err error) {
+	var d paper.Paper
+	if err := json.Unmarshal(i.Document, &d); err != nil {
+		return "", nil, fmt.Errorf("paper %s: %w", i.Number, err)
+	}
+	content, err = d.PDF()
+	return i.Number + ".pdf", content, err
+}
