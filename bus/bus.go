@@ -40,6 +40,8 @@ type Bus struct {
 	Bookings Topic[BookingChange]
 	// SOS are emergencies of which something has just become known.
 	SOS Topic[SOSChange]
+	// Chats are conversations in which there is something new, after the commit.
+	Chats Topic[ChatChange]
 }
 
 // SOSChange is an emergency that has changed.
@@ -47,6 +49,13 @@ type SOSChange struct {
 	ID   fleet.SOSID
 	User fleet.UserID // who raised it; zero: it is not known
 	Over bool
+}
+
+// ChatChange is a conversation in which there is something new: a message, or how far
+// it has come to its participants.
+type ChatChange struct {
+	Booking fleet.BookingID
+	Seq     int64 // of the message; zero: it is about marks
 }
 
 // BookingChange is a booking as a change has left it. What changed is in its

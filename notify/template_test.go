@@ -35,6 +35,7 @@ var samples = map[string]map[string]string{
 	"offer.push":              nil,
 	"payment_invoice.mail":    {"number": "ARM-2026-000123", "total": "£120.00"},
 	"payment_credit.mail":     {"number": "CRN-2026-000007", "total": "£20.00", "corrects": "ARM-2026-000123"},
+	"chat_message.push":       nil,
 	"verify_phone.sms":        {"code": "123456"},
 	"phone_changed.mail":      nil,
 	"identity_linked.mail":    {"provider": "Google"},
