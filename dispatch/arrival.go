@@ -71,6 +71,7 @@ func (t *Trips) observe(ctx context.Context, changes []live.Change) {
 		for _, e := range t.watch.fences.Observe(some[:0], c.Unit, c.At, c.Lat, c.Lon, c.Accuracy) {
 			t.crossed(ctx, e)
 		}
+		t.approach(ctx, fleet.DriverID(c.Unit), c)
 	}
 }
 
@@ -207,26 +208,27 @@ func (t *Trips) ETA(id fleet.BookingID) (at ETA, ok bool) {
 	return *trip.eta, true
 }
 
-// estimate says when the lead of a trip will be there; nil if there is nowhere to
+// estimate says when the lead of a trip will be there, through the stops that they
+// have not reached yet, without the time that they stay at these; nil if there is nowhere to
 // go, or nothing is heard of them. From the same fix it says what it said before.
 func (t *Trips) estimate(ctx context.Context, trip *watched) *ETA {
-	b := &trip.booking
-	lead, place := b.Lead(), fleet.AtPickup
-	if lead == nil || b.Status == fleet.Arrived {
+	lead := trip.booking.Lead()
+	if lead == nil || trip.booking.Status == fleet.Arrived {
 		return nil
 	}
-	if b.Status == fleet.InProgress {
-		place = fleet.AtDestination
-	}
-	to, has := pointOf(b, place)
+	place, way := wayOf(trip)
 	fix, known := t.index.Get(fleet.Unit(lead.Driver))
-	if !has || !known {
+	if len(way) == 0 || !known {
 		return nil
 	}
 	if old := trip.eta; old != nil && old.To == place && old.Fix.Equal(fix.At.Time()) {
 		return old
 	}
-	now := t.clock.Now()
-	leg := t.between(ctx, now, eta.Point{Lat: fix.Lat, Lon: fix.Lon}, to)
-	return &ETA{To: place, At: now.Add(leg.Time), Metres: leg.Metres, Source: leg.Source, Fix: fix.At.Time()}
+	e := &ETA{To: place, At: t.clock.Now(), Fix: fix.At.Time()}
+	from := eta.Point{Lat: fix.Lat, Lon: fix.Lon}
+	for _, to := range way {
+		leg := t.between(ctx, e.At, from, to)
+		e.At, e.Metres, e.Source, from = e.At.Add(leg.Time), e.Metres+leg.Metres, leg.Source, to
+	}
+	return e
 }

@@ -45,6 +45,7 @@ type TripRules struct {
 	Horizon     time.Duration // before its start, a trip is watched: 2 h
 
 	PickupRadius, DestinationRadius float64 // metres: 150 and 200
+	ArrivingWithin                  float64 // metres of the pick-up, where an officer is nearly there: 500
 	Work                            fleet.WorkLimits
 }
 
@@ -67,6 +68,9 @@ func (r TripRules) withDefaults() TripRules {
 	}
 	if r.DestinationRadius == 0 {
 		r.DestinationRadius = 200
+	}
+	if r.ArrivingWithin == 0 {
+		r.ArrivingWithin = 500
 	}
 	if r.Work == (fleet.WorkLimits{}) {
 		r.Work = fleet.DefaultWorkLimits()

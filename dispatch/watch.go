@@ -38,6 +38,7 @@ type watched struct {
 	fences  map[fleet.TripPlace]fence.ID
 	people  map[fleet.DriverID]*person
 	eta     *ETA // nil: nobody knows
+	passed  int  // stops that lie behind the lead; for the goroutine that watches
 }
 
 type watchedPlace struct {
@@ -49,6 +50,7 @@ type watchedPlace struct {
 type person struct {
 	since               time.Time // when they were first watched
 	atPickup            bool      // for the goroutine that watches
+	arriving            time.Time // when they had set out who was told to be arriving; likewise
 	silent, late, unfit mark
 }
 
@@ -290,6 +292,13 @@ func (t *Trips) follow(ctx context.Context, b fleet.Booking) error {
 			return err
 		}
 	}
+	if old != nil && old.booking.Status == b.Status && slices.Equal(old.booking.Stops, b.Stops) {
+		trip.passed = old.passed
+	} else if passed, err := t.stopsPassed(ctx, &b); err != nil {
+		return err
+	} else {
+		trip.passed = passed
+	}
 	if trip.eta == nil {
 		trip.eta = t.estimate(ctx, trip)
 	}
@@ -302,7 +311,8 @@ func (t *Trips) follow(ctx context.Context, b fleet.Booking) error {
 func moved(old *watched, b *fleet.Booking) bool {
 	was, is := old.booking.Lead(), b.Lead()
 	return old.booking.Status != b.Status || was == nil || is == nil || was.Driver != is.Driver ||
-		!samePlace(&old.booking, b, fleet.AtPickup) || !samePlace(&old.booking, b, fleet.AtDestination)
+		!samePlace(&old.booking, b, fleet.AtPickup) || !samePlace(&old.booking, b, fleet.AtDestination) ||
+		!slices.Equal(old.booking.Stops, b.Stops)
 }
 
 // restorePresence puts officers back into the fences in which they were when that

@@ -42,7 +42,7 @@ type rule struct {
 	// life is for how long it is worth while to tell; 0: until the start, as far as
 	// that is to come.
 	life time.Duration
-	// while are the statuses in which it is true still; none: in each.
+	// while are the statuses in which it is true still; none: in all but the ends.
 	while []fleet.BookingStatus
 	moved bool // it is told only if the event changed the status
 	// echo: whoever did it is told too, in writing, so that they have it.
@@ -55,6 +55,7 @@ const (
 )
 
 var (
+	anyEnd    = []fleet.BookingStatus{fleet.Completed, fleet.Cancelled, fleet.NoShow, fleet.Unfulfilled}
 	assigned  = []fleet.BookingStatus{fleet.Assigned, fleet.EnRoute, fleet.Arrived}
 	searching = []fleet.BookingStatus{fleet.Searching, fleet.Offered}
 )
@@ -91,13 +92,13 @@ var rules = map[string][]rule{
 		{to: thePrincipal, kind: "booking_changed", by: both, echo: true},
 		{to: theTeam, kind: "assignment_changed", by: both},
 	},
-	"completed": {{to: thePrincipal, kind: "trip_completed", by: both, life: aDay, echo: true}},
+	"completed": {{to: thePrincipal, kind: "trip_completed", by: both, while: anyEnd, life: aDay, echo: true}},
 	"cancelled": {
-		{to: thePrincipal, kind: "booking_cancelled", by: byAll, echo: true},
-		{to: theTeam, kind: "assignment_cancelled", by: byAll},
+		{to: thePrincipal, kind: "booking_cancelled", by: byAll, while: anyEnd, echo: true},
+		{to: theTeam, kind: "assignment_cancelled", by: byAll, while: anyEnd},
 	},
-	"no_show":     {{to: thePrincipal, kind: "booking_missed", by: both, life: aDay}},
-	"unfulfilled": {{to: thePrincipal, kind: "booking_unfulfilled", by: byAll, life: urgent}},
+	"no_show":     {{to: thePrincipal, kind: "booking_missed", by: both, while: anyEnd, life: aDay}},
+	"unfulfilled": {{to: thePrincipal, kind: "booking_unfulfilled", by: byAll, while: anyEnd, life: urgent}},
 }
 
 // lost is that an officer is not on an assignment any more.
@@ -172,7 +173,8 @@ type story struct {
 
 // holds reports whether a rule is for this event, as things stand.
 func (s *story) holds(r *rule) bool {
-	return (len(r.while) == 0 || slices.Contains(r.while, s.booking.Status)) && (!r.moved || s.event.To != "") &&
+	status := s.booking.Status
+	return (len(r.while) == 0 && !status.Ended() || slices.Contains(r.while, status)) && (!r.moved || s.event.To != "") &&
 		(r.kind != "booking_made" || !s.booking.Now()) // who wants somebody at once, hears of that
 }
 

@@ -76,6 +76,25 @@ func (c *BookingTx) LastCame(to fleet.BookingStatus) (time.Time, error) {
 	return orZero(at), err
 }
 
+// SaidSince reports whether an event of a kind was told since the booking last came
+// to a status.
+func (c *BookingTx) SaidSince(kind string, status fleet.BookingStatus) (said bool, err error) {
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT EXISTS (SELECT FROM booking_events WHERE booking_id = $1 AND kind = $2 AND seq > coalesce(
+			(SELECT max(seq) FROM booking_events WHERE booking_id = $1 AND to_status = $3), 0))`, c.ID, kind, status).Scan(&said)
+	return said, err
+}
+
+// StopsReached returns where the stops were that the lead of a trip has reached, in
+// that order.
+func (t Trips) StopsReached(ctx context.Context, booking fleet.BookingID) ([]fleet.Place, error) {
+	return all(ctx, t.DB, "trip", func(row pgx.CollectableRow) (p fleet.Place, err error) {
+		return p, row.Scan(&p.Lat, &p.Lon)
+	}, `
+		SELECT (data ->> 'lat')::float8, (data ->> 'lon')::float8 FROM booking_events
+		WHERE booking_id = $1 AND kind = 'reached_stop' AND data IS NOT NULL ORDER BY seq`, booking)
+}
+
 // Elsewhere returns the seats of other bookings that take a driver's time between
 // two times, or on which they are at work now, in order of time.
 func (c *BookingTx) Elsewhere(driver fleet.DriverID, from, to time.Time) ([]fleet.Seat, error) {
