@@ -49,7 +49,9 @@ func (m *memoryTrips) rider(h *hub) (device fleet.DeviceID, user fleet.UserID, t
 	return device, user, trip
 }
 
-func tripTopic(trip fleet.BookingID, kind string) string { return "v1/trips/" + trip.String() + "/" + kind }
+func tripTopic(trip fleet.BookingID, kind string) string {
+	return "v1/trips/" + trip.String() + "/" + kind
+}
 
 func TestTripsAreFollowedByTheirPeopleAlone(t *testing.T) {
 	t.Parallel()

@@ -195,7 +195,9 @@ func sale(b *fleet.Booking, from, to int64) []fleet.Entry {
 	var vat int64
 	var table tariff.Table
 	if json.Unmarshal(b.Tariff, &table) == nil {
-		in := func(amount int64) int64 { return table.VATIn(fleet.Money{Amount: amount, Currency: b.Total.Currency}).Amount }
+		in := func(amount int64) int64 {
+			return table.VATIn(fleet.Money{Amount: amount, Currency: b.Total.Currency}).Amount
+		}
 		vat = in(to) - in(from)
 	}
 	entry := func(account fleet.Account, amount int64) fleet.Entry {

@@ -16,8 +16,8 @@ import (
 	"armora/tariff"
 )
 
-// noon is when the tests' clock starts.
-var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+// issueDay is when the tests' clock starts.
+var issueDay = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // office is where papers are issued, on a database of its own.
 type office struct {
@@ -31,7 +31,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	db, clock := schematest.Plain(t), fleet.NewManualClock(noon)
+	db, clock := schematest.Plain(t), fleet.NewManualClock(issueDay)
 	return &office{
 		T: t, db: db, clock: clock, bookings: schema.Bookings{DB: db}, papers: schema.Invoices{DB: db},
 		invoices: payment.NewInvoices(payment.InvoicesConfig{
@@ -54,7 +54,7 @@ func (o *office) principal() fleet.UserID {
 	o.Helper()
 	id := fleet.NewID[fleet.User]()
 	o.must(schema.Users{DB: o.db}.Create(o.Context(), fleet.User{
-		ID: id, Email: id.String() + "@example.com", EmailVerified: noon, Name: "Ada Vale", Roles: []fleet.Role{fleet.RoleRider}, Created: noon,
+		ID: id, Email: id.String() + "@example.com", EmailVerified: issueDay, Name: "Ada Vale", Roles: []fleet.Role{fleet.RoleRider}, Created: issueDay,
 	}, ""))
 	return id
 }
@@ -120,7 +120,7 @@ func TestAnInvoiceIsOfWhatABookingHasCost(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	table := tariff.Default()
-	longer, err := table.Quote(tariff.Trip{Tier: fleet.Essential, Start: noon, Zone: "Europe/London", Time: 3 * time.Hour, Metres: 6437, Officers: 1})
+	longer, err := table.Quote(tariff.Trip{Tier: fleet.Essential, Start: issueDay, Zone: "Europe/London", Time: 3 * time.Hour, Metres: 6437, Officers: 1})
 	o.must(err)
 	fee := func(percent int, reason tariff.FeeReason) tariff.Fee {
 		return tariff.Fee{Amount: fleet.Pence(120_00 * int64(percent) / 100), Percent: percent, Reason: reason}
@@ -146,7 +146,7 @@ func TestAnInvoiceIsOfWhatABookingHasCost(t *testing.T) {
 				t.Fatal("an invoice before the end")
 			}
 			if c.to == fleet.Unfulfilled {
-				_, err := o.bookings.Change(t.Context(), b.ID, noon, func(tx *schema.BookingTx) error { return tx.Move(c.to, schema.Event{Kind: "unfulfilled"}) })
+				_, err := o.bookings.Change(t.Context(), b.ID, issueDay, func(tx *schema.BookingTx) error { return tx.Move(c.to, schema.Event{Kind: "unfulfilled"}) })
 				o.must(err)
 			} else {
 				o.end(b.ID, c.to, c.fee, c.data)
@@ -225,7 +225,7 @@ func TestAWaiverIsCreditedOnce(t *testing.T) {
 	b := o.book(o.principal())
 	o.end(b.ID, fleet.Cancelled, fleet.Pounds(60), nil)
 	o.issued(b.ID)
-	_, err := o.bookings.Change(t.Context(), b.ID, noon, func(c *schema.BookingTx) error {
+	_, err := o.bookings.Change(t.Context(), b.ID, issueDay, func(c *schema.BookingTx) error {
 		c.Fee = fleet.Pence(0)
 		return c.Note(schema.Event{Kind: fleet.EventFeeWaived})
 	})
@@ -255,7 +255,7 @@ func TestARefundIsCreditedOnceItHasSucceeded(t *testing.T) {
 	o.end(b.ID, fleet.Completed, fleet.Pounds(120), nil)
 	refund := func(pounds int64, excess bool, states ...fleet.RefundState) {
 		t.Helper()
-		_, err := o.bookings.Change(t.Context(), b.ID, noon, func(c *schema.BookingTx) error {
+		_, err := o.bookings.Change(t.Context(), b.ID, issueDay, func(c *schema.BookingTx) error {
 			p := o.captured(c, 12_000)
 			r := fleet.Refund{Payment: p.ID, Amount: fleet.Pounds(pounds), State: fleet.RefundNew, Reason: "It was late.", Excess: excess}
 			if err := c.AddRefund(&r); err != nil {
@@ -301,7 +301,7 @@ func TestARefundIsCreditedOnceItHasSucceeded(t *testing.T) {
 func TestNumbersBeginAnewEachYear(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	o.clock.Advance(time.Date(2026, 12, 31, 23, 59, 0, 0, time.UTC).Sub(noon))
+	o.clock.Advance(time.Date(2026, 12, 31, 23, 59, 0, 0, time.UTC).Sub(issueDay))
 	first := o.book(o.principal())
 	o.end(first.ID, fleet.Completed, fleet.Pounds(120), nil)
 	old, _ := o.issued(first.ID)
