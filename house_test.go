@@ -94,7 +94,7 @@ var homes = map[string][]string{
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
 	"golang.org/x/sys":                         {"schema", "cmd"},
-	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "safety", "api", "cmd"},
+	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "safety", "payment", "api", "cmd"},
 }
 
 type goPackage struct {

@@ -39,10 +39,12 @@ func (t StripeEvents) Get(ctx context.Context, id string) (fleet.StripeEvent, er
 
 // Applied says that what an event told of was looked at.
 func (t StripeEvents) Applied(ctx context.Context, id string, now time.Time) error {
-	return t.DB.exec(ctx, "event", `UPDATE stripe_events SET applied = $2 WHERE id = $1 AND applied IS NULL`, id, now)
+	_, err := t.DB.pool.Exec(ctx, `UPDATE stripe_events SET applied = $2 WHERE id = $1 AND applied IS NULL`, id, now)
+	return translate("event", err)
 }
 
 // Prune forgets the events that were looked at and are older than a time.
 func (t StripeEvents) Prune(ctx context.Context, before time.Time) error {
-	return t.DB.exec(ctx, "event", `DELETE FROM stripe_events WHERE applied IS NOT NULL AND received < $1`, before)
+	_, err := t.DB.pool.Exec(ctx, `DELETE FROM stripe_events WHERE applied IS NOT NULL AND received < $1`, before)
+	return translate("event", err)
 }
