@@ -405,11 +405,12 @@ func (m *matter) card() string {
 	return m.cards[0]
 }
 
-// untried is the best card that a payment was not refused with.
+// untried is the best card that a payment was not refused with. That a request broke
+// at Stripe says nothing of the card: it is tried again, a few times.
 func (m *matter) untried(p *fleet.Payment) string {
 	for _, card := range m.cards {
 		if !slices.ContainsFunc(m.calls, func(k fleet.PaymentCall) bool {
-			return k.Payment == p.ID && k.Step == fleet.CallConfirm && k.Method == card
+			return k.Payment == p.ID && k.Step == fleet.CallConfirm && k.Method == card && (k.Code != codeLookedUp || m.stuck(p, fleet.CallConfirm))
 		}) {
 			return card
 		}

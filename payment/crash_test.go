@@ -1,0 +1,228 @@
+package payment_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"armora/fleet"
+	"armora/payment"
+	"armora/schema"
+	"armora/sim/stripe"
+)
+
+// act is a step of a flow, and how often the hub may have to be started for it.
+type act func(w *till, b fleet.BookingID) error
+
+// settled settles a booking, and again when that is to be done, as the sweep does.
+func settled(w *till, b fleet.BookingID) error {
+	for range 4 {
+		if err := w.Settle(w.t.Context(), b); err != nil {
+			return err
+		}
+		var next *time.Time
+		w.must(w.db.Pool().QueryRow(w.t.Context(), `SELECT next_look FROM booking_money WHERE booking_id = $1`, b).Scan(&next))
+		if next == nil || next.Sub(w.clock.Now()) > 10*time.Minute {
+			break
+		}
+		w.clock.Advance(max(0, next.Sub(w.clock.Now())))
+	}
+	return nil
+}
+
+func completed(fee fleet.Money) act {
+	return func(w *till, b fleet.BookingID) error {
+		w.runs(b, fleet.InProgress)
+		w.ends(b, fleet.Completed, fee)
+		return nil
+	}
+}
+
+func givenBack(amount int64) act {
+	return func(w *till, b fleet.BookingID) error {
+		if refunds, err := w.payments.Refunds(w.t.Context(), b); err != nil || len(refunds) > 0 {
+			return err // the request that died had saved it
+		}
+		payments := w.paid(b)
+		_, err := w.Refund(w.t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, payments[0].ID, amount, "it was late")
+		return err
+	}
+}
+
+// flows are the ways of money, with what they come to.
+var flows = map[string]struct {
+	in   time.Duration
+	acts []act
+	want string
+}{
+	"held, taken, given back": {0, []act{settled, completed(fleet.Pounds(120)), settled, givenBack(2_000), settled},
+		"initial captured £120.00 gave back £20.00"},
+	"held, taken in part": {0, []act{settled, func(w *till, b fleet.BookingID) error {
+		w.ends(b, fleet.Cancelled, fleet.Pounds(60))
+		return nil
+	}, settled}, "initial captured £120.00 took £60.00"},
+	"held, let go": {0, []act{settled, func(w *till, b fleet.BookingID) error {
+		w.ends(b, fleet.Cancelled, fleet.Pounds(0))
+		return nil
+	}, settled}, "initial cancelled £120.00"},
+	"taken, and more": {0, []act{settled, completed(fleet.Pounds(150)), settled}, "initial captured £120.00, overage captured £30.00"},
+	"a fee without a hold": {40 * time.Hour, []act{func(w *till, b fleet.BookingID) error {
+		w.ends(b, fleet.Cancelled, fleet.Pounds(6))
+		return nil
+	}, settled}, "fee captured £6.00"},
+	"dearer": {0, []act{settled, func(w *till, b fleet.BookingID) error {
+		w.change(b, func(c *schema.BookingTx) error {
+			c.Total = fleet.Pounds(170)
+			return c.Note(schema.Event{Kind: "edited"})
+		})
+		return nil
+	}, settled, completed(fleet.Pounds(170)), settled}, "initial cancelled £120.00, reauthorisation captured £170.00"},
+}
+
+// goes runs a flow. A step that fails is a hub that has died: another one starts, some
+// minutes later, and does what is to be done.
+func (w *till) goes(in time.Duration, acts []act) fleet.BookingID {
+	w.t.Helper()
+	b, deaths := w.booked(in), 0
+	for _, do := range acts {
+		for do(w, b) != nil {
+			if deaths++; deaths > 10 {
+				w.t.Fatal("it does not go on")
+			}
+			w.restart()
+			w.clock.Advance(2 * time.Minute << deaths) // a refund that broke is asked for by the same key for a day
+		}
+	}
+	w.must(settled(w, b))
+	return b
+}
+
+func (w *till) state(b fleet.BookingID) string {
+	var states []string
+	for _, p := range w.paid(b) {
+		states = append(states, strings.TrimSuffix(fmt.Sprintf("%s %s %s", p.Purpose, p.State, p.Amount), " "))
+		last := &states[len(states)-1]
+		if p.Captured != 0 && p.Captured != p.Amount.Amount {
+			*last += " took " + fleet.Pence(p.Captured).String()
+		}
+		if p.Refunded != 0 {
+			*last += " gave back " + fleet.Pence(p.Refunded).String()
+		}
+	}
+	return strings.Join(states, ", ")
+}
+
+// The hub dies around each request to Stripe of each flow: before Stripe has it,
+// after Stripe has done it, and with an answer that says neither. Another hub goes
+// on, and it comes to the same.
+func TestTheHubDiesAroundEachRequest(t *testing.T) {
+	t.Parallel()
+	faults := map[string]stripe.Act{"before": stripe.Cut, "after": stripe.Lose, "500 before": stripe.Fail, "500 after": stripe.FailAfter, "429": stripe.Limit}
+	for name, flow := range flows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newTill(t)
+			w.keeps(stripe.Visa)
+			var mu sync.Mutex
+			n, at, fault := 0, 0, stripe.Pass
+			w.stripe.Interfere(func(r stripe.Request) stripe.Act {
+				mu.Lock()
+				defer mu.Unlock()
+				if r.Method != "POST" || !strings.HasPrefix(r.Path, "/v1/payment_intents") && !strings.HasPrefix(r.Path, "/v1/refunds") {
+					return stripe.Pass
+				}
+				if n++; n == at {
+					return fault
+				}
+				return stripe.Pass
+			})
+			b := w.goes(flow.in, flow.acts)
+			if got := w.state(b); got != flow.want {
+				t.Fatalf("without a fault: %s, want %s", got, flow.want)
+			}
+			steps := n
+			for how, act := range faults {
+				for step := 1; step <= steps; step++ {
+					mu.Lock()
+					n, at, fault = 0, step, act
+					mu.Unlock()
+					b := w.goes(flow.in, flow.acts)
+					if got := w.state(b); got != flow.want {
+						t.Errorf("%s request %d of %d: %s, want %s", how, step, steps, got, flow.want)
+					}
+					if n < at {
+						t.Errorf("%s request %d of %d: nothing happened", how, step, steps)
+					}
+					w.wantTruth(b)
+					w.twins(b)
+				}
+			}
+			w.agrees()
+		})
+	}
+}
+
+// Two hubs settle the same booking at once: it is held once, and taken once.
+func TestTwoHubsSettleAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newTill(t)
+	w.keeps(stripe.Visa)
+	b := w.booked(0)
+	together := func(do ...func() error) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, f := range do {
+			wg.Go(func() {
+				if err := f(); err != nil && fleet.CodeOf(err) != fleet.CodeUnavailable && fleet.CodeOf(err) != fleet.CodeConflict {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	settle := func() error { return w.Settle(t.Context(), b) }
+	together(settle, settle, settle)
+	w.settle(b)
+	w.wantPaid(b, "initial held £120.00")
+	w.runs(b, fleet.Completed)
+	together(settle, settle, settle)
+	w.settle(b)
+	w.wantPaid(b, "initial captured £120.00")
+	by := payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}
+	refund := func() error {
+		_, err := w.Refund(t.Context(), by, w.paid(b)[0].ID, 8_000, "it was late")
+		if fleet.CodeOf(err) == fleet.CodeInvalid {
+			return nil // somebody was first: as much is not left
+		}
+		return err
+	}
+	together(refund, refund, settle)
+	w.settle(b)
+	w.wantPaid(b, "initial captured £120.00 gave back £80.00")
+	w.wantTruth(b)
+	w.twins(b)
+	w.agrees()
+}
+
+// A refund is asked for while the capture is on its way.
+func TestARefundDuringTheCapture(t *testing.T) {
+	t.Parallel()
+	w := newTill(t)
+	w.keeps(stripe.Visa)
+	b := w.booked(0)
+	w.settle(b)
+	w.runs(b, fleet.Completed)
+	w.stripe.Plan(stripe.Fault{Act: stripe.Lose, On: "POST /v1/payment_intents/*/capture"})
+	w.want(w.Settle(t.Context(), b), fleet.CodeUnavailable)
+	by := payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}
+	_, err := w.Refund(t.Context(), by, w.paid(b)[0].ID, 0, "it was late")
+	w.want(err, fleet.CodeConflict) // by what is known nothing was taken
+	w.settle(b)
+	_, err = w.Refund(t.Context(), by, w.paid(b)[0].ID, 0, "it was late")
+	w.must(err)
+	w.wantPaid(b, "initial captured £120.00 gave back £120.00")
+	w.wantTruth(b)
+	w.agrees()
+}
