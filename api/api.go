@@ -35,7 +35,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Engine, Desk, Map, Clock and Log are
+// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk, Map, Clock and Log are
 // required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -74,6 +74,7 @@ type Config struct {
 	Contacts       *account.EmergencyContacts
 	Files          *files.Files
 	Trips          *dispatch.Trips
+	Tracks         *dispatch.Tracks
 	Engine         *dispatch.Engine
 	Desk           *dispatch.Desk
 	Places         *place.Geocoder // nil: places are not looked for
@@ -162,7 +163,7 @@ func (cfg *Config) missing() []string {
 		"Addresses": cfg.Addresses == nil, "PushTokens": cfg.PushTokens == nil, "Contacts": cfg.Contacts == nil,
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
 		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
-		"Trips": cfg.Trips == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
+		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
 		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
 	} {
 		if absent {
@@ -297,6 +298,7 @@ func (s *Server) addRoutes() error {
 	s.addUsers()
 	s.addViewers()
 	s.addTickets()
+	s.addTracking()
 	s.addApprovals()
 	s.addAudit()
 	s.addHolds()

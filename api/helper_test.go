@@ -177,6 +177,16 @@ func (h *hub) addTrips(cfg *Config) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	cfg.Tracks, err = dispatch.NewTracks(dispatch.TracksConfig{
+		DB: h.db, Bus: h.bus, Map: index, ETA: cfg.Trips.ETA, Clock: h.clock, Log: cfg.Log,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cfg.Tracks.Open(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(cfg.Tracks.Close)
 }
 
 // addDispatch makes what is about bookings. Nobody looks for officers until the
@@ -358,4 +368,9 @@ func (p *person) must(status int, method, path string, body any) answer {
 		p.h.t.Fatalf("%s %s: %s, want %d: %s", method, path, a.Status, status, a.body)
 	}
 	return a
+}
+
+// publish tells the others that a booking has changed.
+func (h *hub) publish(b fleet.Booking) {
+	h.bus.Bookings.Publish(bus.BookingChange{ID: b.ID, User: b.User, Status: b.Status, Seq: b.Seq})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -151,12 +150,12 @@ func (l *line) renew(caller *account.Caller) {
 	}
 }
 
-// hangUp has a connection closed that its client does not close when the line has
-// ended: that frees whoever reads or writes it.
-func (l *line) hangUp(raw net.Conn) {
+// hangUp has close called some time after the line has ended, should its client not
+// have hung up by then: that frees whoever reads or writes.
+func (l *line) hangUp(close func()) {
 	context.AfterFunc(l.ctx, func() {
 		_, grace := l.how()
-		time.AfterFunc(grace, func() { _ = raw.Close() }) // an error means that it is closed
+		time.AfterFunc(grace, close)
 	})
 }
 
@@ -230,14 +229,19 @@ func (e *expiring) look(l *line, now time.Time) (warning []byte) {
 		l.End(closedExpired)
 	case !at.Equal(e.warned) && !now.Before(at.Add(-warnBefore)):
 		e.warned = at
-		text, err := json.Marshal(struct {
-			Type      string    `json:"type"`
-			ExpiresAt time.Time `json:"expires_at"`
-		}{"expiring", at.UTC()})
-		if err != nil {
-			panic(err) // a type of ours that is not JSON
-		}
-		return text
+		return aboutExpiry("expiring", at)
 	}
 	return nil
+}
+
+// aboutExpiry is what a client is told of when its token expires.
+func aboutExpiry(what string, at time.Time) []byte {
+	text, err := json.Marshal(struct {
+		Type      string    `json:"type"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}{what, at.UTC()})
+	if err != nil {
+		panic(err) // a type of ours that is not JSON
+	}
+	return text
 }

@@ -58,6 +58,8 @@ POST    /api/partners/{id}/secret                   admin fresh
 DELETE  /api/partners/{id}                          admin
 
 POST    /api/tickets                                person
+GET     /api/tracking/{tripId}                      rider driver dispatcher admin
+GET     /api/tracking/{tripId}/events               rider driver dispatcher admin
 
 POST    /api/approvals                              compliance admin
 GET     /api/approvals                              compliance admin
@@ -447,6 +449,12 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/series/{id}":           func(p *person) string { return h.seriesOf(p, "") },
 		"/api/series/{id}/end":       func(p *person) string { return h.seriesOf(p, "/end") },
 		"/api/officers/{id}/wish":    h.knownOfficer,
+		"/api/tracking/{tripId}": func(p *person) string {
+			return "/api/tracking/" + strings.TrimPrefix(h.bookingOf(p, ""), "/api/bookings/")
+		},
+		"/api/tracking/{tripId}/events": func(p *person) string {
+			return "/api/tracking/" + strings.TrimPrefix(h.bookingOf(p, "/events"), "/api/bookings/")
+		},
 		"/api/drivers/{id}/duty": func(p *person) string {
 			return "/api/drivers/" + h.employ(p).String() + "/duty"
 		},

@@ -22,7 +22,7 @@ import (
 // Limits of a WebSocket.
 const (
 	pingEvery    = 20 * time.Second
-	pongWithin   = 45 * time.Second // of when anything was last heard
+	pongWithin   = 25 * time.Second // of a ping: 45 s after anything was last heard
 	socketWrites = 10 * time.Second // for one message to leave
 	socketReads  = 16 << 10         // bytes of a message
 )
@@ -91,7 +91,7 @@ type socket struct {
 	*line
 	s     *Server
 	conn  *websocket.Conn
-	heard atomic.Int64 // when anything last was, milliseconds by the hub's clock
+	asked atomic.Int64 // when the client was pinged that has not been heard since, milliseconds; 0: it has
 }
 
 // serveSocket runs a WebSocket to its end. It returns once nothing uses conn any
@@ -104,8 +104,8 @@ func (s *Server) serveSocket(ctx context.Context, conn *websocket.Conn, t talk) 
 	}
 	defer s.closeLine(l, "socket")
 	sk := &socket{line: l, s: s, conn: conn}
-	sk.hear()
-	l.hangUp(conn.NetConn())
+	raw := conn.NetConn()
+	l.hangUp(func() { _ = raw.Close() }) // an error means that it is closed
 	var writing sync.WaitGroup
 	writing.Go(sk.write)
 	sk.read(t)
@@ -113,7 +113,18 @@ func (s *Server) serveSocket(ctx context.Context, conn *websocket.Conn, t talk) 
 	writing.Wait()
 }
 
-func (sk *socket) hear() { sk.heard.Store(sk.s.clock.Now().UnixMilli()) }
+// hear notes that somebody is there.
+func (sk *socket) hear() { sk.asked.Store(0) }
+
+// silent is when a client that does not answer is taken for gone; zero: nothing was
+// asked.
+func (sk *socket) silent() time.Time {
+	asked := sk.asked.Load()
+	if asked == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(asked).Add(pongWithin)
+}
 
 // read runs the talk until nothing more comes from the client.
 func (sk *socket) read(t talk) {
@@ -175,6 +186,7 @@ func (s *Server) reauthorize(l *line, token string) error {
 		return &ending{closedToken}
 	}
 	l.renew(fresh)
+	l.Send(aboutExpiry("authorized", fresh.Expires))
 	return nil
 }
 
@@ -185,7 +197,8 @@ func (sk *socket) write() {
 	var expiry expiring
 	ping := sk.s.clock.Now().Add(pingEvery)
 	for {
-		fired, stop := sk.s.clock.NewTimer(sooner(ping, expiry.next(sk.line)).Sub(sk.s.clock.Now()))
+		next := sooner(sooner(ping, expiry.next(sk.line)), sk.silent())
+		fired, stop := sk.s.clock.NewTimer(next.Sub(sk.s.clock.Now()))
 		for due := false; !due; {
 			select {
 			case <-sk.queue.ready:
@@ -207,20 +220,14 @@ func (sk *socket) write() {
 		if warning := expiry.look(sk.line, now); warning != nil {
 			sk.send(websocket.TextMessage, warning)
 		}
-		if !now.Before(ping) {
+		if silent := sk.silent(); !silent.IsZero() && !now.Before(silent) {
+			sk.End(closedSilent)
+		} else if !now.Before(ping) {
 			ping = now.Add(pingEvery)
-			sk.ping(now)
+			sk.asked.CompareAndSwap(0, now.UnixMilli())
+			sk.send(websocket.PingMessage, nil)
 		}
 	}
-}
-
-// ping asks whether anybody is there, unless they have not answered for long.
-func (sk *socket) ping(now time.Time) {
-	if now.Sub(time.UnixMilli(sk.heard.Load())) > pongWithin {
-		sk.End(closedSilent)
-		return
-	}
-	sk.send(websocket.PingMessage, nil)
 }
 
 func (sk *socket) drain() {

@@ -67,6 +67,9 @@ type hub struct {
 	engine *dispatch.Engine
 	trips  *dispatch.Trips
 	desk   *dispatch.Desk
+	tracks *dispatch.Tracks
+
+	followers *followers // of trips, over MQTT
 
 	invoices *payment.Invoices
 
@@ -107,7 +110,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
 		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify, h.openPrivacy,
-		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openDispatch, h.openBroker, h.openAPI,
+		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openTracks, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -294,6 +297,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Federation: h.others, Partners: h.partners,
 		Engine: h.engine,
 		Trips:  h.trips, Desk: h.desk,
+		Tracks:  h.tracks,
 		Exports: h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),

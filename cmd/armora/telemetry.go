@@ -110,6 +110,7 @@ func (h *hub) openBroker(ctx, _ context.Context) error {
 		TCPAddr: listenOn(h.settings.MQTTAddr), TLSAddr: listenOn(h.settings.MQTTTLSAddr), WSAddr: listenOn(h.settings.MQTTWSAddr),
 		AllowPlaintext: h.settings.AllowPlaintext, TLS: tlsConfig,
 		Auth: h.devices, Sessions: schema.Sessions{DB: h.db}, Outbox: schema.Outbox{DB: h.db, Clock: h.clock},
+		Trips:  h.followers,
 		Routes: h.routes(),
 		Clock:  h.clock, Log: h.log, Metrics: h.registry,
 	})

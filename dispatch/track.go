@@ -1,0 +1,394 @@
+package dispatch
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"armora/fleet"
+	"armora/live"
+	"armora/schema"
+)
+
+// replayMost is how many events of a trip are told at once to who comes back: fewer
+// than may wait for a slow reader.
+const replayMost = 400
+
+// track is one trip that somebody watches.
+type track struct {
+	id      fleet.BookingID
+	entered int              // how often it is held; guarded by Tracks.mu
+	drivers []fleet.DriverID // in Tracks.byDriver; guarded by Tracks.mu
+
+	// announced counts the changes of the booking that are known to have been made.
+	announced atomic.Int64
+
+	// reading is held by who reads the trip and tells of it, or brings a new watcher
+	// up to where the others are. It is locked before mu.
+	reading sync.Mutex
+
+	mu       sync.Mutex
+	loaded   bool
+	booking  fleet.Booking // as it was read last,
+	known    int64         // when so many changes had been announced
+	watchers map[*watching]struct{}
+	told     map[fleet.DriverID]fleet.Millis // the fix that was told last
+	eta      etaBody
+}
+
+func newTrack(id fleet.BookingID) *track {
+	return &track{id: id, watchers: make(map[*watching]struct{}), told: make(map[fleet.DriverID]fleet.Millis)}
+}
+
+// stale reports whether the booking is not what it was when it was read. mu is held.
+func (k *track) stale() bool { return !k.loaded || k.announced.Load() != k.known }
+
+// Watch tells an outlet of a trip until leave is called or the outlet is told of an
+// end: first the events beyond since, if that is not negative, then the trip as it
+// is, then what happens. The watcher's right is asked again, here and at each
+// delivery.
+func (t *Tracks) Watch(ctx context.Context, a Admission, since int64, out Outlet) (leave func(), err error) {
+	trip := t.enter(a.Trip)
+	w := &watching{Admission: a, out: out, audited: make(map[fleet.DriverID]bool)}
+	if err := trip.join(ctx, t, w, since); err != nil {
+		t.leave(trip)
+		return nil, err
+	}
+	t.metrics.watchers.Inc()
+	return sync.OnceFunc(func() {
+		trip.mu.Lock()
+		delete(trip.watchers, w)
+		trip.mu.Unlock()
+		t.leave(trip)
+		t.metrics.watchers.Dec()
+	}), nil
+}
+
+func (k *track) join(ctx context.Context, t *Tracks, w *watching, since int64) error {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	if err := k.current(ctx, t, w); err != nil {
+		return err
+	}
+	var missed []schema.TrackedEvent
+	if since >= 0 {
+		var err error
+		if missed, err = t.bookings.Tracked(ctx, k.id, since, replayMost+1); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stale() {
+		return errBusyTrip
+	}
+	if !w.may(&k.booking, t.clock.Now()) {
+		return &fleet.Error{Code: fleet.CodeNotFound, Message: "no such trip"}
+	}
+	for i := range missed[:min(len(missed), replayMost)] {
+		if f := tellable(&missed[i])[w.audience()]; f != nil && missed[i].Seq <= k.booking.Seq {
+			w.tell(t, *f)
+		}
+	}
+	switch {
+	case len(missed) > replayMost:
+		w.out.End(EndMore)
+		return nil
+	case k.booking.Status.Ended():
+		w.tell(t, k.snapshot(t, w.audience()))
+		w.out.End(EndTripOver)
+		return nil
+	}
+	w.tell(t, k.snapshot(t, w.audience()))
+	k.watchers[w] = struct{}{}
+	return nil
+}
+
+// errBusyTrip is of a trip that changes faster than it is read.
+var errBusyTrip = &fleet.Error{Code: fleet.CodeUnavailable, Message: "this trip is changing: try again"}
+
+// current reads the trip until it is as it is, and the watcher's right to see where
+// its officers are is recorded.
+func (k *track) current(ctx context.Context, t *Tracks, w *watching) error {
+	for range changeTries {
+		k.mu.Lock()
+		stale := k.stale()
+		k.mu.Unlock()
+		if stale {
+			if err := k.refresh(ctx, t, false); err != nil {
+				return err
+			}
+		}
+		if err := k.admit(ctx, t, w); err != nil {
+			return err
+		}
+		if !stale {
+			return nil
+		}
+	}
+	return errBusyTrip
+}
+
+// changeTries is how often a trip is read anew that changes meanwhile.
+const changeTries = 5
+
+// admit records that a watcher is shown where the officers are.
+func (k *track) admit(ctx context.Context, t *Tracks, w *watching) error {
+	k.mu.Lock()
+	var unrecorded []fleet.DriverID
+	for _, s := range shownSeats(&k.booking) {
+		if !w.audited[s.Driver] {
+			unrecorded = append(unrecorded, s.Driver)
+		}
+	}
+	k.mu.Unlock()
+	if len(unrecorded) == 0 {
+		return nil
+	}
+	if err := t.record(ctx, &w.Admission, unrecorded); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range unrecorded {
+		w.audited[d] = true
+	}
+	return nil
+}
+
+// catchUp reads the trip if it has changed, or anyhow, and tells of it.
+func (k *track) catchUp(ctx context.Context, t *Tracks, whole bool) error {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	return k.refresh(ctx, t, whole)
+}
+
+// refresh is catchUp with reading held.
+func (k *track) refresh(ctx context.Context, t *Tracks, whole bool) error {
+	announced := k.announced.Load() // whatever comes later may not be in what is read
+	b, err := t.bookings.Get(ctx, k.id)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	loaded, after := k.loaded, k.booking.Seq
+	k.mu.Unlock()
+	var events []schema.TrackedEvent
+	for loaded && after < b.Seq {
+		page, err := t.bookings.Tracked(ctx, k.id, after, replayMost)
+		if err != nil {
+			return err
+		}
+		events = append(events, page...)
+		if len(page) < replayMost {
+			break
+		}
+		after = page[len(page)-1].Seq
+	}
+	blind, err := k.blind(ctx, t, whole)
+	if err != nil {
+		return err
+	}
+	k.take(t, b, announced, events, blind)
+	return k.showAgain(ctx, t)
+}
+
+// blind returns those of ops who may not see the principal any more.
+func (k *track) blind(ctx context.Context, t *Tracks, whole bool) (blind []*watching, err error) {
+	if !whole {
+		return nil, nil
+	}
+	for _, w := range k.all() {
+		if w.As != AsOps {
+			continue
+		}
+		_, err := t.bookings.VisibleTo(ctx, w.User, k.id)
+		switch {
+		case fleet.CodeOf(err) == fleet.CodeNotFound:
+			blind = append(blind, w)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return blind, nil
+}
+
+func (k *track) all() []*watching {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.watchers))
+}
+
+// take takes in what a trip is now, and tells what has happened up to there.
+func (k *track) take(t *Tracks, b fleet.Booking, announced int64, events []schema.TrackedEvent, blind []*watching) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.booking, k.loaded, k.known = b, true, announced
+	for _, w := range blind {
+		k.end(w, EndNotTheirs)
+	}
+	now := t.clock.Now()
+	for w := range k.watchers {
+		if !w.may(&b, now) {
+			k.end(w, EndNotTheirs)
+		}
+	}
+	reached := false
+	for i := range events {
+		e := &events[i]
+		if e.Seq > b.Seq {
+			break // happened after the booking was read: told with the next
+		}
+		reached = reached || e.Kind == "reached_destination"
+		frames := tellable(e)
+		for w := range k.watchers {
+			if f := frames[w.audience()]; f != nil {
+				w.tell(t, *f)
+			}
+		}
+	}
+	for w := range k.watchers {
+		switch {
+		case b.Status.Ended():
+			k.end(w, EndTripOver)
+		case reached && w.Share != nil && w.Share.Until == fleet.ShareArrival:
+			k.end(w, EndShareOver)
+		}
+	}
+}
+
+// showAgain tells where the officers of a trip are that has been read, to those who
+// were not told meanwhile, or of others than before.
+func (k *track) showAgain(ctx context.Context, t *Tracks) (failed error) {
+	for _, w := range k.all() {
+		if err := k.admit(ctx, t, w); err != nil {
+			failed = err // this one is shown nobody new
+		}
+	}
+	k.mu.Lock()
+	var drivers []fleet.DriverID
+	for _, s := range shownSeats(&k.booking) {
+		drivers = append(drivers, s.Driver)
+	}
+	k.mu.Unlock()
+	t.mu.Lock()
+	others := !slices.Equal(drivers, k.drivers)
+	if t.tracks[k.id] == k {
+		t.show(k, drivers)
+	}
+	t.mu.Unlock()
+	if others {
+		k.tellSnapshot(t)
+	}
+	for _, d := range drivers {
+		if fix, ok := t.index.Get(fleet.Unit(d)); ok {
+			k.moved(t, &fix)
+		}
+	}
+	return failed
+}
+
+// tellSnapshot tells everybody of other officers than before.
+func (k *track) tellSnapshot(t *Tracks) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for w := range k.watchers {
+		if !slices.ContainsFunc(shownSeats(&k.booking), func(s *fleet.Seat) bool { return !w.audited[s.Driver] }) {
+			w.tell(t, k.snapshot(t, w.audience()))
+		}
+	}
+}
+
+// moved tells where an officer of the trip is, unless that was told.
+func (k *track) moved(t *Tracks, fix *live.Fix) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	driver := fleet.DriverID(fix.Unit)
+	if k.stale() || fix.At <= k.told[driver] {
+		return
+	}
+	shown := shownSeats(&k.booking)
+	seat := slices.IndexFunc(shown, func(s *fleet.Seat) bool { return s.Driver == driver })
+	if seat < 0 {
+		return
+	}
+	k.told[driver] = fix.At
+	var frames [audiences]*Frame
+	now := t.clock.Now()
+	for w := range k.watchers {
+		if !w.may(&k.booking, now) {
+			k.end(w, EndNotTheirs)
+			continue
+		}
+		if !w.audited[driver] {
+			continue
+		}
+		to := w.audience()
+		if frames[to] == nil {
+			f := frame(FramePosition, 0, "position/"+driver.String(), positionOf(k.id, shown[seat], fix, to))
+			frames[to] = &f
+		}
+		w.tell(t, *frames[to])
+	}
+	t.metrics.positions.Observe(now.Sub(fix.Received.Time()).Seconds())
+}
+
+// tellETA tells when the lead will be there, if that is not what was told.
+func (k *track) tellETA(t *Tracks) {
+	e, ok := t.eta(k.id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !ok || k.stale() || k.eta == etaOf(e) {
+		return
+	}
+	k.eta = etaOf(e)
+	f := frame(FrameETA, 0, "eta", etaFrame{frameHead{FrameETA, k.id}, k.eta})
+	now := t.clock.Now()
+	for w := range k.watchers {
+		if !w.may(&k.booking, now) {
+			k.end(w, EndNotTheirs)
+			continue
+		}
+		w.tell(t, f)
+	}
+}
+
+// end ends a watcher. mu is held.
+func (k *track) end(w *watching, why TrackEnd) {
+	if w.Share != nil && why == EndNotTheirs {
+		why = EndShareOver
+	}
+	delete(k.watchers, w)
+	w.out.End(why)
+}
+
+func (w *watching) tell(t *Tracks, f Frame) {
+	t.metrics.frames.WithLabelValues(string(f.Kind)).Inc()
+	w.out.Tell(f)
+}
+
+// snapshot is the trip as an audience is told of it. mu is held.
+func (k *track) snapshot(t *Tracks, to audience) Frame {
+	b := &k.booking
+	s := snapshotFrame{
+		frameHead: frameHead{FrameSnapshot, b.ID}, Seq: b.Seq, Status: b.Status, Since: b.Since, Start: b.Start, Zone: b.Zone, Minutes: b.Minutes,
+		Officers: []officerFrame{}, Positions: []positionFrame{},
+	}
+	for i := range b.Seats {
+		if seat := &b.Seats[i]; accepted(b, seat) && seat.Relieves.IsZero() && (to == toOps || shared(b, t.clock.Now())) {
+			s.Officers = append(s.Officers, identified(seat, to))
+		}
+	}
+	for _, seat := range shownSeats(b) {
+		if fix, ok := t.index.Get(fleet.Unit(seat.Driver)); ok {
+			s.Positions = append(s.Positions, positionOf(b.ID, seat, &fix, to))
+		}
+	}
+	if e, ok := t.eta(b.ID); ok && !b.Status.Ended() {
+		body := etaOf(e)
+		s.ETA = &body
+	}
+	return frame(FrameSnapshot, b.Seq, "", s)
+}
