@@ -25,6 +25,7 @@ import (
 
 	"armora/account"
 	"armora/bus"
+	"armora/chat"
 	"armora/dispatch"
 	"armora/dispatch/place"
 	"armora/files"
@@ -35,7 +36,8 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk, Map, Clock and Log are
+// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk,
+// Chat, Map, Clock and Log are
 // required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -75,6 +77,7 @@ type Config struct {
 	Files          *files.Files
 	Trips          *dispatch.Trips
 	Tracks         *dispatch.Tracks
+	Chat           *chat.Rooms
 	Engine         *dispatch.Engine
 	Desk           *dispatch.Desk
 	Places         *place.Geocoder // nil: places are not looked for
@@ -164,7 +167,8 @@ func (cfg *Config) missing() []string {
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
 		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
-		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
+		"Chat": cfg.Chat == nil,
+		"Map":  cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
 	} {
 		if absent {
 			missing = append(missing, name)
@@ -323,6 +327,7 @@ func (s *Server) addRoutes() error {
 	s.addDriverLocation()
 	s.addTrips()
 	s.addTripCommands()
+	s.addChat()
 	s.addAlerts()
 	s.addVehicles()
 	s.addDocuments()

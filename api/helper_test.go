@@ -17,6 +17,7 @@ import (
 
 	"armora/account"
 	"armora/bus"
+	"armora/chat"
 	"armora/dispatch"
 	"armora/dispatch/eta"
 	"armora/files"
@@ -166,6 +167,7 @@ func (h *hub) addTrips(cfg *Config) {
 	h.t.Helper()
 	index, _ := cfg.Map.(*live.Index)
 	cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{DB: h.db, Bus: h.bus, Map: index, Hash: h.keyring.Hash, Clock: h.clock, Log: cfg.Log})
+	cfg.Chat = chat.New(chat.Config{DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Bus: h.bus, Clock: h.clock, Log: cfg.Log})
 	var err error
 	cfg.Trips, err = dispatch.NewTrips(dispatch.TripsConfig{
 		DB: h.db, Bus: h.bus, Map: index, Clock: h.clock, Log: cfg.Log,

@@ -224,6 +224,12 @@ POST    /api/bookings/{id}/relief                   driver dispatcher admin
 POST    /api/bookings/{id}/handover                 driver dispatcher admin
 POST    /api/bookings/{id}/extend                   rider dispatcher admin
 GET     /api/bookings/{id}/eta                      rider driver dispatcher admin
+GET     /api/conversations                          rider driver
+GET     /api/chat/{tripId}                          rider driver dispatcher admin
+GET     /api/chat/{tripId}/messages                 rider driver dispatcher admin
+POST    /api/chat/{tripId}/messages                 rider driver dispatcher admin
+PUT     /api/chat/{tripId}/marks                    rider driver
+GET     /api/chat/{tripId}/quick-replies            rider driver dispatcher admin
 GET     /api/trips                                  dispatcher admin
 GET     /api/trips/conflicts                        dispatcher admin
 POST    /api/trips/{id}/conflicts/{command}/resolve dispatcher admin
@@ -434,6 +440,10 @@ func (h *hub) owned() map[string]func(p *person) string {
 			c := as[Contact](h.t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("c"+p.id.String()+"@example.com")))
 			return "/api/users/contacts/" + c.ID.String() + "/invite"
 		},
+		"/api/chat/{tripId}":               func(p *person) string { return h.chatOf(p, "") },
+		"/api/chat/{tripId}/messages":      func(p *person) string { return h.chatOf(p, "/messages") },
+		"/api/chat/{tripId}/marks":         func(p *person) string { return h.chatOf(p, "/marks") },
+		"/api/chat/{tripId}/quick-replies": func(p *person) string { return h.chatOf(p, "/quick-replies") },
 		"/api/bookings/{id}":               func(p *person) string { return h.bookingOf(p, "") },
 		"/api/bookings/{id}/events":        func(p *person) string { return h.bookingOf(p, "/events") },
 		"/api/bookings/{id}/cancel":        func(p *person) string { return h.bookingOf(p, "/cancel") },

@@ -67,18 +67,6 @@ func (r *Rooms) participant(who Reader) schema.Participant {
 	return schema.Participant{User: who.User, Ops: who.Ops, Since: r.cfg.Clock.Now().Add(-readableFor)}
 }
 
-// Message is a message as its readers see it. Who wrote it is known by their part in
-// the trip, and of officers, of whom there may be several, by which of them it was.
-type Message struct {
-	Booking fleet.BookingID
-	Seq     int64
-	ID      fleet.ChatMessageID
-	As      fleet.ActorKind
-	Officer fleet.DriverID // zero: it was none
-	Text    string
-	Sent    time.Time
-}
-
 // Draft is what somebody wants to write: a text, or one of the quick replies of
 // their part by its id.
 type Draft struct {
@@ -185,8 +173,9 @@ func (r *Rooms) openAll(messages []fleet.ChatMessage, err error) ([]Message, err
 
 // View returns a conversation without its messages, to who takes part in it; to
 // anybody else there is none: CodeNotFound.
-func (r *Rooms) View(ctx context.Context, who Reader, booking fleet.BookingID) (schema.ChatView, error) {
-	return r.chats.View(ctx, r.participant(who), booking)
+func (r *Rooms) View(ctx context.Context, who Reader, booking fleet.BookingID) (View, error) {
+	v, err := r.chats.View(ctx, r.participant(who), booking)
+	return viewOf(booking, v), err
 }
 
 // Since returns up to limit messages with a seq beyond after, in order.

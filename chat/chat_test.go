@@ -186,7 +186,7 @@ func TestAWatcherIsTheirs(t *testing.T) {
 	all, err := w.Since(t.Context(), w.officer, w.booking, 0, 1000)
 	w.must(err)
 	g := w.watch(w.officer, -1)
-	if v := g.view(t); v.As != fleet.ByOfficer || !v.Ended.IsZero() {
+	if v := g.view(t); v.As != fleet.ByOfficer || !v.Open || !v.Earlier {
 		t.Errorf("first it is %+v", v)
 	}
 	for _, want := range all[len(all)-chat.FirstMessages:] {
@@ -207,8 +207,10 @@ func TestAWatcherIsTheirs(t *testing.T) {
 	second, driver := w.newOfficer()
 	w.assign(driver)
 	h, p := w.watch(second, all[len(all)-1].Seq), w.watch(w.principal, all[len(all)-1].Seq)
-	h.view(t)
 	p.view(t)
+	if v := h.view(t); v.Earlier {
+		t.Errorf("to who knows all there are earlier messages: %+v", v)
+	}
 	m := w.send(w.principal, "Are you my officer now?")
 	for _, g := range []*watching{h, p} {
 		if got := g.message(t); got != m {
@@ -221,7 +223,7 @@ func TestAWatcherIsTheirs(t *testing.T) {
 	default:
 	}
 	w.cancel()
-	if v := h.view(t); !v.Ended.Equal(w.clock.Now()) {
+	if v := h.view(t); v.Open || !v.Ended.Equal(w.clock.Now()) {
 		t.Errorf("once it is over: %+v", v)
 	}
 	_, err = w.Send(t.Context(), w.principal, w.draft("x"))

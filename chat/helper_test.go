@@ -202,7 +202,7 @@ func (g *watching) message(t *testing.T) chat.Message {
 }
 
 // view waits for the next word on how the conversation stands.
-func (g *watching) view(t *testing.T) schema.ChatView {
+func (g *watching) view(t *testing.T) chat.View {
 	t.Helper()
 	for {
 		select {

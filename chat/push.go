@@ -27,7 +27,7 @@ func (r *Rooms) AddWorkers(workers *river.Workers) { river.AddWorker(workers, &p
 func (p *pusher) Work(ctx context.Context, job *river.Job[fleet.ChatPushJob]) error {
 	now := p.rooms.cfg.Clock.Now()
 	_, err := p.rooms.chats.Push(ctx, p.rooms.participant(Reader{User: job.Args.User}), job.Args, fleet.Notice{
-		ID: fleet.NewID[fleet.Notice](), User: job.Args.User, Channel: fleet.PushChannel, Kind: "chat_message",
+		ID: fleet.NewID[fleet.Notice](), User: job.Args.User, Channel: fleet.PushChannel, Kind: "chat_message", Booking: job.Args.Booking,
 		Created: now, Expires: now.Add(pushLife),
 	})
 	return err

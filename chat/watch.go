@@ -2,32 +2,24 @@ package chat
 
 import (
 	"context"
-	"reflect"
 	"slices"
 	"time"
 
 	"armora/bus"
 	"armora/fleet"
-	"armora/schema"
 )
 
 const (
-	// FirstMessages is how many of the newest messages a watcher is told who does not
-	// say up to where they know the conversation.
+	// FirstMessages is how many messages a watcher is told at first, the newest of those
+	// that they do not know: what is older they read as history.
 	FirstMessages = 50
 	atOnce        = 100         // messages read in one go
 	watchAgain    = time.Second // after the database was away
 )
 
-// Update is something new in a conversation: a message, or else how it stands.
-type Update struct {
-	Message *Message
-	View    *schema.ChatView
-}
-
-// Watch tells of a conversation: first how it stands, then the messages beyond since,
-// in order, or of a negative since the newest; and then whatever is new, until ctx or
-// tell ends it. It ends as well, with CodeNotFound, once the reader takes no part any
+// Watch tells of a conversation: first how it stands, then the newest messages beyond
+// since, in order, FirstMessages at most; and then whatever is new, until ctx or tell
+// ends it. It ends as well, with CodeNotFound, once the reader takes no part any
 // more. While the database is away it waits. An update is the watcher's own.
 func (r *Rooms) Watch(ctx context.Context, who Reader, booking fleet.BookingID, since int64, tell func(Update) error) error {
 	wake := make(chan struct{}, 1)
@@ -80,8 +72,8 @@ type watcher struct {
 	rooms   *Rooms
 	who     Reader
 	booking fleet.BookingID
-	last    int64 // seq of the last message that was told; negative: none, and the newest are wanted
-	view    *schema.ChatView
+	last    int64 // seq of the last message that is known
+	view    *View
 	tell    func(Update) error
 	failed  bool // tell has
 }
@@ -92,23 +84,15 @@ func (w *watcher) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if w.view == nil {
+		return w.begin(ctx, &view)
+	}
 	// The seq alone is no news: another event, or the messages that follow.
-	if w.view == nil || !reflect.DeepEqual(view.Marks, w.view.Marks) || view.As != w.view.As || !view.Ended.Equal(w.view.Ended) {
-		w.view = &view
+	if !slices.Equal(view.Marks, w.view.Marks) || view.As != w.view.As || !view.Ended.Equal(w.view.Ended) {
 		if err := w.told(Update{View: &view}); err != nil {
 			return err
 		}
-	}
-	if w.last < 0 {
-		newest, err := w.rooms.Before(ctx, w.who, w.booking, view.Seq+1, FirstMessages)
-		if err != nil {
-			return err
-		}
-		slices.Reverse(newest)
-		if err := w.tellAll(newest); err != nil {
-			return err
-		}
-		w.last = max(w.last, view.Seq) // nothing was written up to there but what was told
+		w.view = &view
 	}
 	for {
 		messages, err := w.rooms.Since(ctx, w.who, w.booking, w.last, atOnce)
@@ -119,6 +103,27 @@ func (w *watcher) look(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// begin tells how the conversation stands and the newest messages that are not known.
+func (w *watcher) begin(ctx context.Context, view *View) error {
+	newest, err := w.rooms.Before(ctx, w.who, w.booking, view.seq+1, FirstMessages+1)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(newest)
+	newest = slices.DeleteFunc(newest, func(m Message) bool { return m.Seq <= w.last })
+	if len(newest) > FirstMessages {
+		newest, view.Earlier = newest[1:], true
+	}
+	if err := w.told(Update{View: view}); err != nil {
+		return err
+	}
+	if err := w.tellAll(newest); err != nil {
+		return err
+	}
+	w.view, w.last = view, view.seq // nothing was written up to there but what was told
+	return nil
 }
 
 func (w *watcher) tellAll(messages []Message) error {

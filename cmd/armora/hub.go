@@ -16,6 +16,7 @@ import (
 	"armora/api"
 	"armora/broker"
 	"armora/bus"
+	"armora/chat"
 	"armora/dispatch"
 	"armora/dispatch/eta"
 	"armora/dispatch/place"
@@ -70,6 +71,7 @@ type hub struct {
 	tracks *dispatch.Tracks
 
 	followers *followers // of trips, over MQTT
+	chat      *chat.Rooms
 
 	invoices *payment.Invoices
 
@@ -110,7 +112,9 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
 		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify, h.openPrivacy,
-		h.openMap, h.openOfficers, h.openTravel, h.openDesk, h.openJobs, h.openIngest, h.openTrips, h.openTracks, h.openDispatch, h.openBroker, h.openAPI,
+		h.openMap, h.openOfficers, h.openTravel, h.openDesk,
+		h.openChat,
+		h.openJobs, h.openIngest, h.openTrips, h.openTracks, h.openDispatch, h.openBroker, h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -296,6 +300,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Directory:  h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Federation: h.others, Partners: h.partners,
 		Engine: h.engine,
+		Chat:   h.chat,
 		Trips:  h.trips, Desk: h.desk,
 		Tracks:  h.tracks,
 		Exports: h.exports, Erasures: h.erasures,

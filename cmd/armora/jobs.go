@@ -26,6 +26,7 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.erasures.AddWorkers(workers)
 	h.desk.AddWorkers(workers)
 	h.invoices.AddWorkers(workers)
+	h.chat.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
 		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries()}, Clock: h.clock, Log: h.log,
 	})

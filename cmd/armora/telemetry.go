@@ -142,6 +142,7 @@ func (h *hub) routes() []broker.Route {
 		{Template: "v1/drivers/{driver}/duty", Receiver: receiver(h.notices.Duty)},
 
 		{Template: "v1/drivers/{driver}/replies", Receiver: receiver(h.reply)},
+		{Template: "v1/trips/{trip}/chat/send", Receiver: receiver(h.say)},
 
 		{Template: "owntracks/{device}/+", Receiver: points},
 		{Template: "owntracks/{device}/+/+", Receiver: points}, // transitions come on …/event
