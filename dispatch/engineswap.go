@@ -107,7 +107,7 @@ func replace(c *schema.BookingTx, o *fleet.Offer, officer *schema.Candidate, by 
 		return err
 	}
 	seat.Driver, seat.Vehicle, seat.From, seat.To = o.Driver, vehicleOf(officer, o.To), o.From, o.To
-	if err := c.Note(schema.Event{Kind: "swapped", By: by, Data: seatEvent{Seat: seat.ID, Driver: o.Driver, Offer: o.ID}}); err != nil {
+	if err := c.Note(schema.Event{Kind: "swapped", By: by, Data: seatEvent{Seat: seat.ID, Driver: o.Driver, Offer: o.ID, Instead: o.Replaces}}); err != nil {
 		return err
 	}
 	return fill(c, seat, by)

@@ -115,7 +115,7 @@ func (TellBooking) Kind() string { return "tell_booking" }
 // EventsToTell lists the kinds of events of bookings of which somebody is told.
 func EventsToTell() []string {
 	return []string{
-		"booked", "assigned", "assigned_by_ops", "officer_released", "officer_unfit", "officer_needed_elsewhere",
+		"booked", "assigned", "assigned_by_ops", "officer_released", "officer_unfit", "officer_needed_elsewhere", "swapped",
 		"officer_arriving", "arrived", "in_progress", "handed_over", "extended", "edited", "completed", "cancelled", "no_show", "unfulfilled",
 	}
 }

@@ -72,6 +72,7 @@ var rules = map[string][]rule{
 	"officer_released":         lost,
 	"officer_unfit":            lost,
 	"officer_needed_elsewhere": lost,
+	"swapped":                  {{to: theFormer, kind: "assignment_taken", by: both}}, // who comes instead is told by "assigned"
 	"officer_arriving": {
 		{to: thePrincipal, kind: "trip_arriving", by: atOnce, life: 15 * time.Minute, while: []fleet.BookingStatus{fleet.EnRoute}},
 	},

@@ -167,7 +167,7 @@ func (a *app) trip(ctx context.Context, id string) error {
 	if err := a.look(ctx, id, &b); err != nil {
 		return ignoreOver(err)
 	}
-	if b.Pickup == nil || b.Destination == nil {
+	if b.Destination == nil {
 		return fmt.Errorf("booking %s: it does not say where to", id)
 	}
 	todo := []func() error{
@@ -199,7 +199,8 @@ func ignoreOver(err error) error {
 // more.
 func (a *app) look(ctx context.Context, id string, b *booking) error {
 	err := a.do(ctx, http.MethodGet, "/api/bookings/"+id, "", nil, b)
-	if refusedAs(err, http.StatusNotFound) || err == nil && (b.ended() || b.Status == "searching" || b.Status == "offered") {
+	gone := b.ended() || b.Status == "searching" || b.Status == "offered" || b.Pickup == nil // somebody else has it
+	if refusedAs(err, http.StatusNotFound) || err == nil && gone {
 		return errOver
 	}
 	return err
