@@ -152,14 +152,13 @@ func (d *planning) officer(driver fleet.DriverID) int {
 // addWanted adds the bookings that start later and have seats that are open, each
 // of which is to have the officer of the last plan, or whom the principal prefers.
 func (d *planning) addWanted(bookings []fleet.Booking) {
-	longest := d.shift().Shift - 2*time.Hour // of what goes on longer an officer is relieved
 	for i := range bookings {
 		b := &bookings[i]
 		if b.Now() || b.Funded.IsZero() || !b.Start.After(d.now) {
 			continue
 		}
 		w, start := work{booking: b}, b.Start.Sub(d.now)
-		job := plan.Job{Start: start, End: start + min(b.Booked(), longest) + turnaround, From: spotOf(b.Pickup), To: endOf(b)}
+		job := plan.Job{Start: start, End: start + d.longest(b) + turnaround, From: spotOf(b.Pickup), To: endOf(b)}
 		for _, s := range b.Seats {
 			if s.State != fleet.SeatOpen || !s.Relieves.IsZero() {
 				continue
@@ -203,15 +202,27 @@ func (d *planning) travel(at time.Duration, from, to plan.Spot) time.Duration {
 	return d.cfg.Travel.Rough(d.now.Add(at), eta.Point{Lat: from.Y, Lon: from.X}, eta.Point{Lat: to.Y, Lon: to.X})
 }
 
-// may reports whether somebody suits a seat. What they have not done by the end of
-// this shift, they may begin after as much rest as they have had work.
+// inShift reports whether who may still work for so long in this shift may do a job
+// that starts and ends so long from now. What they have not done by the shift's end,
+// they may begin after as much rest as they have had work.
+func (e *Engine) inShift(start, end, left time.Duration) bool {
+	return end <= left || start >= e.shift().Shift-left
+}
+
+// longest is what is planned of a booking: of what goes on longer an officer is
+// relieved.
+func (e *Engine) longest(b *fleet.Booking) time.Duration {
+	return min(b.Booked(), e.shift().Shift-2*time.Hour)
+}
+
+// may reports whether somebody suits a seat.
 func (d *planning) may(officer, job int, lead bool) bool {
 	w, who, at := &d.work[job], &d.people[officer], &d.problem.Jobs[job]
 	if w.booking == nil {
 		return true
 	}
 	lead = lead && w.seats[0].Number == 1
-	return (at.End-turnaround <= who.left || at.Start >= d.shift().Shift-who.left) &&
+	return d.inShift(at.Start, at.End-turnaround, who.left) &&
 		!slices.Contains(d.excluded[w.booking.ID], who.Driver) &&
 		unsuited(&w.booking.Order, lead, who.Candidate, w.booking.End().Add(turnaround)) == ""
 }
