@@ -85,8 +85,8 @@ func TestPeopleAreToldOfADeadlineOnce(t *testing.T) {
 				}
 			}
 			told := o.told()
-			if len(told[officer]) != n || len(told[dispatcher]) != n || len(told[rider]) != 0 {
-				t.Fatalf("%s: told %v, want %d", when, told, n)
+			if len(told[officer]) != 2*n || len(told[dispatcher]) != n || len(told[rider]) != 0 {
+				t.Fatalf("%s: told %v, want %d, and the officer in the app too", when, told, n)
 			}
 		}
 		o.verified(fleet.Document{Driver: driver.ID, Kind: fleet.SIALicence}, noon.Add(100*day), noon.Add(200*day))

@@ -52,6 +52,11 @@ func (o *Officers) Warn(ctx context.Context) error {
 				expires = now.Add(alarmLife) // it is told late, and no less needed
 			}
 			notices, err := o.notices(licenceExpiring, s, to, expires)
+			if err == nil && !s.User.IsZero() {
+				var more []fleet.Notice
+				more, err = o.notices(licenceExpiring, s, []fleet.User{{ID: s.User}}, expires, fleet.InboxChannel, fleet.PushChannel)
+				notices = append(notices, more...)
+			}
 			if err == nil {
 				err = o.documents.Warned(ctx, s.ID, s.Deadline(), notices)
 			}
@@ -79,8 +84,12 @@ func (o *Officers) alarm(ctx context.Context, id fleet.DocumentID, status fleet.
 	return o.notices(officerUnfit, &s, staff, o.clock.Now().Add(alarmLife))
 }
 
-// notices makes a mail to each of the people about a document.
-func (o *Officers) notices(kind string, s *schema.Subject, to []fleet.User, expires time.Time) ([]fleet.Notice, error) {
+// notices makes notices about a document to each of the people by each channel; by
+// none, they are mails.
+func (o *Officers) notices(kind string, s *schema.Subject, to []fleet.User, expires time.Time, by ...fleet.Channel) ([]fleet.Notice, error) {
+	if len(by) == 0 {
+		by = []fleet.Channel{fleet.MailChannel}
+	}
 	data := map[string]string{
 		"document": string(s.Kind), "status": string(s.Status), "officer": s.Name, "vehicle": s.Registration,
 		"deadline": s.Deadline().UTC().Format(time.RFC3339), "reason": s.Reason,
@@ -89,14 +98,16 @@ func (o *Officers) notices(kind string, s *schema.Subject, to []fleet.User, expi
 	if err != nil {
 		return nil, fmt.Errorf("write a notice: %w", err)
 	}
-	notices := make([]fleet.Notice, len(to))
-	for i, user := range to {
-		n := fleet.Notice{
-			ID: fleet.NewID[fleet.Notice](), User: user.ID, Channel: fleet.MailChannel, To: user.Email, Kind: kind,
-			Created: o.clock.Now(), Expires: expires,
+	notices := make([]fleet.Notice, 0, len(to)*len(by))
+	for _, user := range to {
+		for _, channel := range by {
+			n := fleet.Notice{
+				ID: fleet.NewID[fleet.Notice](), User: user.ID, Channel: channel, To: user.Email, Kind: kind,
+				Created: o.clock.Now(), Expires: expires,
+			}
+			n.Sealed = o.keyring.Seal(plain, n.Purpose())
+			notices = append(notices, n)
 		}
-		n.Sealed = o.keyring.Seal(plain, n.Purpose())
-		notices[i] = n
 	}
 	return notices, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"armora/account"
 	"armora/fleet"
@@ -65,6 +66,47 @@ func TestTheInboxIsReadByPages(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("pages of %v, want %v", got, want)
+	}
+}
+
+// What became of a notice by the other channels is shown to its reader, and to
+// nobody else.
+func TestTheInboxShowsHowElseOneWasTold(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	ada, bo := h.person(fleet.RoleRider), h.person(fleet.RoleRider)
+	booking := fleet.NewID[fleet.Booking]()
+	for _, p := range []*person{ada, bo} {
+		tidings := fleet.Tidings{
+			Kind: "safety_test", Once: "the same", Booking: booking, Expires: noon.Add(time.Hour), Channels: []fleet.Channel{fleet.InboxChannel, fleet.MailChannel},
+		}
+		for range 2 {
+			if err := h.cfg.Notify.Tell(t.Context(), p.id, tidings); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	list, err := (schema.Notices{DB: h.db}).List(t.Context(), fleet.NoticeID{}, 10)
+	if err != nil || len(list) != 4 {
+		t.Fatalf("%d notices, %v", len(list), err)
+	}
+	for _, s := range list {
+		if s.Notice.Channel != fleet.MailChannel || s.Notice.User != ada.id {
+			continue
+		}
+		if _, err := (schema.Notices{DB: h.db}).Claim(t.Context(), s.Notice.ID, noon); err != nil {
+			t.Fatal(err)
+		}
+		if err := (schema.Notices{DB: h.db}).Finish(t.Context(), s.Notice.ID, fleet.NoticeUnknown, "no answer", noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p, want := range map[*person]fleet.NoticeState{ada: fleet.NoticeUnknown, bo: fleet.NoticeQueued} {
+		items := as[page[InboxItem]](t, p.must(http.StatusOK, http.MethodGet, "/api/users/inbox", nil)).Items
+		if len(items) != 1 || items[0].BookingID != booking || len(items[0].Reference) != 7 ||
+			len(items[0].Deliveries) != 1 || items[0].Deliveries[0].Channel != fleet.MailChannel || items[0].Deliveries[0].State != want {
+			t.Errorf("told %+v, want it %s", items, want)
+		}
 	}
 }
 

@@ -17,10 +17,11 @@ import (
 type Notice struct {
 	ID        fleet.NoticeID    `json:"id" format:"uuid"`
 	UserID    fleet.UserID      `json:"user_id,omitzero" format:"uuid" doc:"Absent: somebody without an account"`
-	Channel   fleet.Channel     `json:"channel" enum:"mail,sms,inbox"`
+	Channel   fleet.Channel     `json:"channel" enum:"mail,sms,push,inbox"`
 	Kind      string            `json:"kind" example:"verify_email"`
+	BookingID fleet.BookingID   `json:"booking_id,omitzero" format:"uuid"`
 	To        string            `json:"to" example:"a…@example.com" doc:"Abridged; empty in the app"`
-	State     fleet.NoticeState `json:"state" enum:"queued,sending,sent,failed,unknown,expired,shown,unwanted" doc:"Queued: it is sent soon, or again, or when quiet hours end. Unknown: it may have been sent, and is not sent again. Shown: this hub has no way to send it. Unwanted: its reader has said so"`
+	State     fleet.NoticeState `json:"state" enum:"queued,sending,sent,failed,unknown,expired,shown,unwanted" doc:"Queued: it is sent soon, or again, or when quiet hours end. Unknown: it may have been sent, and is sent again only where it concerns safety. Shown: this hub has no way to send it. Unwanted: its reader has said so"`
 	ChangedAt time.Time         `json:"changed_at" doc:"When it came into this state"`
 	Attempts  int               `json:"attempts"`
 	Problem   string            `json:"problem,omitempty" doc:"Why it could not be sent"`
@@ -31,7 +32,7 @@ type Notice struct {
 func showNotice(s schema.NoticeStatus) Notice {
 	n := s.Notice
 	return Notice{
-		ID: n.ID, UserID: n.User, Channel: n.Channel, Kind: n.Kind, To: abridge(n.To), State: s.State,
+		ID: n.ID, UserID: n.User, Channel: n.Channel, Kind: n.Kind, BookingID: n.Booking, To: abridge(n.To), State: s.State,
 		ChangedAt: s.Changed, Attempts: s.Attempts, Problem: s.Problem, CreatedAt: n.Created, ExpiresAt: n.Expires,
 	}
 }

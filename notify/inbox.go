@@ -4,12 +4,15 @@ import (
 	"context"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 // Item is a notice as its person reads it in the app.
 type Item struct {
 	Notice fleet.Notice
 	Message
+	// Deliveries are what became of the same by the other channels.
+	Deliveries []schema.NoticeStatus
 }
 
 // Inbox returns up to limit items of a person's with ids before the given one,
@@ -25,13 +28,21 @@ func (s *Sender) Inbox(ctx context.Context, user fleet.UserID, before fleet.Noti
 	if err != nil {
 		return nil, err
 	}
+	of := make([]string, len(notices))
+	for i, n := range notices {
+		of[i] = n.Once
+	}
+	deliveries, err := s.notices.Deliveries(ctx, user, of)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]Item, len(notices))
 	for i, n := range notices {
 		m, err := s.read(&n, language)
 		if err != nil { // that there was something is told all the same
 			s.log.Warn("a notice cannot be read", "notice", n.ID, "kind", n.Kind, "problem", err)
 		}
-		items[i] = Item{Notice: n, Message: m}
+		items[i] = Item{Notice: n, Message: m, Deliveries: deliveries[n.Once]}
 	}
 	return items, nil
 }

@@ -109,6 +109,24 @@ func (t Notices) Inbox(ctx context.Context, user fleet.UserID, before fleet.Noti
 		WHERE user_id = $1 AND channel = 'inbox' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`, user, before, limit)
 }
 
+// Deliveries returns, by what they tell of (fleet.Notice.Once), how a person was told
+// of it besides in the app, without their data, in order of channel.
+func (t Notices) Deliveries(ctx context.Context, user fleet.UserID, of []string) (map[string][]NoticeStatus, error) {
+	scan := func(row pgx.CollectableRow) (s NoticeStatus, err error) {
+		err = row.Scan(&s.Notice.ID, &s.Notice.Channel, &s.Notice.Once, &s.State, &s.Changed)
+		s.Changed = s.Changed.UTC()
+		return s, err
+	}
+	found, err := all(ctx, t.DB, "notice", scan, `
+		SELECT id, channel, once, state, changed FROM notices
+		WHERE user_id = $1 AND channel <> 'inbox' AND once = ANY($2::text[]) AND once <> '' ORDER BY once, channel`, user, of)
+	by := make(map[string][]NoticeStatus)
+	for _, s := range found {
+		by[s.Notice.Once] = append(by[s.Notice.Once], s)
+	}
+	return by, err
+}
+
 // Get returns a notice.
 func (t Notices) Get(ctx context.Context, id fleet.NoticeID) (fleet.Notice, error) {
 	return one(ctx, t.DB, "notice", scanNotice, `SELECT `+noticeColumns+` FROM notices WHERE id = $1`, id)
