@@ -82,11 +82,13 @@ func (e *Engine) candidate(ctx context.Context, driver fleet.DriverID) (*schema.
 }
 
 // fill gives a seat to its officer. It is held until every seat of the team has
-// its officer: then all are committed at once. A seat that relieves another waits
-// for nobody.
+// its officer: then all are committed at once. Two wait for nobody: a seat that
+// relieves another, and one that ops give. Ops have settled it with the officer, and
+// it is not to be lost because the rest of the team takes its time to be found.
 func fill(c *schema.BookingTx, seat fleet.Seat, by fleet.Actor) error {
+	whole := !seat.Relieves.IsZero() || len(others(c, seat.ID, fleet.SeatOpen)) == 0
 	seat.State = fleet.SeatCommitted
-	if seat.Relieves.IsZero() && len(others(c, seat.ID, fleet.SeatOpen)) > 0 {
+	if !whole && by.Kind != fleet.ByOps {
 		seat.State, seat.Held = fleet.SeatHeld, heldUntil(c)
 	}
 	if err := c.Take(seat); err != nil {
@@ -96,7 +98,7 @@ func fill(c *schema.BookingTx, seat fleet.Seat, by fleet.Actor) error {
 		return c.Note(schema.Event{Kind: "held", By: by, Data: seatEvent{Seat: seat.ID, Driver: seat.Driver}})
 	}
 	committed, team := []fleet.Seat{seat}, []fleet.DriverID{seat.Driver}
-	if seat.Relieves.IsZero() {
+	if whole && seat.Relieves.IsZero() {
 		for _, s := range others(c, seat.ID, fleet.SeatHeld) {
 			s.State = fleet.SeatCommitted
 			if err := c.Take(s); err != nil {
@@ -114,8 +116,7 @@ func fill(c *schema.BookingTx, seat fleet.Seat, by fleet.Actor) error {
 		}
 	}
 	event := schema.Event{Kind: "assigned", By: by, Data: seatEvent{Seat: seat.ID, Driver: seat.Driver, Team: team}}
-	switch c.Status {
-	case fleet.Scheduled, fleet.Searching, fleet.Offered:
+	if whole && !c.Status.Active() && c.Status != fleet.Assigned {
 		return c.Move(fleet.Assigned, event)
 	}
 	return c.Note(event)

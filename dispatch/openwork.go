@@ -21,7 +21,8 @@ type OpenWork struct {
 }
 
 // OpenFor lists the planned work that an officer could have: what is funded, starts
-// later, and suits them. Who is unfit, or taken at that time, does not see it.
+// later, and suits them. Who is unfit, taken at that time, or would work longer than
+// they may, does not see it.
 func (e *Engine) OpenFor(ctx context.Context, driver fleet.DriverID) ([]OpenWork, error) {
 	now := e.clock.Now()
 	officer, err := e.candidate(ctx, driver)
@@ -41,11 +42,7 @@ func (e *Engine) OpenFor(ctx context.Context, driver fleet.DriverID) ([]OpenWork
 	if err != nil {
 		return nil, err
 	}
-	taken, err := e.Taken(ctx, []fleet.DriverID{driver})
-	if err != nil {
-		return nil, err
-	}
-	left, err := e.stillWorks(ctx, driver, now)
+	hours, err := e.hoursOf(ctx, driver)
 	if err != nil {
 		return nil, err
 	}
@@ -54,26 +51,13 @@ func (e *Engine) OpenFor(ctx context.Context, driver fleet.DriverID) ([]OpenWork
 		b := &bookings[i]
 		from, to := span(b, now, e.pickupOf(ctx, driver, b))
 		seat, ok := vacancyFor(b, officer, to)
-		if !ok || !free(taken, nil, from, to) || !e.hasHours(b, now, left) || slices.Contains(excluded[b.ID], driver) {
+		if !ok || !free(hours.taken, nil, from, to) || !hours.mayTake(from, to) || slices.Contains(excluded[b.ID], driver) {
 			continue
 		}
 		work = append(work, OpenWork{Booking: b.ID, Glimpse: GlimpseOf(b), Lead: seat.Number == 1, Pay: pay(b)})
 	}
 	slices.SortStableFunc(work, func(a, b OpenWork) int { return a.Start.Compare(b.Start) })
 	return work, nil
-}
-
-// stillWorks is for how long an officer may still work in this shift.
-func (e *Engine) stillWorks(ctx context.Context, driver fleet.DriverID, now time.Time) (time.Duration, error) {
-	worked, err := e.duty.Worked(ctx, []fleet.DriverID{driver}, now.Add(-e.cfg.Work.Within))
-	return e.shift().Left(worked[driver], now), err
-}
-
-// hasHours reports whether an officer may work through a booking: as the plan counts
-// hours, since who comes for it need not have been on duty until then.
-func (e *Engine) hasHours(b *fleet.Booking, now time.Time, left time.Duration) bool {
-	start := b.Start.Sub(now)
-	return e.inShift(start, start+e.longest(b), left)
 }
 
 // vacancyFor returns the first seat that nobody has and that an officer suits.
@@ -97,7 +81,7 @@ func (e *Engine) Ask(ctx context.Context, driver fleet.DriverID, id fleet.Bookin
 	if err != nil {
 		return o, err
 	}
-	left, err := e.stillWorks(ctx, driver, e.clock.Now())
+	hours, err := e.hoursOf(ctx, driver)
 	if err != nil {
 		return o, err
 	}
@@ -107,8 +91,11 @@ func (e *Engine) Ask(ctx context.Context, driver fleet.DriverID, id fleet.Bookin
 		from, to := span(b, c.Now, pickup)
 		open := slices.Contains([]fleet.BookingStatus{fleet.Scheduled, fleet.Searching, fleet.Offered}, b.Status) && !b.Now() && !b.Funded.IsZero()
 		seat, suits := vacancyFor(b, officer, to)
-		if !open || !suits || !e.hasHours(b, c.Now, left) || slices.Contains(excluded[id], driver) { // it is not told from one that does not exist
+		if !open || !suits || slices.Contains(excluded[id], driver) { // it is not told from one that does not exist
 			return &fleet.Error{Code: fleet.CodeNotFound, Message: "no such open work"}
+		}
+		if !hours.mayTake(from, to) {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "with it you would work longer than you may"}
 		}
 		// Whoever is being asked for the seat has come second.
 		err := c.EndOffers(fleet.OfferWithdrawn, "taken", func(o fleet.Offer) bool { return o.Seat == seat.ID })
