@@ -48,19 +48,28 @@ func (d *Desk) Cancel(ctx context.Context, who Reader, id fleet.BookingID, wante
 
 // cancelBooking ends a booking; its fee is that of a moment by the hub's clock.
 func cancelBooking(c *schema.BookingTx, by fleet.Actor, at time.Time, reason string) error {
-	table, err := tariffOf(&c.Booking)
+	fee, err := feeOf(c, by.Kind, at)
 	if err != nil {
 		return err
+	}
+	c.EndedBy, c.EndReason, c.Fee = by.Kind, reason, fee.Amount
+	return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled", By: by, Data: Cancellation{Reason: reason, Fee: fee}})
+}
+
+// feeOf is what it costs to cancel a booking as it is, at a moment.
+func feeOf(c *schema.BookingTx, by fleet.ActorKind, at time.Time) (tariff.Fee, error) {
+	table, err := tariffOf(&c.Booking)
+	if err != nil {
+		return tariff.Fee{}, err
 	}
 	acceptedAt, err := c.Accepted()
 	if err != nil {
-		return err
+		return tariff.Fee{}, err
 	}
-	fee := table.CancellationFee(c.Total, tariff.Cancelled{
-		By: by.Kind, At: at, Start: c.Start, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Accepted: acceptedAt,
-	})
-	c.EndedBy, c.EndReason, c.Fee = by.Kind, reason, fee.Amount
-	return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled", By: by, Data: Cancellation{Reason: reason, Fee: fee}})
+	before, err := c.FeeBefore()
+	return table.CancellationFee(c.Total, tariff.Cancelled{
+		By: by, At: at, Start: c.Start, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Accepted: acceptedAt, Before: before,
+	}), err
 }
 
 // Waive lets a principal off the fee of a booking that was cancelled, or to which

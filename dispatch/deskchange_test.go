@@ -322,3 +322,45 @@ func TestTheTariffHasEditions(t *testing.T) {
 		t.Errorf("%d have set it, which is edition %d, error %v", won, got.Version, err)
 	}
 }
+
+// Who puts a booking off, or makes it cheaper, and then cancels, pays what cancelling
+// would have cost before; ops cancel free all the same.
+func TestPuttingOffDoesNotMakeCancellingCheaper(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	edit := func(id fleet.BookingID, e dispatch.Edit) {
+		t.Helper()
+		_, err := d.Edit(ctx, d.user, id, 0, e)
+		d.ok(err)
+	}
+	far, note := "2027-03-20T12:00", "the red door"
+	b := d.booked(at("2027-03-01T13:00")) // in an hour: all of it
+	whole := b.Total
+	edit(b.ID, dispatch.Edit{LocalStart: &far})
+	edit(b.ID, dispatch.Edit{Notes: &note})
+	if _, err := d.Cancel(ctx, reader(d.user), b.ID, 0, "plans have changed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.get(b.ID).Fee; got != whole {
+		t.Errorf("put off, it costs %s, want %s", got, whole)
+	}
+	eight, two := 480, 120
+	b = d.booked(at("2027-03-01T18:00"), func(r *dispatch.Request) { r.Minutes = eight }) // in six hours: half
+	half := fleet.Pence((b.Total.Amount + 1) / 2)
+	edit(b.ID, dispatch.Edit{Minutes: &two})
+	if _, err := d.Cancel(ctx, reader(d.user), b.ID, 0, "plans have changed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.get(b.ID).Fee; got != half {
+		t.Errorf("made shorter, it costs %s, want %s", got, half)
+	}
+	b = d.booked(at("2027-03-01T13:00"))
+	edit(b.ID, dispatch.Edit{LocalStart: &far})
+	if _, err := d.Cancel(ctx, ops(fleet.UserID{}), b.ID, 0, "no officer is left"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.get(b.ID).Fee; got.Amount != 0 {
+		t.Errorf("by ops it costs %s", got)
+	}
+}

@@ -109,6 +109,16 @@ func rerouted(was, is *fleet.Order) bool {
 	return !same || !slices.Equal(was.Stops, is.Stops)
 }
 
+// edited is what the event of an edit says.
+type edited struct {
+	Time  bool         `json:"time,omitempty"`
+	Way   bool         `json:"way,omitempty"`
+	Notes bool         `json:"notes,omitempty"`
+	Was   fleet.Money  `json:"total_before"`
+	Is    fleet.Money  `json:"total"`
+	Fee   *fleet.Money `json:"fee_before,omitempty"` // what cancelling would have cost until then
+}
+
 // applyEdit changes the booking's order, and what hangs on it.
 func applyEdit(c *schema.BookingTx, o fleet.Order, terms fleet.Terms, by fleet.Actor) error {
 	was := c.Order
@@ -119,13 +129,15 @@ func applyEdit(c *schema.BookingTx, o fleet.Order, terms fleet.Terms, by fleet.A
 	case time && c.Status.Active():
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "the officer has set out: the time cannot be changed any more"}
 	}
-	e := schema.Event{Kind: "edited", By: by, Data: struct {
-		Time  bool        `json:"time,omitempty"`
-		Way   bool        `json:"way,omitempty"`
-		Notes bool        `json:"notes,omitempty"`
-		Was   fleet.Money `json:"total_before"`
-		Is    fleet.Money `json:"total"`
-	}{time, way, was.Notes != o.Notes, c.Total, terms.Total}}
+	said := edited{Time: time, Way: way, Notes: was.Notes != o.Notes, Was: c.Total, Is: terms.Total}
+	if time || way { // what it costs to cancel does not fall with it: schema.BookingTx.FeeBefore
+		fee, err := feeOf(c, fleet.ByPrincipal, c.Now)
+		if err != nil {
+			return err
+		}
+		said.Fee = &fee.Amount
+	}
+	e := schema.Event{Kind: "edited", By: by, Data: said}
 	c.Order, c.Terms = o, terms
 	if time {
 		if err := moveSeats(c, was.Start, was.End()); err != nil {

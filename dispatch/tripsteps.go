@@ -215,8 +215,12 @@ func (t *Trips) noShow(c *schema.BookingTx, cmd *fleet.TripCommand) error {
 	if err := json.Unmarshal(c.Tariff, &table); err != nil {
 		return err
 	}
+	before, err := c.FeeBefore()
+	if err != nil {
+		return err
+	}
 	fee := table.CancellationFee(c.Total, tariff.Cancelled{
-		By: fleet.ByPrincipal, At: cmd.Occurred, Start: c.Start, NoShow: true, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Accepted: accepted,
+		By: fleet.ByPrincipal, At: cmd.Occurred, Start: c.Start, NoShow: true, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Accepted: accepted, Before: before,
 	})
 	c.Fee, c.EndedBy, c.EndReason = fee.Amount, cmd.By.Kind, cmd.Reason
 	e := told(cmd, lead, "no_show")

@@ -85,6 +85,16 @@ func (c *BookingTx) SaidSince(kind string, status fleet.BookingStatus) (said boo
 	return said, err
 }
 
+// FeeBefore returns the most that cancelling would have cost at any of the times when
+// the principal changed what it costs by.
+func (c *BookingTx) FeeBefore() (fee fleet.Money, err error) {
+	fee.Currency = c.Total.Currency
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT coalesce(max((data -> 'fee_before' ->> 'amount')::bigint), 0) FROM booking_events WHERE booking_id = $1 AND kind = 'edited'`,
+		c.ID).Scan(&fee.Amount)
+	return fee, err
+}
+
 // StopsReached returns where the stops were that the lead of a trip has reached, in
 // that order.
 func (t Trips) StopsReached(ctx context.Context, booking fleet.BookingID) ([]fleet.Place, error) {

@@ -43,12 +43,17 @@ type Cancelled struct {
 	Now      bool      // it was for at once
 	Funded   bool      // its amount was held, or the account has terms
 	Accepted time.Time // when the officer who has it now accepted; zero: nobody has it
+
+	// Before is what cancelling would have cost at the last of the principal's changes
+	// of its time or way, or earlier ones, whichever is most: what costs something by its
+	// notice costs no less after it was put off, or made cheaper, than it did before.
+	Before fleet.Money
 }
 
 // FeeReason is why a cancellation costs what it costs.
 type FeeReason string
 
-// The reasons. All but the last two make it free.
+// The reasons. All but the last three make it free.
 const (
 	FeeWaived         FeeReason = "waived"           // ops let the principal off
 	FeeNotByPrincipal FeeReason = "not_by_principal" // the officer, ops or the hub ended it: nobody was found, for one
@@ -57,12 +62,13 @@ const (
 	FeeInGrace        FeeReason = "in_grace"         // for at once, and an officer had only just accepted
 	FeeByNotice       FeeReason = "by_notice"        // a share that rises as the start comes near
 	FeeNoShow         FeeReason = "no_show"
+	FeePutOff         FeeReason = "put_off" // what it would have cost before it was changed
 )
 
 // Fee is what a cancellation costs.
 type Fee struct {
 	Amount  fleet.Money `json:"amount"`
-	Percent int         `json:"percent" doc:"Of the quoted price"`
+	Percent int         `json:"percent" doc:"Of the quoted price, by the notice"`
 	Reason  FeeReason   `json:"reason"`
 }
 
@@ -72,10 +78,14 @@ type Fee struct {
 // its amount is held but a day before its start.
 func (t *Table) CancellationFee(quoted fleet.Money, c Cancelled) Fee {
 	share, reason := t.Cancellation.share(c)
-	return Fee{
+	fee := Fee{
 		Amount:  fleet.Money{Amount: percent(quoted.Amount, share), Currency: quoted.Currency},
 		Percent: share, Reason: reason,
 	}
+	if (reason == FeeByNotice || reason == FeeNoShow) && c.Before.Amount > fee.Amount.Amount {
+		fee.Amount.Amount, fee.Reason = c.Before.Amount, FeePutOff
+	}
+	return fee
 }
 
 func (c *Cancellation) share(of Cancelled) (percent int, why FeeReason) {

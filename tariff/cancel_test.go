@@ -48,6 +48,13 @@ func TestCancellationFee(t *testing.T) {
 		{"scheduled, whose amount is held but a day before", 120_00, with(scheduled(48*h), func(c *Cancelled) { c.Funded = false }), 6_00, FeeByNotice},
 		{"scheduled, an officer having just accepted", 120_00, with(scheduled(3*h), func(c *Cancelled) { c.Accepted = c.At }), 60_00, FeeByNotice},
 
+		{"put off when it would have cost all", 120_00, with(scheduled(96*h), func(c *Cancelled) { c.Before = fleet.Pence(120_00) }), 120_00, FeePutOff},
+		{"put off when it would have cost less than it does now", 120_00, with(scheduled(h), func(c *Cancelled) { c.Before = fleet.Pence(6_00) }), 120_00, FeeByNotice},
+		{"made shorter when it would have cost half of more", 80_00, with(scheduled(3*h), func(c *Cancelled) { c.Before = fleet.Pence(60_00) }), 60_00, FeePutOff},
+		{"put off, and no-show", 80_00, with(scheduled(-h), func(c *Cancelled) { c.NoShow, c.Before = true, fleet.Pence(120_00) }), 120_00, FeePutOff},
+		{"put off, and cancelled by ops", 120_00, with(scheduled(h), func(c *Cancelled) { c.By, c.Before = fleet.ByOps, fleet.Pence(120_00) }), 0, FeeNotByPrincipal},
+		{"put off, and waived", 120_00, with(scheduled(h), func(c *Cancelled) { c.Waived, c.Before = true, fleet.Pence(120_00) }), 0, FeeWaived},
+
 		{"unfulfilled", 120_00, with(scheduled(-h), func(c *Cancelled) { c.By = fleet.BySystem }), 0, FeeNotByPrincipal},
 		{"by the officer", 120_00, with(scheduled(h), func(c *Cancelled) { c.By = fleet.ByOfficer }), 0, FeeNotByPrincipal},
 		{"by ops", 120_00, with(scheduled(h), func(c *Cancelled) { c.By = fleet.ByOps }), 0, FeeNotByPrincipal},
