@@ -238,6 +238,9 @@ func (e *EmergencyContacts) seal(user fleet.UserID, c *fleet.Contact) (schema.Se
 	return schema.SealedContact{ID: c.ID, User: user, Sealed: e.keyring.Seal(plain, contactPurpose(user, c.ID)), Created: c.Created}, nil
 }
 
+// Open opens a contact that is stored.
+func (e *EmergencyContacts) Open(row schema.SealedContact) (fleet.Contact, error) { return e.open(row) }
+
 func (e *EmergencyContacts) open(row schema.SealedContact) (fleet.Contact, error) {
 	plain, err := e.keyring.Unseal(row.Sealed, contactPurpose(row.User, row.ID))
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"armora/fleet"
 )
 
 // rootSize is the length of the root secret in bytes.
@@ -101,6 +103,12 @@ func (k *Keyring) Hash(secret string) []byte {
 	mac := hmac.New(sha256.New, k.hashKey)
 	mac.Write([]byte(secret))
 	return mac.Sum(nil)
+}
+
+// HashCode is Hash of a code that a person has chosen, and which is short: it is of use
+// to nobody without the root secret, and to nobody else's account.
+func (k *Keyring) HashCode(user fleet.UserID, code string) []byte {
+	return k.Hash("duress-code/" + user.String() + "/" + code)
 }
 
 // Seal encrypts plain for storage (AES-256-GCM). What is sealed for one

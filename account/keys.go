@@ -144,6 +144,10 @@ func (k *Keys) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the signing keys: %w", err)
 	}
+	return k.open(stored)
+}
+
+func (k *Keys) open(stored []schema.SigningKey) error {
 	keys := make([]signingKey, 0, len(stored))
 	for _, s := range stored {
 		private, err := k.unseal(s)

@@ -42,6 +42,7 @@ type lookups[V any] struct {
 	mu      sync.Mutex // guards what follows
 	forgets uint64     // how often something was forgotten
 	answers map[string]answer[V]
+	held    map[string]V // see hold
 }
 
 type answer[V any] struct {
@@ -64,11 +65,33 @@ func (l *lookups[V]) get(ctx context.Context, key string) (value V, remembered b
 		return kept.value, true, nil
 	}
 	value, err = l.read(ctx, key)
-	if err != nil && ok && age < Staleness && fleet.CodeOf(err) == fleet.CodeUnavailable {
+	if err == nil || fleet.CodeOf(err) != fleet.CodeUnavailable {
+		return value, false, err
+	}
+	if ok && age < Staleness {
 		l.count.stale.Inc()
 		return kept.value, true, nil
 	}
+	if value, ok := l.inHand(key); ok {
+		l.count.stale.Inc()
+		return value, true, nil
+	}
 	return value, false, err
+}
+
+// hold keeps answers for when the database is away, however long that is, in the place
+// of those that it kept before. They are read again and again while it is not.
+func (l *lookups[V]) hold(answers map[string]V) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = answers
+}
+
+func (l *lookups[V]) inHand(key string) (V, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	value, ok := l.held[key]
+	return value, ok
 }
 
 // read asks the database and remembers the answer. An answer that was
@@ -140,4 +163,5 @@ func (l *lookups[V]) forget(key string) {
 	defer l.mu.Unlock()
 	l.forgets++
 	delete(l.answers, key)
+	delete(l.held, key)
 }

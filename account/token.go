@@ -65,8 +65,8 @@ func (k *Keys) mint(use *tokenUse, c claims, ttl time.Duration) (token string, e
 }
 
 // verify returns what a token says. Algorithm, issuer, audience, type and both
-// times are pinned. The error is for logs: it never holds the token.
-func (k *Keys) verify(use *tokenUse, token string) (c claims, err error) {
+// times are pinned; it may have expired for as long as late. The error is for logs: it never holds the token.
+func (k *Keys) verify(use *tokenUse, token string, late time.Duration) (c claims, err error) {
 	if len(token) > maxTokenBytes {
 		return c, fmt.Errorf("a token of %d bytes is longer than %d", len(token), maxTokenBytes)
 	}
@@ -77,6 +77,7 @@ func (k *Keys) verify(use *tokenUse, token string) (c claims, err error) {
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithTimeFunc(k.clock.Now),
+		jwt.WithLeeway(late),
 		jwt.WithStrictDecoding(),
 	).ParseWithClaims(token, &c, k.keyFor(use.typ))
 	if err != nil {
@@ -117,7 +118,7 @@ func (k *Keys) mintPhone(device fleet.DeviceID, session fleet.UserSessionID, ttl
 // VerifyDevice returns whose token it is, of which session, if any, and when it
 // expires. The error is for logs: it never holds the token.
 func (k *Keys) VerifyDevice(token string) (t DeviceToken, err error) {
-	c, err := k.verify(&deviceToken, token)
+	c, err := k.verify(&deviceToken, token, 0)
 	if err != nil {
 		return t, err
 	}

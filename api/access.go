@@ -28,12 +28,21 @@ const (
 type access struct {
 	security []map[string][]string
 	fresh    bool
+	apart    bool // see detached
+	expired  bool // see late
 	class    rateClass
 	opens    fleet.Opens
 }
 
 // freshKey is where an operation says that it wants a fresh sign-in.
 const freshKey = "x-armora-fresh-sign-in"
+
+// detachedKey is where an operation says that it works while the database is away,
+// and lateKey that it takes an access token that has expired.
+const (
+	detachedKey = "x-armora-detached"
+	lateKey     = "x-armora-late-token"
+)
 
 // anyone opens an operation to people without credentials: only for what shows
 // no data.
@@ -79,6 +88,22 @@ func (a access) afresh() access {
 	return a
 }
 
+// detached lets an operation work while the database is away: it takes no
+// Idempotency-Key, since sent again it does no more, and is not recorded before it is
+// carried out, since it keeps a record of its own.
+func (a access) detached() access {
+	a.apart = true
+	return a
+}
+
+// late lets in, besides, whoever holds an access token that has expired no more than
+// account.LateFor ago, of a session that lives: while the database is away nobody gets
+// another.
+func (a access) late() access {
+	a.expired = true
+	return a
+}
+
 // rated puts an operation into a class of its own for the limits on how often
 // it may be called.
 func (a access) rated(class rateClass) access {
@@ -99,6 +124,12 @@ func route[I, O any](s *Server, who access, op huma.Operation, handle func(conte
 	op.Security, op.Extensions = who.security, map[string]any{}
 	if who.fresh {
 		op.Extensions[freshKey] = true
+	}
+	if who.apart {
+		op.Extensions[detachedKey] = true
+	}
+	if who.expired {
+		op.Extensions[lateKey] = true
 	}
 	if who.class != usual {
 		op.Extensions[rateKey] = who.class
@@ -153,7 +184,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	if err := s.limit(ctx.Context(), caller, class); err != nil {
 		refused = err // too many refused requests are too many as well
 	}
-	if refused == nil && caller != nil {
+	if refused == nil && caller != nil && op.Extensions[detachedKey] != true {
 		refused = s.recordChange(ctx, caller)
 	}
 	if refused != nil {
@@ -210,8 +241,23 @@ func may(caller *account.Caller, security []map[string][]string) bool {
 	})
 }
 
+// verifier says who holds an access token.
+type verifier func(ctx context.Context, token string) (*account.Caller, error)
+
+// verifierOf is who verifies the tokens of an operation's callers.
+func (s *Server) verifierOf(op *huma.Operation) verifier {
+	if op.Extensions[lateKey] == true {
+		return s.cfg.Sessions.VerifyLate
+	}
+	return s.cfg.Sessions.Verify
+}
+
 // authenticate says who holds the token of an Authorization header.
 func (s *Server) authenticate(ctx context.Context, header string) (*account.Caller, error) {
+	return s.authenticateBy(ctx, header, s.cfg.Sessions.Verify)
+}
+
+func (s *Server) authenticateBy(ctx context.Context, header string, verify verifier) (*account.Caller, error) {
 	scheme, token, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" {
 		return nil, &fleet.Error{Code: fleet.CodeUnauthenticated, Message: "a valid bearer token is needed"}
@@ -219,7 +265,7 @@ func (s *Server) authenticate(ctx context.Context, header string) (*account.Call
 	if s.admin.is(token) {
 		return s.bootstrap(ctx)
 	}
-	return s.cfg.Sessions.Verify(ctx, token)
+	return verify(ctx, token)
 }
 
 // bootstrap is the caller who holds the admin token. It is for a hub that has no

@@ -31,14 +31,14 @@ import (
 	"armora/files"
 	"armora/fleet"
 	"armora/notify"
+	"armora/safety"
 	"armora/schema"
 )
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
 // Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk,
-// Chat, Map, Clock and Log are
-// required.
+// Chat, Safety, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -82,6 +82,7 @@ type Config struct {
 	Desk           *dispatch.Desk
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
+	Safety         *safety.Watch
 	Exports        *account.Exports
 	Erasures       *account.Erasures
 	Tickets        *account.Tickets
@@ -164,7 +165,7 @@ func (cfg *Config) missing() []string {
 		"Federation": cfg.Federation == nil, "Partners": cfg.Partners == nil, "Directory": cfg.Directory == nil, "Approvals": cfg.Approvals == nil,
 		"Profiles": cfg.Profiles == nil, "Questionnaires": cfg.Questionnaires == nil, "Consents": cfg.Consents == nil,
 		"Addresses": cfg.Addresses == nil, "PushTokens": cfg.PushTokens == nil, "Contacts": cfg.Contacts == nil,
-		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
+		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Safety": cfg.Safety == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
 		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
 		"Chat": cfg.Chat == nil,
@@ -329,6 +330,9 @@ func (s *Server) addRoutes() error {
 	s.addTripCommands()
 	s.addChat()
 	s.addAlerts()
+	s.addSOSRota()
+	s.addSOS()
+	s.addSOSOps()
 	s.addVehicles()
 	s.addDocuments()
 	s.addEnrolment()

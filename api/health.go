@@ -17,6 +17,8 @@ type Check struct {
 	// Ready fails with what is missing. Only the message of a fleet.Error is
 	// shown, since everybody may ask.
 	Ready func(context.Context) error
+	// Warning says that the hub is ready all the same: somebody should see to it.
+	Warning bool
 }
 
 // checkTimeout bounds each check: a probe that hangs is worse than one that
@@ -36,7 +38,7 @@ type readyOutput struct {
 
 type readiness struct {
 	Status string            `json:"status" enum:"ready,unready"`
-	Checks map[string]string `json:"checks" doc:"Each check's name with ok or what is missing"`
+	Checks map[string]string `json:"checks" doc:"Each check's name with ok, what is missing, or a warning"`
 }
 
 func (s *Server) addHealth() {
@@ -58,7 +60,11 @@ func (s *Server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	out := &readyOutput{Status: http.StatusOK, Body: readiness{Status: "ready", Checks: map[string]string{}}}
 	for _, check := range s.cfg.Checks {
 		out.Body.Checks[check.Name] = "ok"
-		if err := runCheck(ctx, check); err != nil {
+		err := runCheck(ctx, check)
+		switch {
+		case err != nil && check.Warning:
+			out.Body.Checks[check.Name] = "warning: " + publicReason(err)
+		case err != nil:
 			s.log.Warn("the hub is not ready", "check", check.Name, "error", err)
 			out.Status, out.Body.Status = http.StatusServiceUnavailable, "unready"
 			out.Body.Checks[check.Name] = publicReason(err)

@@ -24,6 +24,7 @@ import (
 	"armora/fleet"
 	"armora/live"
 	"armora/notify"
+	"armora/safety"
 	"armora/schema"
 	"armora/schema/schematest"
 )
@@ -107,6 +108,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		Clock:      h.clock, Log: log,
 	}
 	h.addPeople(&cfg)
+	h.addSafety(&cfg)
 	h.addDispatch(&cfg)
 	for _, c := range change {
 		c(&cfg)
@@ -159,6 +161,23 @@ func (h *hub) addPeople(cfg *Config) {
 	if cfg.Notify, err = notify.New(notify.Config{DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Clock: h.clock, Log: cfg.Log}); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// addSafety makes what sees to emergencies, and opens it.
+func (h *hub) addSafety(cfg *Config) {
+	h.t.Helper()
+	watch, err := safety.New(safety.Config{
+		DB: h.db, Sealer: h.keyring, Dir: h.t.TempDir(), Send: cfg.Notify.Direct, Contact: cfg.Contacts.Open, Command: cfg.Commands.Send,
+		Code: h.keyring.HashCode, Bus: h.bus, Clock: h.clock, Log: cfg.Log,
+	})
+	if err == nil {
+		err = watch.Open(h.t.Context())
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(watch.Close)
+	cfg.Safety = watch
 }
 
 // addTrips makes what is about bookings and trips, on the map as it is so far. The

@@ -43,7 +43,9 @@ var keyParameter = huma.Param{
 // somebody whom the hub knows. What is open to anyone takes none: there is no
 // caller to whom a key could belong, and such operations (signing in and up)
 // either do no harm twice or use up a secret.
-func takesKey(op *huma.Operation) bool { return op.Method == http.MethodPost && !open(op) }
+func takesKey(op *huma.Operation) bool {
+	return op.Method == http.MethodPost && !open(op) && op.Extensions[detachedKey] != true
+}
 
 // once carries a request with an Idempotency-Key out once. An answer that may
 // be another at the next try is not kept.

@@ -70,6 +70,9 @@ func TestNoOperationTakesWhatItsCallerMayNotSet(t *testing.T) {
 			}
 			for _, name := range privileged {
 				command, ofBooking := strings.CutPrefix(path, "/api/bookings/{id}/")
+				if name == "id" && method == "post" && path == "/api/sos" { // the press's, that the app makes up
+					continue
+				}
 				if name == "id" && ofBooking && slices.Contains(tripCommands, command) {
 					continue
 				}

@@ -68,6 +68,18 @@ POST    /api/approvals/{id}/reject                  compliance admin
 
 GET     /api/notices                                compliance admin
 
+POST    /api/sos                                    person
+POST    /api/sos/cancel                             person
+GET     /api/sos/{id}                               person
+PUT     /api/users/duress-code                      person fresh
+DELETE  /api/users/duress-code                      person fresh
+GET     /api/sos                                    dispatcher admin
+GET     /api/sos/{id}/timeline                      dispatcher admin
+POST    /api/sos/{id}/acknowledge                   dispatcher admin
+POST    /api/sos/{id}/close                         dispatcher admin
+GET     /api/sos/rota                               dispatcher admin
+PUT     /api/sos/rota                               admin
+
 GET     /api/audit                                  compliance admin fresh
 POST    /api/holds                                  compliance
 GET     /api/holds                                  compliance
@@ -453,6 +465,9 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/offers/{id}/decline":         func(p *person) string { return h.offerTo(p) + "/decline" },
 		"/api/offers/open/{booking}/ask": func(p *person) string { // what has its officer is open no more
 			return "/api/offers/open/" + strings.TrimPrefix(h.bookingOf(p, "/ask"), "/api/bookings/")
+		},
+		"/api/sos/{id}": func(p *person) string {
+			return "/api/sos/" + as[SOS](h.t, p.must(http.StatusCreated, "POST", "/api/sos", nil)).ID.String()
 		},
 		"/api/bookings/{id}/receipt": func(p *person) string { return "/api/bookings/" + h.invoiceOf(p).Booking.String() + "/receipt" },
 		"/api/invoices/{id}":         func(p *person) string { return "/api/invoices/" + h.invoiceOf(p).ID.String() },

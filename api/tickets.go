@@ -56,7 +56,7 @@ func (s *Server) issueTicket(ctx context.Context, in *struct{ Body newTicket }) 
 func (s *Server) identify(ctx huma.Context) (*account.Caller, error) {
 	opens, takes := ctx.Operation().Extensions[opensKey].(fleet.Opens)
 	if !takes {
-		return s.authenticate(ctx.Context(), ctx.Header("Authorization"))
+		return s.authenticateBy(ctx.Context(), ctx.Header("Authorization"), s.verifierOf(ctx.Operation()))
 	}
 	if err := s.sameOrigin(ctx); err != nil {
 		return nil, err

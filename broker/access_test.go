@@ -232,10 +232,12 @@ func TestConfigIsChecked(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no authenticator": func(c *Config) { c.Auth = nil },
 		"no TLS":           func(c *Config) { c.TLSAddr = "127.0.0.1:0" },
-		"bad template":     func(c *Config) { c.Routes = []Route{{"a/{b}", new(recorder)}} },
-		"no receiver":      func(c *Config) { c.Routes = []Route{{"a", nil}} },
-		"template twice":   func(c *Config) { c.Routes = []Route{{"a", new(recorder)}, {"a", new(recorder)}} },
-		"limit of zero":    func(c *Config) { c.Limits = DefaultLimits(); c.Limits.WriteTimeout = 0 },
+		"bad template":     func(c *Config) { c.Routes = []Route{{Template: "a/{b}", Receiver: new(recorder)}} },
+		"no receiver":      func(c *Config) { c.Routes = []Route{{Template: "a"}} },
+		"template twice": func(c *Config) {
+			c.Routes = []Route{{Template: "a", Receiver: new(recorder)}, {Template: "a", Receiver: new(recorder)}}
+		},
+		"limit of zero": func(c *Config) { c.Limits = DefaultLimits(); c.Limits.WriteTimeout = 0 },
 	} {
 		cfg := good
 		change(&cfg)

@@ -130,9 +130,12 @@ func codeOf(err error) packets.Code {
 
 // owe makes the Ack of a message that is about to be handed over, or says by
 // which code it is over a cap. QoS 0 is counted in bytes only and never waits
-// in the queue of acknowledgements.
-func (c *conn) owe(topic string, p *publish) (*Ack, packets.Code) {
-	cost := int64(len(topic)+len(p.payload)) + messageOverhead
+// in the queue of acknowledgements. An urgent message costs nothing.
+func (c *conn) owe(to *destination, p *publish) (*Ack, packets.Code) {
+	cost := int64(len(to.topic)+len(p.payload)) + messageOverhead
+	if to.urgent {
+		cost = 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.qos > 0 && c.unacked >= c.maxUnacked || p.qos == 2 && c.session.received.len() >= c.maxUnacked {

@@ -286,7 +286,7 @@ func TestTheOnlyMessageOfAConnectionFits(t *testing.T) {
 
 func TestTopicsWeigh(t *testing.T) {
 	t.Parallel()
-	h := newHub(t, func(c *Config) { c.Routes = append(c.Routes, Route{"owntracks/{device}/+", c.Routes[0].Receiver}) })
+	h := newHub(t, func(c *Config) { c.Routes = append(c.Routes, Route{Template: "owntracks/{device}/+", Receiver: c.Routes[0].Receiver}) })
 	c, id := h.phone()
 	topic := "owntracks/" + id.String() + "/" + strings.Repeat("x", 60_000)
 	c.publish(topic, 1, 1, "x")

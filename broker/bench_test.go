@@ -151,7 +151,7 @@ func benchHub(b *testing.B, r Receiver) *Broker {
 	hub, err := New(Config{
 		TCPAddr: "127.0.0.1:0", Limits: limits, Clock: fleet.SystemClock{},
 		Auth: anyone{}, Sessions: &memorySessions{kept: map[string]fleet.Session{}}, Outbox: &memoryOutbox{clock: fleet.SystemClock{}},
-		Routes: []Route{{"v1/devices/{device}/points", r}},
+		Routes: []Route{{Template: "v1/devices/{device}/points", Receiver: r}},
 	})
 	if err != nil {
 		b.Fatal(err)

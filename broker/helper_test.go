@@ -69,9 +69,9 @@ func (h *hub) reopen(change ...func(*Config)) {
 		TCPAddr: "127.0.0.1:0", Limits: DefaultLimits(),
 		Auth: h.auth, Sessions: h.sessions, Outbox: h.outbox,
 		Routes: []Route{
-			{"v1/devices/{device}/points", h.points},
-			{"v1/devices/{device}/status", h.points},
-			{"v1/devices/{device}/events", h.points},
+			{Template: "v1/devices/{device}/points", Receiver: h.points},
+			{Template: "v1/devices/{device}/status", Receiver: h.points},
+			{Template: "v1/devices/{device}/events", Receiver: h.points},
 		},
 		Clock: h.clock, Metrics: h.registry,
 	}

@@ -83,6 +83,7 @@ func (p *publish) properties(body []byte) (int, packets.Code) {
 type destination struct {
 	topic    string
 	receiver Receiver // nil: not allowed
+	urgent   bool
 }
 
 // destinationOf finds where p goes, resolving and setting topic aliases first:
@@ -103,7 +104,7 @@ func (c *conn) destinationOf(p *publish) (destination, packets.Code) {
 		case strings.ContainsAny(topic, "+#"):
 			return destination{}, packets.ErrProtocolViolationSurplusWildcard
 		}
-		c.last = destination{topic, c.b.acl.receiver(c.identity, topic)}
+		c.last = c.b.acl.destination(c.identity, topic)
 	}
 	if p.alias > 0 {
 		if c.aliases == nil {
@@ -129,7 +130,7 @@ func (c *conn) publish(p *publish) error {
 		c.answer(p, packets.CodeSuccess)
 		return nil
 	}
-	ack, code := c.owe(to.topic, p)
+	ack, code := c.owe(&to, p)
 	if code != packets.CodeSuccess {
 		if p.qos == 0 {
 			m.dropped.WithLabelValues("quota").Inc()

@@ -19,6 +19,10 @@ import (
 type Route struct {
 	Template string
 	Receiver Receiver
+	// Urgent messages are let through when others have used up the memory that all
+	// share: nothing is counted of them but what their receiver weighs, which bounds
+	// how many it keeps that it does not.
+	Urgent bool
 }
 
 // subscribable lists what a device may subscribe to, as templates. A filter
@@ -48,6 +52,7 @@ type acl struct {
 type compiledRoute struct {
 	template template
 	receiver Receiver
+	urgent   bool
 }
 
 func newACL(routes []Route) (acl, error) {
@@ -64,7 +69,7 @@ func newACL(routes []Route) (acl, error) {
 			return a, fmt.Errorf("route %q is there twice", r.Template)
 		}
 		seen[r.Template] = true
-		a.publish = append(a.publish, compiledRoute{t, r.Receiver})
+		a.publish = append(a.publish, compiledRoute{t, r.Receiver, r.Urgent})
 	}
 	for _, s := range subscribable() {
 		t, err := compile(s)
@@ -76,15 +81,16 @@ func newACL(routes []Route) (acl, error) {
 	return a, nil
 }
 
-// receiver returns who takes what id publishes on topic, nil if it may not.
-func (a *acl) receiver(id *fleet.Identity, topic string) Receiver {
+// destination is where what id publishes on topic goes; its receiver is nil if it may
+// not.
+func (a *acl) destination(id *fleet.Identity, topic string) destination {
 	levels := strings.Split(topic, "/")
 	for i := range a.publish {
-		if a.publish[i].template.match(id, levels) {
-			return a.publish[i].receiver
+		if r := &a.publish[i]; r.template.match(id, levels) {
+			return destination{topic, r.receiver, r.urgent}
 		}
 	}
-	return nil
+	return destination{topic: topic}
 }
 
 // maySubscribe reports whether id may subscribe to filter.

@@ -42,14 +42,14 @@ func (w *wills) take(c *conn) {
 	if asked.Flag == 0 {
 		return
 	}
-	to := w.b.acl.receiver(c.identity, asked.TopicName)
-	if to == nil {
+	to := w.b.acl.destination(c.identity, asked.TopicName)
+	if to.receiver == nil {
 		w.b.metrics.wills.WithLabelValues("refused").Inc()
 		w.b.log.Warn("MQTT will refused", "device", c.identity.Device, "topic", asked.TopicName)
 		return
 	}
 	c.will = &will{
-		from: c.identity, to: destination{asked.TopicName, to},
+		from: c.identity, to: to,
 		payload: asked.Payload, qos: asked.Qos, retain: asked.Retain,
 		delay: min(time.Duration(asked.WillDelayInterval)*time.Second, w.b.expiryOf(c.client)),
 	}

@@ -40,6 +40,8 @@ type Config struct {
 	Mail *Mail // nil: this hub sends no mail
 	SMS  *SMS  // nil: this hub sends no text messages
 	Push *Push // nil: this hub pushes nothing
+	// Voice reads messages of safety on the telephone; nil: this hub calls nobody.
+	Voice *Voice
 	// MailPrivacy is the address of whoever carries the mail, for requests to erase
 	// somebody; "": they are not written to.
 	MailPrivacy string
@@ -75,6 +77,7 @@ type Sender struct {
 	mail      *Mail
 	sms       *SMS
 	push      *Push
+	voice     *Voice
 	apps      schema.PushTokens
 	attach    func(context.Context, *fleet.Notice, map[string]string) (string, []byte, error)
 	show      func(fleet.Notice, Message)
@@ -95,7 +98,7 @@ func New(cfg Config) (*Sender, error) {
 	s := &Sender{
 		notices: schema.Notices{DB: cfg.DB}, preferences: schema.Preferences{DB: cfg.DB}, profiles: schema.Profiles{DB: cfg.DB},
 		templates: templates, seal: cfg.Seal, unseal: cfg.Unseal,
-		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, attach: cfg.Attach, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
+		apps: schema.PushTokens{DB: cfg.DB}, mail: cfg.Mail, mailPrivacy: cfg.MailPrivacy, sms: cfg.SMS, push: cfg.Push, voice: cfg.Voice, attach: cfg.Attach, show: cfg.Show, clock: cfg.Clock, log: cfg.Log,
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_notify_notices_total",
 			Help: "Attempts to send a notice, by channel and by what became of it; queued is to be tried again.",
@@ -272,6 +275,8 @@ func (s *Sender) hand(ctx context.Context, n fleet.Notice, m Message) outcome {
 		return s.mail.send(ctx, n, m, s.clock.Now())
 	case n.Channel == fleet.SMSChannel && s.sms != nil:
 		return s.sms.send(ctx, n, m, s.clock.Now())
+	case n.Channel == fleet.VoiceChannel && s.voice != nil:
+		return s.voice.send(ctx, n, m)
 	}
 	if s.show != nil {
 		s.show(n, m)

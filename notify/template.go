@@ -136,7 +136,7 @@ func (f *forms) fill(channel fleet.Channel, kind string, data map[string]string)
 	if err := form.Execute(&text, lines); err != nil {
 		return Message{}, fmt.Errorf("its template cannot be filled: %w", err)
 	}
-	if channel == fleet.SMSChannel {
+	if as == fleet.SMSChannel || as == fleet.VoiceChannel {
 		return Message{Body: strings.TrimSpace(text.String())}, nil
 	}
 	head, body, _ := strings.Cut(text.String(), "\n")

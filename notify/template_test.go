@@ -15,7 +15,8 @@ var (
 		"start": "2026-05-04T09:00:00Z", "end": "2026-05-04T11:00:00Z", "zone": "Europe/London", "length": "2 h",
 		"tier": "client_vehicle", "officers": "Cy, Bo", "total": "£120.00", "fee": "£60.00", "yours": "yes",
 	}
-	money = map[string]string{
+	emergency = map[string]string{"kind": "DRILL: SOS", "what": "medical, silent", "who": "a protection officer", "at": "2026-05-04T10:00:00Z"}
+	money     = map[string]string{
 		"amount": "£120.00", "ref": "R-2026-000123", "start": "2026-05-04T09:00:00Z", "zone": "Europe/London", "by": "2026-05-03T09:00:00Z",
 	}
 )
@@ -47,6 +48,12 @@ var samples = map[string]map[string]string{
 	"licence_expiring.mail": {
 		"document": "right_to_work", "status": "active", "officer": "Cy Marsh", "vehicle": "", "deadline": "2026-05-04T10:00:00Z", "reason": "",
 	},
+	"safety_sos.mail":           emergency,
+	"safety_sos.push":           emergency,
+	"safety_sos.sms":            emergency,
+	"safety_sos.voice":          emergency,
+	"safety_contact.mail":       {"to": "Bo", "from": "Ada", "at": "2026-05-04T10:00:00Z"},
+	"safety_contact.sms":        {"to": "Bo", "from": "Ada", "at": "2026-05-04T10:00:00Z"},
 	"booking_made.mail":         trip,
 	"booking_assigned.mail":     trip,
 	"booking_officer_lost.mail": trip,

@@ -2,7 +2,6 @@ package safety
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -38,10 +37,13 @@ func noticeID(s fleet.SOSID, about ...string) (id fleet.NoticeID) {
 	return id
 }
 
-// Ref is how people name an SOS to each other.
+// Ref is how people name an SOS to each other: every message about it ends with it.
 func Ref(id fleet.SOSID) string {
-	return strings.ToUpper(hex.EncodeToString(id[len(id)-4:]))
+	n := fleet.Notice{Once: onceOf(id)}
+	return n.Reference()
 }
+
+func onceOf(id fleet.SOSID) string { return "sos/" + id.String() }
 
 // planner says who is to be told of an SOS.
 type planner struct {
@@ -100,7 +102,7 @@ func (p *planner) ops(s *fleet.SOS) (all []telling) {
 func (p *planner) toOps(s *fleet.SOS, person *schema.SOSPerson, channel fleet.Channel, round string, expires time.Time) (t telling, ok bool) {
 	t.notice = fleet.Notice{
 		ID: noticeID(s.ID, round, person.User.String(), string(channel)), User: person.User, Channel: channel,
-		Kind: "safety_sos", Created: s.Received, Expires: expires,
+		Kind: "safety_sos", Once: onceOf(s.ID), Booking: s.Trip, Created: s.Received, Expires: expires,
 	}
 	t.data = opsData(s)
 	switch channel {
@@ -128,7 +130,7 @@ func opsData(s *fleet.SOS) map[string]string {
 	}
 	kind := "SOS"
 	if s.Drill {
-		kind = "DRILL, no emergency: SOS"
+		kind = "DRILL: SOS"
 	}
 	who := "a principal"
 	if !s.Driver.IsZero() {
@@ -137,7 +139,7 @@ func opsData(s *fleet.SOS) map[string]string {
 		who = "a device"
 	}
 	return map[string]string{
-		"kind": kind, "what": what, "who": who, "sos": Ref(s.ID), "at": s.Received.UTC().Format(time.RFC3339),
+		"kind": kind, "what": what, "who": who, "at": s.Received.UTC().Format(time.RFC3339),
 	}
 }
 
@@ -214,7 +216,7 @@ func (p *planner) contacts(s *fleet.SOS) (all []telling) {
 		if sealed.User != s.User || s.User.IsZero() || sealed.State != fleet.ContactOptedIn {
 			continue
 		}
-		c, err := p.contact(*sealed)
+		c, err := p.contact(sealed.SealedContact)
 		if err != nil {
 			continue // of another secret key: there is no address to tell
 		}
@@ -225,9 +227,9 @@ func (p *planner) contacts(s *fleet.SOS) (all []telling) {
 			all = append(all, telling{
 				notice: fleet.Notice{
 					ID: noticeID(s.ID, "contact", c.ID.String(), string(channel)), Channel: channel, To: to,
-					Kind: "safety_contact", Created: s.Received, Expires: p.since(s).Add(contactsLife),
+					Kind: "safety_contact", Once: onceOf(s.ID), Created: s.Received, Expires: p.since(s).Add(contactsLife),
 				},
-				data:    map[string]string{"to": c.Name, "sos": Ref(s.ID), "at": s.Received.UTC().Format(time.RFC3339)},
+				data:    map[string]string{"to": c.Name, "from": sealed.Owner, "at": s.Received.UTC().Format(time.RFC3339)},
 				contact: c.ID,
 			})
 		}

@@ -18,7 +18,7 @@ type SOSBook struct {
 	Rota     []fleet.SOSStep // in order
 	Officers []SOSOfficer    // all who sign in
 	Trips    []SOSTrip       // that are under way, or about to be
-	Contacts []SealedContact // who have opted in, of those on trips, and of those with an open SOS
+	Contacts []SOSContact    // who have opted in, of those on trips, and of those with an open SOS
 	Duress   []SOSDuress     // everybody's
 
 	// By these the people on trips, officers on duty, ops, and their phones, are let in.
@@ -48,6 +48,12 @@ type SOSTrip struct {
 	Principal fleet.UserID
 	Drivers   []fleet.DriverID
 	Active    bool // the lead has set out
+}
+
+// SOSContact is an emergency contact, and whose.
+type SOSContact struct {
+	SealedContact
+	Owner string // their name
 }
 
 // SOSDuress is the keyed hash of a code.
@@ -158,7 +164,12 @@ func (w *bookWriter) trips() (err error) {
 }
 
 func (w *bookWriter) contacts() (err error) {
-	w.book.Contacts, err = collect(w, scanContact, `SELECT `+contactColumns+` FROM contacts
+	w.book.Contacts, err = collect(w, func(row pgx.CollectableRow) (c SOSContact, err error) {
+		var answered *time.Time
+		err = row.Scan(&c.ID, &c.User, &c.Sealed, &c.State, &answered, &c.Created, &c.Owner)
+		c.Answered, c.Created = orZero(answered), c.Created.UTC()
+		return c, err
+	}, `SELECT `+contactColumns+`, (SELECT name FROM users WHERE id = user_id) FROM contacts
 		WHERE state = 'opted_in' AND (user_id = ANY($1::uuid[]) OR user_id IN (SELECT user_id FROM sos WHERE ended IS NULL))
 		ORDER BY user_id, created, id`, idStrings(w.onTrips()))
 	return err

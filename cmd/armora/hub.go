@@ -27,6 +27,7 @@ import (
 	"armora/live"
 	"armora/notify"
 	"armora/payment"
+	"armora/safety"
 	"armora/schema"
 )
 
@@ -74,6 +75,7 @@ type hub struct {
 	chat      *chat.Rooms
 
 	invoices *payment.Invoices
+	watch    *safety.Watch
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -111,10 +113,26 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	for _, open := range []func(ctx, background context.Context) error{
-		h.openMetrics, h.openDatabase, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify, h.openPrivacy,
-		h.openMap, h.openOfficers, h.openTravel, h.openDesk,
+		h.openMetrics,
+		h.openDatabase,
+		h.openAccounts,
+		h.openProfiles,
+		h.openPapers,
+		h.openNotify,
+		h.openPrivacy,
+		h.openMap,
+		h.openOfficers,
+		h.openTravel,
+		h.openDesk,
+		h.openSafety,
 		h.openChat,
-		h.openJobs, h.openIngest, h.openTrips, h.openTracks, h.openDispatch, h.openBroker, h.openAPI,
+		h.openJobs,
+		h.openIngest,
+		h.openTrips,
+		h.openTracks,
+		h.openDispatch,
+		h.openBroker,
+		h.openAPI,
 	} {
 		if err := open(ctx, background); err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
@@ -270,6 +288,7 @@ func (h *hub) checks() []api.Check {
 			return nil
 		}},
 		{Name: "database", Ready: h.db.Ready},
+		{Name: "on_call", Ready: h.watch.Ready, Warning: true},
 		{Name: "mqtt", Ready: func(context.Context) error {
 			if h.broker.TCPAddr() == nil && h.broker.TLSAddr() == nil && h.broker.WSAddr() == nil {
 				return &fleet.Error{Code: fleet.CodeUnavailable, Message: "no MQTT listener is configured"}
@@ -297,6 +316,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		PushTokens: account.NewPushTokens(h.db, h.keyring, h.clock),
 		Places:     h.places,
 		Notify:     h.notify,
+		Safety:     h.watch,
 		Directory:  h.directory, Approvals: account.NewApprovals(h.db, h.sessions, h.clock),
 		Federation: h.others, Partners: h.partners,
 		Engine: h.engine,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type notifySettings struct {
 	TwilioAccountSID string `name:"twilio-account-sid" env:"TWILIO_ACCOUNT_SID" group:"notify" help:"Twilio account that text messages go by; without it none is sent."`
 	TwilioAuthToken  string `name:"twilio-auth-token" env:"TWILIO_AUTH_TOKEN" group:"notify" help:"Its token. Set it in the environment."`
 	TwilioFrom       string `name:"twilio-from" env:"TWILIO_FROM" group:"notify" help:"Whom text messages come from: a number of the account, or its sender's name."`
+	TwilioVoiceFrom  string `name:"twilio-voice-from" env:"TWILIO_VOICE_FROM" group:"notify" help:"Number of the account that calls of the on-call rota come from; that of text messages if it is not set."`
 	TwilioURL        string `name:"twilio-url" env:"ARMORA_TWILIO_URL" group:"notify" help:"Another server that speaks Twilio's protocol, http://host:port."`
 
 	FCMCredentials string `name:"fcm-credentials-file" env:"FCM_CREDENTIALS_FILE" group:"notify" help:"Credentials of a service account of Firebase, a JSON file, by which apps are pushed to; without it none is."`
@@ -70,6 +72,21 @@ func (s *settings) sms() (*notify.SMS, error) {
 	return sms, nil
 }
 
+// voice is nil if the hub calls nobody.
+func (s *settings) voice() (*notify.Voice, error) {
+	from := cmp.Or(s.TwilioVoiceFrom, s.TwilioFrom)
+	if s.TwilioAccountSID == "" || s.TwilioVoiceFrom == "" && !strings.HasPrefix(from, "+") {
+		return nil, nil
+	}
+	voice, err := notify.NewVoice(notify.SMSConfig{
+		AccountSID: s.TwilioAccountSID, AuthToken: s.TwilioAuthToken, From: from, URL: s.TwilioURL,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_VOICE_FROM, ARMORA_TWILIO_URL: %w", err)
+	}
+	return voice, nil
+}
+
 // push is nil if the hub pushes nothing. It calls nobody yet.
 func (s *settings) push() (*notify.Push, error) {
 	if s.FCMCredentials == "" {
@@ -94,6 +111,9 @@ func (s *settings) checkNotify() error {
 	if _, err := s.sms(); err != nil {
 		return err
 	}
+	if _, err := s.voice(); err != nil {
+		return err
+	}
 	_, err := s.push()
 	return err
 }
@@ -112,6 +132,10 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 	if err != nil {
 		return err
 	}
+	voice, err := h.settings.voice()
+	if err != nil {
+		return err
+	}
 	if mail == nil && h.show == nil {
 		h.log.Warn("mail is not sent: nobody can register, or reset a password, until SMTP_URL is set")
 	}
@@ -122,7 +146,7 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 		h.log.Info("apps are not pushed to: FCM_CREDENTIALS_FILE is not set")
 	}
 	h.notify, err = notify.New(notify.Config{
-		DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Push: push, Attach: h.invoices.Attached, Show: h.show,
+		DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Mail: mail, MailPrivacy: h.settings.MailPrivacy, SMS: sms, Push: push, Voice: voice, Attach: h.invoices.Attached, Show: h.show,
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	return err

@@ -56,7 +56,7 @@ func (h *hub) openIngest(ctx, _ context.Context) error {
 	h.pipeline, err = ingest.New(ingest.Config{
 		Store: points, DeadLetters: letters,
 		PayloadKeys: h.devices, Auth: h.devices.HTTP(),
-		Move: h.move, Keep: h.spells.Keep, Thresholds: h.thresholds(),
+		Move: h.move, Keep: h.keep, Thresholds: h.thresholds(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func (h *hub) routes() []broker.Route {
 	return []broker.Route{
 		{Template: "v1/devices/{device}/points", Receiver: points},
 		{Template: "v1/devices/{device}/status", Receiver: receiver(h.notices.Status)},
-		{Template: "v1/devices/{device}/events", Receiver: receiver(h.notices.Event)},
+		{Template: "v1/devices/{device}/events", Receiver: receiver(h.event), Urgent: true},
 		{Template: "v1/drivers/{driver}/duty", Receiver: receiver(h.notices.Duty)},
 
 		{Template: "v1/drivers/{driver}/replies", Receiver: receiver(h.reply)},

@@ -1,14 +1,16 @@
 // Package twilio speaks the part of Twilio's HTTP protocol by which text
-// messages are sent. It keeps what it takes, and can be told to misbehave.
+// messages are sent and calls are made. It keeps what it takes, and can be told to misbehave.
 package twilio
 
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,6 +20,13 @@ type Message struct {
 	SID, From, To, Body string
 	Validity            string // seconds it may wait, as was asked
 	Status              string // queued, sent, delivered, undelivered
+}
+
+// Call is a telephone call that was taken.
+type Call struct {
+	SID, From, To string
+	Says          string // what is read, from the TwiML
+	Timeout       string // seconds it rings, as was asked
 }
 
 // Act is what the server does instead of taking a message.
@@ -45,6 +54,7 @@ type Server struct {
 	mu      sync.Mutex
 	faults  []Fault
 	took    []Message
+	calls   []Call
 	made    int
 	stalled chan struct{}
 }
@@ -56,6 +66,7 @@ func New(account, token string) *Server {
 	s.mux.HandleFunc("GET /2010-04-01/Accounts/{account}/Messages.json", s.list)
 	s.mux.HandleFunc("GET /2010-04-01/Accounts/{account}/Messages/{message}", s.get)
 	s.mux.HandleFunc("DELETE /2010-04-01/Accounts/{account}/Messages/{message}", s.delete)
+	s.mux.HandleFunc("POST /2010-04-01/Accounts/{account}/Calls.json", s.call)
 	return s
 }
 
@@ -75,6 +86,13 @@ func (s *Server) Took() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.took...)
+}
+
+// Calls returns all calls that were taken.
+func (s *Server) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Call(nil), s.calls...)
 }
 
 // Report is what the network says of a message: sent, delivered, undelivered.
@@ -133,6 +151,55 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.show(w, http.StatusCreated, s.take(m))
 	}
+}
+
+// call takes a call that brings its TwiML along, and puts it through at once.
+func (s *Server) call(w http.ResponseWriter, r *http.Request) {
+	c := Call{From: r.PostFormValue("From"), To: r.PostFormValue("To"), Timeout: r.PostFormValue("Timeout")}
+	var script struct {
+		Say []string `xml:"Say"`
+	}
+	unread := xml.Unmarshal([]byte(r.PostFormValue("Twiml")), &script)
+	c.Says = strings.Join(script.Say, " ")
+	if f, planned := s.due(); planned {
+		switch f.Act {
+		case Refuse:
+			refuse(w, f.Status, f.Code, "planned for "+c.To)
+			return
+		case Stall:
+			s.stalled <- struct{}{}
+			<-r.Context().Done()
+			return
+		case Take:
+			s.put(c)
+			panic(http.ErrAbortHandler)
+		}
+	}
+	switch {
+	case r.PathValue("account") != s.account:
+		refuse(w, http.StatusNotFound, 20404, "The requested resource was not found")
+	case !number.MatchString(c.To):
+		refuse(w, http.StatusBadRequest, 21211, fmt.Sprintf("The 'To' number %s is not a valid phone number.", c.To))
+	case !number.MatchString(c.From):
+		refuse(w, http.StatusBadRequest, 21212, "The 'From' number is not a valid phone number.")
+	case unread != nil || c.Says == "":
+		refuse(w, http.StatusBadRequest, 12100, "Document parse failure")
+	default:
+		c = s.put(c)
+		answer(w, http.StatusCreated, map[string]any{
+			"sid": c.SID, "account_sid": s.account, "from": c.From, "to": c.To, "status": "queued", "direction": "outbound-api",
+			"uri": "/2010-04-01/Accounts/" + s.account + "/Calls/" + c.SID + ".json",
+		})
+	}
+}
+
+func (s *Server) put(c Call) Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	c.SID = fmt.Sprintf("CA%032x", s.made)
+	s.calls = append(s.calls, c)
+	return c
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {
