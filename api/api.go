@@ -31,6 +31,7 @@ import (
 	"armora/files"
 	"armora/fleet"
 	"armora/notify"
+	"armora/payment"
 	"armora/safety"
 	"armora/schema"
 )
@@ -80,7 +81,8 @@ type Config struct {
 	Chat           *chat.Rooms
 	Engine         *dispatch.Engine
 	Desk           *dispatch.Desk
-	Places         *place.Geocoder // nil: places are not looked for
+	Payments       *payment.Cashier // nil: every account is invoiced
+	Places         *place.Geocoder  // nil: places are not looked for
 	Notify         *notify.Sender
 	Safety         *safety.Watch
 	Exports        *account.Exports
@@ -315,6 +317,7 @@ func (s *Server) addRoutes() error {
 	s.addPoints()
 	s.addTariff()
 	s.addQuotes()
+	s.addPayments()
 	s.addBookings()
 	s.addInvoices()
 	s.addSeries()

@@ -14,9 +14,9 @@ import (
 // Approval is what takes a second person.
 type Approval struct {
 	ID        fleet.ApprovalID   `json:"id" format:"uuid"`
-	Kind      fleet.ApprovalKind `json:"kind" enum:"roles,audit_log"`
-	Subject   string             `json:"subject,omitempty" doc:"What it is about: for roles, the user's id"`
-	Payload   json.RawMessage    `json:"payload,omitempty" doc:"What is to happen: for roles, from and to"`
+	Kind      fleet.ApprovalKind `json:"kind" enum:"roles,audit_log,refund"`
+	Subject   string             `json:"subject,omitempty" doc:"What it is about: for roles, the user's id; for a refund, the payment's"`
+	Payload   json.RawMessage    `json:"payload,omitempty" doc:"What is to happen: for roles, from and to; for a refund, booking, payment and amount"`
 	Reason    string             `json:"reason"`
 	AskedBy   fleet.UserID       `json:"asked_by,omitzero" format:"uuid" doc:"Absent: the bootstrap admin"`
 	AskedAt   time.Time          `json:"asked_at"`
@@ -55,8 +55,8 @@ type approvalOutput struct{ Body Approval }
 
 func (s *Server) addApprovals() {
 	tags := []string{"approvals"}
-	deciders := only(fleet.RoleAdmin, fleet.RoleCompliance)
-	route(s, deciders, huma.Operation{
+	deciders := only(fleet.RoleAdmin, fleet.RoleCompliance, fleet.RoleFinance)
+	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance), huma.Operation{
 		OperationID: "ask-approval", Method: http.MethodPost, Path: "/api/approvals", DefaultStatus: http.StatusCreated,
 		Summary: "Ask a second person to permit something", Tags: tags,
 	}, s.askApproval)

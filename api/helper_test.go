@@ -27,6 +27,7 @@ import (
 	"armora/safety"
 	"armora/schema"
 	"armora/schema/schematest"
+	"armora/sim/stripe"
 )
 
 const adminToken = "a-bootstrap-token-for-tests"
@@ -47,7 +48,9 @@ type hub struct {
 	blobs    string // the folder of the store of files
 	clock    *fleet.ManualClock
 	bus      *bus.Bus
-	log      *bytes.Buffer // only read after Close
+	stripe   *stripe.Server
+	browser  stripe.Browser // the card form of a client
+	log      *bytes.Buffer  // only read after Close
 }
 
 // noon is when the tests' clock stands still.
@@ -110,6 +113,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	h.addPeople(&cfg)
 	h.addSafety(&cfg)
 	h.addDispatch(&cfg)
+	h.addPayments(&cfg)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -185,8 +189,10 @@ func (h *hub) addSafety(cfg *Config) {
 func (h *hub) addTrips(cfg *Config) {
 	h.t.Helper()
 	index, _ := cfg.Map.(*live.Index)
-	cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{DB: h.db, Bus: h.bus, Map: index, Hash: h.keyring.Hash, Clock: h.clock, Log: cfg.Log})
 	cfg.Chat = chat.New(chat.Config{DB: h.db, Seal: h.keyring.Seal, Unseal: h.keyring.Unseal, Bus: h.bus, Clock: h.clock, Log: cfg.Log})
+	if cfg.Desk == nil {
+		cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{DB: h.db, Bus: h.bus, Map: index, Hash: h.keyring.Hash, Clock: h.clock, Log: cfg.Log})
+	}
 	var err error
 	cfg.Trips, err = dispatch.NewTrips(dispatch.TripsConfig{
 		DB: h.db, Bus: h.bus, Map: index, Clock: h.clock, Log: cfg.Log,

@@ -158,6 +158,8 @@ func statusOf(code fleet.Code) int {
 		return http.StatusUnprocessableEntity
 	case fleet.CodeUnauthenticated, fleet.CodeOTPNeeded:
 		return http.StatusUnauthorized
+	case fleet.CodePaymentDue:
+		return http.StatusPaymentRequired
 	case fleet.CodeForbidden, fleet.CodeStaleSignIn, fleet.CodeApprovalNeeded:
 		return http.StatusForbidden
 	case fleet.CodeNotFound:

@@ -62,9 +62,9 @@ GET     /api/tracking/{tripId}                      rider driver dispatcher admi
 GET     /api/tracking/{tripId}/events               rider driver dispatcher admin
 
 POST    /api/approvals                              compliance admin
-GET     /api/approvals                              compliance admin
-POST    /api/approvals/{id}/approve                 compliance admin fresh
-POST    /api/approvals/{id}/reject                  compliance admin
+GET     /api/approvals                              finance compliance admin
+POST    /api/approvals/{id}/approve                 finance compliance admin fresh
+POST    /api/approvals/{id}/reject                  finance compliance admin
 
 GET     /api/notices                                compliance admin
 
@@ -191,6 +191,18 @@ PUT     /api/documents/{id}/status                  compliance admin
 GET     /api/tariff                                 person
 PUT     /api/tariff                                 dispatcher admin fresh
 POST    /api/quotes                                 rider
+POST    /api/payments/reserve                       rider
+POST    /api/payments/charge                        finance admin
+POST    /api/payments/refund                        dispatcher finance admin
+GET     /api/payments/config                        person
+GET     /api/payments/methods                       rider
+POST    /api/payments/methods                       rider
+PUT     /api/payments/methods/{id}/preferred        rider
+DELETE  /api/payments/methods/{id}                  rider
+GET     /api/payments/debts                         rider
+POST    /api/payments/debts/{id}/pay                rider
+GET     /api/debts                                  finance admin
+GET     /api/bookings/{id}/payments                 rider dispatcher finance admin
 POST    /api/bookings                               rider
 GET     /api/bookings                               dispatcher admin
 GET     /api/bookings/history                       rider driver
@@ -452,10 +464,15 @@ func (h *hub) owned() map[string]func(p *person) string {
 			c := as[Contact](h.t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("c"+p.id.String()+"@example.com")))
 			return "/api/users/contacts/" + c.ID.String() + "/invite"
 		},
-		"/api/chat/{tripId}":               func(p *person) string { return h.chatOf(p, "") },
-		"/api/chat/{tripId}/messages":      func(p *person) string { return h.chatOf(p, "/messages") },
-		"/api/chat/{tripId}/marks":         func(p *person) string { return h.chatOf(p, "/marks") },
-		"/api/chat/{tripId}/quick-replies": func(p *person) string { return h.chatOf(p, "/quick-replies") },
+		"/api/chat/{tripId}":                   func(p *person) string { return h.chatOf(p, "") },
+		"/api/chat/{tripId}/messages":          func(p *person) string { return h.chatOf(p, "/messages") },
+		"/api/chat/{tripId}/marks":             func(p *person) string { return h.chatOf(p, "/marks") },
+		"/api/chat/{tripId}/quick-replies":     func(p *person) string { return h.chatOf(p, "/quick-replies") },
+		"/api/payments/methods/{id}":           func(p *person) string { return "/api/payments/methods/" + h.cardOf(p) },
+		"/api/payments/methods/{id}/preferred": func(p *person) string { return "/api/payments/methods/" + h.cardOf(p) + "/preferred" },
+		"/api/payments/debts/{id}/pay":         func(p *person) string { return "/api/payments/debts/" + h.debtOf(p) + "/pay" },
+		"/api/bookings/{id}/payments":          func(p *person) string { return h.bookingOf(p, "/payments") },
+
 		"/api/bookings/{id}":               func(p *person) string { return h.bookingOf(p, "") },
 		"/api/bookings/{id}/events":        func(p *person) string { return h.bookingOf(p, "/events") },
 		"/api/bookings/{id}/cancel":        func(p *person) string { return h.bookingOf(p, "/cancel") },

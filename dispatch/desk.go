@@ -30,6 +30,11 @@ type DeskConfig struct {
 	// Way is how far and how long it is through some places, setting out at a
 	// time; nil: as the built-in model says.
 	Way func(ctx context.Context, at time.Time, places ...eta.Point) eta.Leg
+
+	// Terms reports whether an account is invoiced, so that its bookings are funded
+	// when they are placed; the others are once their amount is held. Nil: every
+	// account is, on a hub without payments.
+	Terms func(ctx context.Context, user fleet.UserID) (bool, error)
 }
 
 // Desk takes what principals want: quotes, bookings, series, their changes and
@@ -42,6 +47,7 @@ type Desk struct {
 	officers       schema.Officers
 	series         schema.Series
 	tariffs        schema.Tariffs
+	debts          schema.Debts
 	cfg            DeskConfig
 	log            *slog.Logger
 }
@@ -54,7 +60,8 @@ func NewDesk(cfg DeskConfig) *Desk {
 	return &Desk{
 		book:   book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		quotes: schema.Quotes{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, questionnaires: schema.Questionnaires{DB: cfg.DB},
-		officers: schema.Officers{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
+		officers: schema.Officers{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB},
+		debts: schema.Debts{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
 	}
 }
 
@@ -77,9 +84,17 @@ func StartCode(hash func(string) []byte, id fleet.BookingID) string {
 // StartCode is the code that the principal shows the officer.
 func (d *Desk) StartCode(id fleet.BookingID) string { return StartCode(d.cfg.Hash, id) }
 
-// fund lets a booking be dispatched. Until there are payments every account has
-// terms; then a booking is funded once its amount is held.
-func (d *Desk) fund(b *fleet.Booking) { b.Funded = d.cfg.Clock.Now() }
+// fund lets a booking be dispatched whose account has terms. Another one is once its
+// amount is held.
+func (d *Desk) fund(ctx context.Context, b *fleet.Booking) error {
+	if d.cfg.Terms != nil {
+		if terms, err := d.cfg.Terms(ctx, b.User); err != nil || !terms {
+			return err
+		}
+	}
+	b.Funded = d.cfg.Clock.Now()
+	return nil
+}
 
 // mayBook reports why a person may not book: nil if they may.
 func (d *Desk) mayBook(ctx context.Context, user fleet.UserID) error {
@@ -92,7 +107,11 @@ func (d *Desk) mayBook(ctx context.Context, user fleet.UserID) error {
 	case u.EmailVerified.IsZero():
 		return &fleet.Error{Code: fleet.CodeForbidden, Message: "verify your e-mail address before you book"}
 	}
-	return nil
+	owes, err := d.debts.Indebted(ctx, user)
+	if err == nil && owes {
+		err = &fleet.Error{Code: fleet.CodePaymentDue, Message: "an earlier assignment is not paid for: pay what is due before you book another"}
+	}
+	return err
 }
 
 // terms prices an order by a tariff.

@@ -92,7 +92,9 @@ func (d *Desk) Book(ctx context.Context, user fleet.UserID, r Request) (View, er
 
 func (d *Desk) place(ctx context.Context, b *fleet.Booking) (View, error) {
 	b.ID, b.Created = fleet.NewID[fleet.Booking](), d.cfg.Clock.Now()
-	d.fund(b)
+	if err := d.fund(ctx, b); err != nil {
+		return View{}, err
+	}
 	if err := d.book.Place(ctx, b, fleet.Actor{Kind: fleet.ByPrincipal, User: b.User}); err != nil {
 		return View{}, err
 	}

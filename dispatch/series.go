@@ -134,7 +134,9 @@ func (d *Desk) makeOne(ctx context.Context, s *fleet.Series, local string) error
 	b := fleet.Booking{
 		ID: fleet.NewID[fleet.Booking](), User: s.User, Series: s.ID, Order: r.Order, Terms: terms, Created: d.cfg.Clock.Now(),
 	}
-	d.fund(&b)
+	if err := d.fund(ctx, &b); err != nil {
+		return err
+	}
 	if err := d.series.Place(ctx, &b, s.Made, fleet.Actor{Kind: fleet.ByPrincipal, User: s.User}); err != nil {
 		return err
 	}
@@ -191,10 +193,18 @@ func (d *Desk) cancelSeries(ctx context.Context, id fleet.SeriesID) error {
 // makeEvery is how often series are looked at.
 const makeEvery = 24 * time.Hour
 
-// AddWorkers adds those who do the jobs of series.
+// AddWorkers adds those who do the jobs of series, and who tells the others that a
+// booking's money has come, or gone.
 func (d *Desk) AddWorkers(to *river.Workers) {
 	river.AddWorker(to, &seriesMaker{desk: d})
 	river.AddWorker(to, &seriesEnder{desk: d})
+	river.AddWorker(to, river.WorkFunc(func(ctx context.Context, job *river.Job[fleet.BookingFunded]) error {
+		b, err := d.book.Get(ctx, job.Args.Booking)
+		if err == nil {
+			d.book.tell(&b)
+		}
+		return err
+	}))
 }
 
 // MakingSeries makes the job of making the next bookings of series, once a day.

@@ -21,6 +21,7 @@ const (
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"         // somebody else was first
 	CodeVersionMismatch Code = "version_mismatch" // it has changed since the caller read it
+	CodePaymentDue      Code = "payment_due"      // allowed once a debt is paid
 	CodeArmed           Code = "armed_detail"     // there are no armed details
 	CodeUnavailable     Code = "unavailable"      // a dependency is away: try again
 	CodeTooMany         Code = "too_many"         // a limit of the caller's was reached

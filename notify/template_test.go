@@ -17,6 +17,7 @@ var (
 	}
 	emergency = map[string]string{"kind": "DRILL: SOS", "what": "medical, silent", "who": "a protection officer", "at": "2026-05-04T10:00:00Z"}
 	money     = map[string]string{
+		"link":   "https://hub.example/pay#1",
 		"amount": "£120.00", "ref": "R-2026-000123", "start": "2026-05-04T09:00:00Z", "zone": "Europe/London", "by": "2026-05-03T09:00:00Z",
 	}
 )
@@ -79,6 +80,8 @@ var samples = map[string]map[string]string{
 	"trip_arrived.push":         trip,
 	"trip_started.push":         trip,
 	"payment_action.mail":       money,
+	"payment_action.push":       money,
+	"payment_action.sms":        money,
 	"payment_failed.mail":       money,
 	"payment_receipt.mail":      money,
 	"booking_series.mail":       {"count": "8", "last": "2026-05-04T09:00:00Z", "zone": "Europe/London"},

@@ -217,9 +217,7 @@ func (c *Cashier) owe(tx *schema.BookingTx, s *step) error {
 	if d.State == fleet.DebtWrittenOff {
 		return tx.Post(fleet.Post("written_off/"+d.ID.String(), tx.Now, d.Amount, fleet.PrincipalAccount(tx.User), fleet.AccountWrittenOff))
 	}
-	return tx.Notify(c.tell("payment_due", map[string]string{
-		"reference": reference(tx.ID), "amount": d.Amount.String(), "link": c.cfg.Link + tx.ID.String(),
-	}))
+	return tx.Notify(c.tell(&tx.Booking, "payment_failed", d.ID.String(), d.Amount, time.Time{}))
 }
 
 // paymentIn returns a payment of a booking that is locked.

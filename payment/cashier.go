@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/stripe/stripe-go/v76/client"
 
@@ -34,8 +35,8 @@ type Config struct {
 	// Terms reports whether an account is invoiced, so that nothing of it goes to
 	// Stripe; nil: none is.
 	Terms func(ctx context.Context, user fleet.UserID) (bool, error)
-	// Tell makes what a person is told of a kind; nil: they are told nothing.
-	Tell func(kind string, data map[string]string) schema.Telling
+	// Tell makes of tidings what a person is told; nil: they are told nothing.
+	Tell func(fleet.Tidings) schema.Telling
 }
 
 // Cashier sees to the money of bookings. It is safe for concurrent use, also by
@@ -73,10 +74,33 @@ func (c *Cashier) Invoiced(ctx context.Context, user fleet.UserID) (bool, error)
 	return c.cfg.Terms(ctx, user)
 }
 
-// tell makes what the principal is told of a booking's money.
-func (c *Cashier) tell(kind string, data map[string]string) schema.Telling {
+// tell makes what the principal is told of a booking's money: of each kind what
+// names it, once.
+func (c *Cashier) tell(b *fleet.Booking, kind, once string, amount fleet.Money, by time.Time) schema.Telling {
 	if c.cfg.Tell == nil {
 		return nil
 	}
-	return c.cfg.Tell(kind, data)
+	data := map[string]string{
+		"amount": amount.String(), "ref": b.ID.String()[24:], "link": c.cfg.Link + b.ID.String(),
+		"start": b.Start.UTC().Format(time.RFC3339), "zone": b.Zone, "by": "",
+	}
+	if !by.IsZero() {
+		data["by"] = by.UTC().Format(time.RFC3339)
+	}
+	return c.cfg.Tell(fleet.Tidings{
+		Kind: kind, Once: kind + "/" + b.ID.String() + "/" + once, Booking: b.ID, Expires: c.cfg.Clock.Now().Add(24 * time.Hour), Data: data,
+		Channels: []fleet.Channel{fleet.PushChannel, fleet.MailChannel, fleet.SMSChannel, fleet.InboxChannel},
+	})
+}
+
+// tellDeciders makes what those are told who may decide an approval.
+func (c *Cashier) tellDeciders(a *fleet.Approval) schema.Telling {
+	if c.cfg.Tell == nil {
+		return nil
+	}
+	return c.cfg.Tell(fleet.Tidings{
+		Kind: "approval_needed", Once: "approval/" + a.ID.String(), Expires: a.Expires,
+		Data:     map[string]string{"kind": string(a.Kind), "expires": a.Expires.UTC().Format(time.RFC3339)},
+		Channels: []fleet.Channel{fleet.PushChannel, fleet.MailChannel, fleet.InboxChannel},
+	})
 }

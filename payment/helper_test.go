@@ -53,9 +53,9 @@ func (w *till) restart() {
 	w.Cashier, err = payment.New(payment.Config{
 		DB: w.db, Key: "sk_test_till", PublishableKey: "pk_test_till", URL: w.url, ReturnURL: "https://armora.test/paid", Link: "https://armora.test/pay#",
 		Clock: w.clock, Log: slog.New(slog.DiscardHandler),
-		Tell: func(kind string, _ map[string]string) schema.Telling {
+		Tell: func(about fleet.Tidings) schema.Telling {
 			return func(fleet.User) ([]fleet.Notice, error) {
-				w.told = append(w.told, kind)
+				w.told = append(w.told, about.Kind)
 				return nil, nil
 			}
 		},

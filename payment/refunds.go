@@ -35,7 +35,7 @@ func (s *Staff) limit() (most int64) {
 // that is left. More than the limit of who asks waits for a second person, if there
 // is one. More than is left is CodeInvalid.
 func (c *Cashier) Refund(ctx context.Context, by Staff, id fleet.PaymentID, amount int64, reason string) (r fleet.Refund, err error) {
-	p, err := c.payments.Get(ctx, id)
+	p, err := c.payments.VisibleTo(ctx, by.User, id)
 	if err != nil {
 		return r, err
 	}
@@ -114,7 +114,7 @@ func (c *Cashier) askForRefund(tx *schema.BookingTx, r *fleet.Refund) error {
 		AskedBy: r.By, Asked: tx.Now, Expires: tx.Now.Add(RefundWait),
 	}
 	r.State, r.Approval = fleet.RefundWaiting, a.ID
-	return tx.Ask(a, c.tell("approval_needed", map[string]string{"kind": string(a.Kind), "expires": a.Expires.Format(time.RFC3339)}))
+	return tx.Ask(a, c.tellDeciders(&a))
 }
 
 // answerRefund applies what Stripe has answered to a refund.

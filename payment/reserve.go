@@ -168,8 +168,8 @@ func (c *Cashier) planned(ctx context.Context, user fleet.UserID, r Reservation)
 // to money: what the booking costs, at most what is held; the rest is released. What
 // turns out to have been too much is given back at the end. One that is captured
 // already stays as it is.
-func (c *Cashier) Charge(ctx context.Context, id fleet.PaymentID) (fleet.Payment, error) {
-	p, err := c.payments.Get(ctx, id)
+func (c *Cashier) Charge(ctx context.Context, by Staff, id fleet.PaymentID) (fleet.Payment, error) {
+	p, err := c.payments.VisibleTo(ctx, by.User, id)
 	if err != nil || p.State == fleet.PaymentCaptured {
 		return p, err
 	}
@@ -267,22 +267,31 @@ func (c *Cashier) debtReservation(ctx context.Context, d *fleet.Debt) (r Reserva
 	return r.confirming(intent), nil
 }
 
-// Payments returns what was paid for a booking, and what was given back, to its
-// principal or, user being zero, to those of the staff who see to money.
-func (c *Cashier) Payments(ctx context.Context, user fleet.UserID, booking fleet.BookingID) ([]fleet.Payment, []fleet.Refund, error) {
-	if !user.IsZero() {
-		if _, err := c.bookings.Of(ctx, user, booking); err != nil {
-			return nil, nil, err
-		}
-	} else if _, err := c.bookings.Get(ctx, booking); err != nil {
-		return nil, nil, err
+// Paid is what was held, taken and given back for a booking.
+type Paid struct {
+	User     fleet.UserID // the principal
+	Payments []fleet.Payment
+	Refunds  []fleet.Refund
+	ByStaff  bool // it was read by one of the staff, and not by the principal
+}
+
+// Paid returns what was paid for a booking to its principal, or to one of the staff
+// who sees them.
+func (c *Cashier) Paid(ctx context.Context, reader Staff, booking fleet.BookingID) (paid Paid, err error) {
+	b, err := c.bookings.Of(ctx, reader.User, booking)
+	if fleet.CodeOf(err) == fleet.CodeNotFound && err != nil && (reader.User.IsZero() || reader.limit() > 0) {
+		paid.ByStaff = true
+		b, err = c.bookings.VisibleTo(ctx, reader.User, booking)
 	}
-	payments, err := c.payments.OfBooking(ctx, booking)
 	if err != nil {
-		return nil, nil, err
+		return paid, err
 	}
-	refunds, err := c.payments.Refunds(ctx, booking)
-	return payments, refunds, err
+	paid.User = b.User
+	if paid.Payments, err = c.payments.OfBooking(ctx, booking); err != nil {
+		return paid, err
+	}
+	paid.Refunds, err = c.payments.Refunds(ctx, booking)
+	return paid, err
 }
 
 // Debts returns up to limit debts of a person, or of everybody if user is zero, with

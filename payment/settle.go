@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"armora/fleet"
@@ -173,10 +174,7 @@ func (c *Cashier) do(tx *schema.BookingTx, m *matter, s *step) (*todo, error) {
 		if err := tx.SetMoney(&m.money); err != nil {
 			return nil, err
 		}
-		return nil, tx.Notify(c.tell("payment_needed", map[string]string{
-			"reference": reference(tx.ID), "amount": tx.Total.String(), "link": c.cfg.Link + tx.ID.String(),
-			"start": tx.Start.UTC().Format(time.RFC3339),
-		}))
+		return nil, tx.Notify(c.tell(&tx.Booking, "payment_action", strconv.Itoa(m.money.Reminded), tx.Total, tx.Start))
 	case alert:
 		if err := tx.Alert(fleet.AlertPayment, fleet.DriverID{}); err != nil {
 			return nil, err
@@ -213,9 +211,6 @@ func (c *Cashier) save(tx *schema.BookingTx, m *matter, s *step) (*todo, error) 
 	}
 	return &todo{payment: *s.payment, call: k, user: tx.User}, nil
 }
-
-// reference is how a booking is named to people.
-func reference(id fleet.BookingID) string { return id.String()[24:] }
 
 // carryOut makes a call and applies its answer.
 func (c *Cashier) carryOut(ctx context.Context, t *todo) error {

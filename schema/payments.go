@@ -37,6 +37,12 @@ func (t Payments) Of(ctx context.Context, user fleet.UserID, id fleet.PaymentID)
 	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.id = $1 AND p.user_id = $2`, id, user)
 }
 
+// VisibleTo returns a payment to a member of the staff who sees its principal.
+func (t Payments) VisibleTo(ctx context.Context, staff fleet.UserID, id fleet.PaymentID) (fleet.Payment, error) {
+	return one(ctx, t.DB, "payment", scanPayment, `
+		SELECT `+paymentColumns+` FROM payments p JOIN bookings b ON b.id = p.booking_id WHERE `+seen+` AND p.id = $2`, staff, id)
+}
+
 // ByStripe returns the payment of a payment intent of Stripe's.
 func (t Payments) ByStripe(ctx context.Context, intent string) (fleet.Payment, error) {
 	return one(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.stripe_id = $1`, intent)

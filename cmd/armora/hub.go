@@ -50,6 +50,7 @@ type hub struct {
 	others    *account.Federation
 	partners  *account.Partners
 	notify    *notify.Sender
+	cashier   *payment.Cashier // nil: every account is invoiced
 	devices   *account.Devices
 	commands  *account.Commands
 	officers  *account.Officers
@@ -119,6 +120,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		h.openProfiles,
 		h.openPapers,
 		h.openNotify,
+		h.openPayment,
 		h.openPrivacy,
 		h.openMap,
 		h.openOfficers,
@@ -314,6 +316,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
 		Consents:   h.consents,
 		PushTokens: account.NewPushTokens(h.db, h.keyring, h.clock),
+		Payments:   h.cashier,
 		Places:     h.places,
 		Notify:     h.notify,
 		Safety:     h.watch,

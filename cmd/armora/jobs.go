@@ -8,6 +8,7 @@ import (
 
 	"armora/dispatch"
 	"armora/files"
+	"armora/payment"
 	"armora/schema"
 )
 
@@ -27,8 +28,9 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.desk.AddWorkers(workers)
 	h.invoices.AddWorkers(workers)
 	h.chat.AddWorkers(workers)
+	h.cashier.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
-		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries()}, Clock: h.clock, Log: h.log,
+		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping()}, Clock: h.clock, Log: h.log,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func (h *hub) processors() []account.Processor {
 		{Name: "sms", Forget: func(ctx context.Context, who account.Erased) (string, error) {
 			return h.notify.ForgetSMS(ctx, who.Phone)
 		}},
+		{Name: "stripe", Forget: h.forgetCustomer},
 	}
 }
 

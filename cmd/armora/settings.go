@@ -50,6 +50,8 @@ type settings struct {
 	tripSettings   `embed:""`
 	sellerSettings `embed:""`
 
+	paymentSettings `embed:""`
+
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"ARMORA_SHUTDOWN_TIMEOUT" default:"15s" group:"store" help:"How long a stop waits for what was received to be committed."`
 }
 
@@ -118,6 +120,9 @@ func (s *settings) check() error {
 		return err
 	}
 	if err := s.checkTrips(); err != nil {
+		return err
+	}
+	if err := s.checkPayment(); err != nil {
 		return err
 	}
 	_, err := s.proxies()

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"armora/account"
+	"armora/fleet"
+	"armora/payment"
+)
+
+// paymentSettings say by whom money is taken.
+type paymentSettings struct {
+	StripeKey            string `name:"stripe-key" env:"STRIPE_KEY" group:"payment" help:"Stripe's secret key; without it, and without another server, every account is invoiced. Set it in the environment."`
+	StripePublishableKey string `name:"stripe-publishable-key" env:"STRIPE_PUBLISHABLE_KEY" group:"payment" help:"Stripe's publishable key, which clients' card forms are told."`
+	StripeWebhookSecret  string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" group:"payment" help:"With which Stripe signs what it tells of. Set it in the environment."`
+	StripeURL            string `name:"stripe-url" env:"ARMORA_STRIPE_URL" group:"payment" help:"Another server that speaks Stripe's protocol, http://host:port."`
+}
+
+// The keys of a Stripe that is none.
+const (
+	testStripeKey      = "sk_test_armora"
+	testPublishableKey = "pk_test_armora"
+)
+
+// pays reports whether money is taken by card.
+func (s *paymentSettings) pays() bool { return s.StripeKey != "" || s.StripeURL != "" }
+
+// keys are Stripe's secret and publishable key: for another server than Stripe's
+// own they may be left out.
+func (s *paymentSettings) keys() (secret, publishable string) {
+	secret, publishable = s.StripeKey, s.StripePublishableKey
+	if secret == "" {
+		secret = testStripeKey
+	}
+	if publishable == "" && s.StripeURL != "" {
+		publishable = testPublishableKey
+	}
+	return secret, publishable
+}
+
+func (s *paymentSettings) checkPayment() error {
+	if s.StripeURL != "" {
+		if u, err := url.Parse(s.StripeURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return errors.New("ARMORA_STRIPE_URL looks like http://host:port")
+		}
+	}
+	switch {
+	case strings.HasPrefix(s.StripeKey, "pk_") || strings.HasPrefix(s.StripePublishableKey, "sk_"):
+		return errors.New("STRIPE_KEY is the secret key, sk_…, and STRIPE_PUBLISHABLE_KEY the publishable one, pk_…")
+	case s.StripeKey != "" && s.StripePublishableKey == "" && s.StripeURL == "":
+		return errors.New("STRIPE_KEY needs STRIPE_PUBLISHABLE_KEY, which clients' card forms are told")
+	}
+	return nil
+}
+
+// openPayment makes what sees to money, if anything does; jobs run it.
+func (h *hub) openPayment(context.Context, context.Context) error {
+	if !h.settings.pays() {
+		h.log.Info("no payments are taken, every account is invoiced: STRIPE_KEY is not set")
+		return nil
+	}
+	secret, publishable := h.settings.keys()
+	public := strings.TrimSuffix(h.settings.PublicURL, "/")
+	var err error
+	h.cashier, err = payment.New(payment.Config{
+		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL,
+		ReturnURL: public + "/paid", Link: public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
+	})
+	return err
+}
+
+// terms reports whether an account is invoiced; nil: every account is.
+func (h *hub) terms() func(context.Context, fleet.UserID) (bool, error) {
+	if h.cashier == nil {
+		return nil
+	}
+	return h.cashier.Invoiced
+}
+
+// forgetCustomer has Stripe erase whom it knows a person as.
+func (h *hub) forgetCustomer(ctx context.Context, who account.Erased) (string, error) {
+	if h.cashier == nil {
+		return "no payments are taken", nil
+	}
+	return h.cashier.Forget(ctx, who.User)
+}
