@@ -58,7 +58,8 @@ func (w *radio) hears() {
 // waiting are the events whose jobs wait.
 func (w *radio) waiting() (ids []string) {
 	w.t.Helper()
-	rows, err := w.db.Pool().Query(w.t.Context(), `SELECT args->>'event' FROM river_job WHERE kind = 'see_stripe' ORDER BY id`)
+	rows, err := w.db.Pool().Query(w.t.Context(), `
+		SELECT args->>'event' FROM river_job j JOIN stripe_events e ON e.id = args->>'event' WHERE kind = 'see_stripe' AND e.applied IS NULL ORDER BY j.id`)
 	w.must(err)
 	defer rows.Close()
 	for rows.Next() {
