@@ -39,7 +39,7 @@ import (
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
 // Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk,
-// Chat, Safety, Map, Clock and Log are required.
+// Chat, Earnings, Safety, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -82,7 +82,8 @@ type Config struct {
 	Engine         *dispatch.Engine
 	Desk           *dispatch.Desk
 	Payments       *payment.Cashier // nil: every account is invoiced
-	Places         *place.Geocoder  // nil: places are not looked for
+	Earnings       *payment.Earnings
+	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
 	Safety         *safety.Watch
 	Exports        *account.Exports
@@ -156,6 +157,7 @@ type tables struct {
 	trips       schema.Trips
 	alerts      schema.Alerts
 	invoices    schema.Invoices
+	earnings    schema.Earnings
 }
 
 // missing lists the required fields that are nil.
@@ -170,8 +172,8 @@ func (cfg *Config) missing() []string {
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Safety": cfg.Safety == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
 		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
-		"Chat": cfg.Chat == nil,
-		"Map":  cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
+		"Chat": cfg.Chat == nil, "Earnings": cfg.Earnings == nil,
+		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
 	} {
 		if absent {
 			missing = append(missing, name)
@@ -216,7 +218,7 @@ func New(cfg Config) (*Server, error) {
 			fences: schema.Fences{DB: cfg.DB}, requests: schema.IdempotentRequests{DB: cfg.DB},
 			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
 			trips: schema.Trips{DB: cfg.DB}, alerts: schema.Alerts{DB: cfg.DB},
-			invoices: schema.Invoices{DB: cfg.DB},
+			invoices: schema.Invoices{DB: cfg.DB}, earnings: schema.Earnings{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -320,6 +322,7 @@ func (s *Server) addRoutes() error {
 	s.addPayments()
 	s.addBookings()
 	s.addInvoices()
+	s.addEarnings()
 	s.addSeries()
 	s.addOfficers()
 	s.addNearby()

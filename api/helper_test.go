@@ -24,6 +24,7 @@ import (
 	"armora/fleet"
 	"armora/live"
 	"armora/notify"
+	"armora/payment"
 	"armora/safety"
 	"armora/schema"
 	"armora/schema/schematest"
@@ -114,6 +115,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	h.addSafety(&cfg)
 	h.addDispatch(&cfg)
 	h.addPayments(&cfg)
+	cfg.Earnings = payment.NewEarnings(db, h.clock, log)
 	for _, c := range change {
 		c(&cfg)
 	}

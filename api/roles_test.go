@@ -214,6 +214,10 @@ PUT     /api/bookings/{id}/cancel                   rider dispatcher admin
 PUT     /api/bookings/{id}/waive                    dispatcher admin
 POST    /api/bookings/{id}/rate                     rider
 GET     /api/bookings/{id}/receipt                  rider finance admin
+GET     /api/pay-rates                              driver dispatcher finance admin
+PUT     /api/pay-rates                              finance admin fresh
+GET     /api/drivers/me/earnings                    driver
+GET     /api/earnings/export                        finance admin fresh
 GET     /api/invoices                               rider finance admin
 GET     /api/invoices/{id}                          rider finance admin
 POST    /api/series                                 rider

@@ -112,6 +112,9 @@ func (c *BookingTx) SetPayment(p *fleet.Payment) error {
 		err = fmt.Errorf("payment %s: its version is not %d", p.ID, p.Version)
 	}
 	p.Version, p.Changed = p.Version+1, c.Now
+	if err == nil && p.State == fleet.PaymentCaptured && c.Status.Ended() {
+		err = c.writeDown()
+	}
 	return err
 }
 
@@ -132,8 +135,8 @@ func (c *BookingTx) SetRefund(r *fleet.Refund) error {
 	_, err := c.tx.Exec(c.ctx, `
 		UPDATE refunds SET state = $3, stripe_id = nullif($4, ''), code = $5, changed = $6 WHERE id = $1 AND booking_id = $2`,
 		r.ID, c.ID, r.State, r.Stripe, text(r.Code), c.Now)
-	if err == nil && r.State == fleet.RefundSucceeded && !r.Excess { // a credit note is due
-		err = c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, time.Time{})
+	if err == nil && r.State == fleet.RefundSucceeded {
+		err = c.writeDown()
 	}
 	return err
 }

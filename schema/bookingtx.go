@@ -276,9 +276,18 @@ func (c *BookingTx) tell(e Event, from, to fleet.BookingStatus) error {
 		err = c.Enqueue(c.db, fleet.TellBooking{Booking: c.ID, Seq: c.Seq}, c.tellAt(&e))
 	}
 	if err == nil && (to != "" && to.Ended() || e.Kind == fleet.EventFeeWaived) {
-		err = c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, time.Time{})
+		err = c.writeDown()
 	}
 	return err
+}
+
+// writeDown leaves the jobs that write down what the booking's money has come to:
+// its papers, and what its officers are owed.
+func (c *BookingTx) writeDown() error {
+	if err := c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, time.Time{}); err != nil {
+		return err
+	}
+	return c.db.enqueue(c.ctx, c.tx, fleet.EarnBooking{Booking: c.ID}, time.Time{})
 }
 
 // seriesPatience is how long people are not told of a booking of a series: others

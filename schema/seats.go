@@ -125,6 +125,7 @@ func (c *BookingTx) write(s fleet.Seat) error {
 	}
 	tag, err := c.tx.Exec(c.ctx, `
 		UPDATE booking_seats SET state = $3, driver_id = $4, vehicle_id = $5,
+			pay = CASE WHEN $4::uuid IS NULL THEN NULL WHEN driver_id IS DISTINCT FROM $4::uuid THEN `+thePayRates+` ELSE pay END,
 			during = CASE WHEN $6::timestamptz IS NOT NULL THEN tstzrange($6, $7::timestamptz) END, held_until = $8, relieves = $9, reason = $10
 		WHERE id = $1 AND booking_id = $2`,
 		s.ID, c.ID, s.State, s.Driver, s.Vehicle, from, to, null(s.Held), s.Relieves, text(s.Reason))

@@ -22,3 +22,26 @@ func (t *Table) PayFor(p Price) fleet.Money {
 func (t *Table) PayOfFee(fee fleet.Money, officers int) fleet.Money {
 	return fleet.Money{Amount: fee.Amount * int64(t.Pay.Fee) / (100 * int64(max(1, officers))), Currency: fee.Currency}
 }
+
+// PayRates are an edition of Pay. An officer is paid by the one of when they
+// accepted.
+type PayRates struct {
+	Version int `json:"version" doc:"Which edition this is"`
+	Pay
+}
+
+// Check reports what is wrong with rates that somebody has edited, beside the
+// tariff of now: CodeInvalid, with all of its flaws.
+func (r *PayRates) Check(t *Table) error {
+	var f flaws
+	f.unless(r.Work >= 0 && r.Work <= 100-t.Discount, "work", "is no more than what members pay of the same hours")
+	f.unless(r.Fee >= 0 && r.Fee <= 100, "fee", "is from 0 to 100 percent")
+	return f.err("these are not rates that can be paid")
+}
+
+// By returns the table with the pay of an edition.
+func (t *Table) By(r PayRates) *Table {
+	by := *t
+	by.Pay = r.Pay
+	return &by
+}

@@ -77,6 +77,7 @@ type hub struct {
 
 	invoices *payment.Invoices
 	watch    *safety.Watch
+	earnings *payment.Earnings
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -325,8 +326,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Engine: h.engine,
 		Chat:   h.chat,
 		Trips:  h.trips, Desk: h.desk,
-		Tracks:  h.tracks,
-		Exports: h.exports, Erasures: h.erasures,
+		Tracks:   h.tracks,
+		Earnings: h.earnings,
+		Exports:  h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),

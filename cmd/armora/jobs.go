@@ -29,6 +29,7 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.invoices.AddWorkers(workers)
 	h.chat.AddWorkers(workers)
 	h.cashier.AddWorkers(workers)
+	h.earnings.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
 		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping()}, Clock: h.clock, Log: h.log,
 	})

@@ -26,7 +26,7 @@ func (s *sellerSettings) seller() paper.Party {
 	return party
 }
 
-// openPapers makes what issues invoices. Its jobs are run by openJobs.
+// openPapers makes what issues invoices, and writes down what officers are owed. Its jobs are run by openJobs.
 func (h *hub) openPapers(context.Context, context.Context) error {
 	if h.settings.SellerVAT == "" || len(h.settings.SellerAddress) == 0 {
 		h.log.Warn("invoices are no VAT invoices until ARMORA_SELLER_ADDRESS and ARMORA_SELLER_VAT_NUMBER are set")
@@ -34,5 +34,6 @@ func (h *hub) openPapers(context.Context, context.Context) error {
 	h.invoices = payment.NewInvoices(payment.InvoicesConfig{
 		DB: h.db, Seller: h.settings.seller(), Seal: h.keyring.Seal, Clock: h.clock, Log: h.log,
 	})
+	h.earnings = payment.NewEarnings(h.db, h.clock, h.log)
 	return nil
 }
