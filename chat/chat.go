@@ -85,6 +85,11 @@ func (r *Rooms) Send(ctx context.Context, who Reader, d Draft) (Message, error) 
 		return Message{}, &fleet.Error{Code: fleet.CodeForbidden, Message: "a conversation is for people: sign in"}
 	}
 	text, err := r.text(ctx, who, &d)
+	if fleet.CodeOf(err) == fleet.CodeInvalid { // whose conversation it is not, finds none whatever they say
+		if _, none := r.View(ctx, who, d.Booking); none != nil {
+			err = none
+		}
+	}
 	if err != nil {
 		return Message{}, err
 	}
