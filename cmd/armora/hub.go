@@ -71,9 +71,9 @@ type hub struct {
 	trips  *dispatch.Trips
 	desk   *dispatch.Desk
 	tracks *dispatch.Tracks
+	chat   *chat.Rooms
 
 	followers *followers // of trips, over MQTT
-	chat      *chat.Rooms
 
 	invoices *payment.Invoices
 	watch    *safety.Watch
