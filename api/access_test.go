@@ -56,7 +56,7 @@ func concrete(path string) string {
 	return pathVariable.ReplaceAllStringFunc(path, func(string) string { return fleet.NewID[fleet.Device]().String() })
 }
 
-var pathVariable = regexp.MustCompile(`\{[a-z]+\}`)
+var pathVariable = regexp.MustCompile(`\{[a-zA-Z]+\}`)
 
 func TestEveryDocumentedRouteIsClosedButTheListed(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 
+	"armora/broker"
 	"armora/chat"
+	"armora/fleet"
 	"armora/ingest"
 )
 
@@ -16,4 +18,21 @@ func (h *hub) openChat(context.Context, context.Context) error {
 // say hands what a phone writes in a conversation to it.
 func (h *hub) say(m ingest.Message) {
 	h.notices.Hand(m, "chat", h.chat.Receive(m.From, m.Topic, m.Payload))
+}
+
+// followChat tells a phone that follows the conversation of a trip what is new there,
+// until ctx ends or its person takes no part any more: how it stands and the newest
+// messages first, since a phone that comes back does not say what it knows.
+func (h *hub) followChat(ctx context.Context, f *broker.Follower) {
+	who := chat.Reader{User: f.Identity().User}
+	err := h.chat.Watch(ctx, who, f.Trip, -1, func(u chat.Update) error {
+		frame, err := u.Frame()
+		if err == nil {
+			f.Send(frame)
+		}
+		return err
+	})
+	if ctx.Err() == nil && fleet.CodeOf(err) != fleet.CodeNotFound {
+		h.log.Error("a conversation could not be told to a phone", "device", f.Identity().Device, "error", err)
+	}
 }

@@ -66,17 +66,17 @@ func (fs *followers) MayFollow(ctx context.Context, id *fleet.Identity, trip fle
 	return err == nil, err
 }
 
-// Follow implements broker.TripFollowing. The conversation of a trip is told by
-// whoever publishes it.
+// Follow implements broker.TripFollowing.
 func (fs *followers) Follow(f *broker.Follower) {
-	if f.Topic == broker.TripChat {
-		return
-	}
 	ctx, cancel := context.WithCancel(fs.ctx)
 	fs.mu.Lock()
 	fs.following[f] = cancel
 	fs.mu.Unlock()
-	fs.running.Go(func() { fs.begin(ctx, f) })
+	begin := fs.begin
+	if f.Topic == broker.TripChat {
+		begin = fs.hub.followChat
+	}
+	fs.running.Go(func() { begin(ctx, f) })
 }
 
 // Unfollow implements broker.TripFollowing.
