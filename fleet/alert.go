@@ -37,6 +37,15 @@ const (
 	AlertSOS         AlertKind = "sos"         // of safety: its id is that of the SOS, which ends it
 )
 
+// The kinds of safety's automatic alarms, about an officer of a trip. That nothing is
+// heard of one is AlertSilent.
+const (
+	AlertOffRoute AlertKind = "off_route"      // the principal is taken elsewhere than along the way
+	AlertStop     AlertKind = "unplanned_stop" // and has stopped where no stop was planned
+	AlertApart    AlertKind = "apart"          // the car is not where the officer's phone is
+	AlertSpeed    AlertKind = "speeding"
+)
+
 // The kinds of what Stripe tells; but for a dispute of a booking's charge they are
 // about no booking.
 const (

@@ -223,7 +223,8 @@ func (c *BookingTx) Move(to fleet.BookingStatus, e Event) error {
 // close ends what is open of a booking that has ended. An officer for whom a seat
 // was but held was never assigned, and is not the officer of a seat that ends so.
 func (c *BookingTx) close() error {
-	err := c.Settle(fleet.DriverID{}, "the booking is over", fleet.AlertLate, fleet.AlertSilent, fleet.AlertUnfit, fleet.AlertRelief, fleet.AlertUnplanned)
+	err := c.Settle(fleet.DriverID{}, "the booking is over", fleet.AlertLate, fleet.AlertSilent, fleet.AlertUnfit, fleet.AlertRelief, fleet.AlertUnplanned,
+		fleet.AlertOffRoute, fleet.AlertStop, fleet.AlertApart, fleet.AlertSpeed)
 	if err != nil {
 		return err
 	}

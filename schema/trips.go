@@ -187,3 +187,9 @@ func (t Trips) Protects(ctx context.Context, driver fleet.DriverID, user fleet.U
 			WHERE b.user_id = $1 AND s.driver_id = $2 AND s.state IN ('committed', 'active') AND s.relieves IS NULL
 			      AND b.status IN ('en_route', 'arrived', 'in_progress'))`, user, driver)
 }
+
+// Trackers returns the devices that are fixed to the car that a driver drives.
+func (t Trips) Trackers(ctx context.Context, driver fleet.DriverID) ([]fleet.DeviceID, error) {
+	return all(ctx, t.DB, "device", pgx.RowTo[fleet.DeviceID], `
+		SELECT d.id FROM devices d JOIN vehicles v ON v.id = d.vehicle WHERE v.driver = $1 AND d.kind = 'tracker' ORDER BY d.id`, driver)
+}

@@ -81,6 +81,7 @@ type hub struct {
 
 	index    *live.Index
 	fences   *fences.Fences
+	alarms   *safety.Alarms
 	pipeline *ingest.Pipeline
 	notices  *ingest.Notices
 	broker   *broker.Broker
@@ -124,6 +125,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		h.openPayment,
 		h.openPrivacy,
 		h.openMap,
+		h.openAlarms,
 		h.openOfficers,
 		h.openTravel,
 		h.openDesk,

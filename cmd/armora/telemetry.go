@@ -15,6 +15,7 @@ import (
 	"armora/ingest/fences"
 	"armora/live"
 	"armora/live/fence"
+	"armora/safety"
 	"armora/schema"
 )
 
@@ -37,6 +38,17 @@ func (h *hub) openMap(ctx, _ context.Context) error {
 		func() float64 { return float64(h.index.Len()) }))
 }
 
+// openAlarms watches for dangers on trips. It is there before the first fix is.
+func (h *hub) openAlarms(context.Context, context.Context) error {
+	h.alarms = safety.NewAlarms(safety.AlarmsConfig{DB: h.db, Bus: &h.bus, Clock: h.clock, Log: h.log})
+	h.alarms.Open()
+	h.onClose("alarms", func(context.Context) error {
+		h.alarms.Close()
+		return nil
+	})
+	return nil
+}
+
 // move shows a good fix on the map and, if the unit moved by it, to the fences.
 func (h *hub) move(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
 	moved := h.index.Apply(live.Fix{
@@ -46,6 +58,7 @@ func (h *hub) move(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
 	if moved {
 		h.fences.Observe(unit, at, p)
 	}
+	h.alarms.Observe(unit, at, p) // also of a device that does not lead
 }
 
 // openIngest makes the way of a point, from the broker's hand to the database
