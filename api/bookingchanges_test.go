@@ -157,8 +157,26 @@ func TestOpsSetTheTariff(t *testing.T) {
 	if b := as[Booking](t, ada.must(http.StatusCreated, "POST", "/api/bookings", map[string]any{"quote_id": before.ID})); *b.Total != before.Total {
 		t.Errorf("a quote of before is booked at %v", b.Total)
 	}
+	finance := h.person(fleet.RoleFinance)
+	table["fee"], table["valid_from"] = 30_00, "2026-09-01T00:00:00+01:00"
+	staff = finance
+	if got := set(`"2"`); got.StatusCode != http.StatusOK {
+		t.Errorf("set by finance: %s %s", got.Status, got.body)
+	}
+	editions := as[page[TariffEdition]](t, finance.must(http.StatusOK, "GET", "/api/tariffs?limit=2", nil))
+	if list := editions.Items; len(list) != 2 || editions.Next == "" || list[0].Tariff.Version != 3 || list[0].SetBy != finance.id ||
+		!list[0].Tariff.ValidFrom.Equal(time.Date(2026, 8, 31, 23, 0, 0, 0, time.UTC)) || list[1].Tariff.Version != 2 || !list[1].SetAt.Equal(noon) {
+		t.Errorf("the editions are %+v", editions)
+	}
+	last := as[page[TariffEdition]](t, finance.must(http.StatusOK, "GET", "/api/tariffs?cursor="+editions.Next, nil))
+	if len(last.Items) != 1 || last.Items[0].Tariff.Version != 1 || last.Next != "" {
+		t.Errorf("the rest are %+v", last)
+	}
+	if got := as[map[string]any](t, ada.must(http.StatusOK, "GET", "/api/tariff", nil)); got["fee"] != 20_00.0 {
+		t.Errorf("a tariff that is to come counts: %v", got)
+	}
 	table["vat"] = 101
-	if p := problem(t, set(`"2"`), http.StatusUnprocessableEntity, fleet.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.vat" {
+	if p := problem(t, set(`"3"`), http.StatusUnprocessableEntity, fleet.CodeInvalid); len(p.Errors) != 1 || p.Errors[0].Location != "body.vat" {
 		t.Errorf("the flaws are %+v", p.Errors)
 	}
 }

@@ -189,7 +189,8 @@ GET     /api/documents                              compliance admin
 PUT     /api/documents/{id}/status                  compliance admin
 
 GET     /api/tariff                                 person
-PUT     /api/tariff                                 dispatcher admin fresh
+GET     /api/tariffs                                dispatcher finance compliance admin
+PUT     /api/tariff                                 dispatcher finance admin fresh
 POST    /api/quotes                                 rider
 POST    /api/payments/reserve                       rider
 POST    /api/payments/charge                        finance admin

@@ -1,6 +1,8 @@
 package dispatch_test
 
 import (
+	"encoding/json"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -320,6 +322,60 @@ func TestTheTariffHasEditions(t *testing.T) {
 	}
 	if got, err := d.Tariff(ctx); err != nil || won != 1 || got.Version != 3 {
 		t.Errorf("%d have set it, which is edition %d, error %v", won, got.Version, err)
+	}
+}
+
+// A tariff that is set ahead prices nothing before its time, and everything from then
+// on, whatever was set meanwhile; one for the same time replaces it.
+func TestATariffComesIntoForce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	set := func(rate int64, from time.Time) tariff.Table {
+		t.Helper()
+		table, err := d.Tariff(ctx)
+		d.ok(err)
+		table.Hourly.Essential, table.ValidFrom = rate, from
+		table, err = d.SetTariff(ctx, d.user, 0, table)
+		d.ok(err)
+		return table
+	}
+	costs := func(version int) {
+		t.Helper()
+		q, err := d.Quote(ctx, d.user, transfer())
+		d.ok(err)
+		table := tariff.Table{}
+		d.ok(json.Unmarshal(q.Tariff, &table))
+		if table.Version != version {
+			t.Errorf("at %v edition %d counts, want %d", d.clock.Now(), table.Version, version)
+		}
+	}
+	july := deskNoon.Add(100 * 24 * time.Hour)
+	set(70_00, july)
+	costs(1)
+	d.clock.Advance(24 * time.Hour)
+	set(60_00, time.Time{})
+	costs(3)
+	set(71_00, july)
+	costs(3)
+	d.clock.Advance(july.Add(-time.Second).Sub(d.clock.Now()))
+	costs(3)
+	d.clock.Advance(time.Second)
+	costs(4)
+	if got := set(72_00, deskNoon); !got.ValidFrom.Equal(d.clock.Now()) { // as of an edition that was read
+		t.Errorf("it counts from %v", got.ValidFrom)
+	}
+	costs(5)
+	all, err := d.Tariffs(ctx, 0, 10)
+	d.ok(err)
+	var versions []int
+	for _, e := range all {
+		versions = append(versions, e.Version)
+	}
+	page, err := d.Tariffs(ctx, 3, 1)
+	d.ok(err)
+	if !slices.Equal(versions, []int{5, 4, 3, 2, 1}) || len(page) != 1 || page[0].Version != 2 || !page[0].ValidFrom.Equal(july) {
+		t.Errorf("editions %v, and one before the third is %+v", versions, page)
 	}
 }
 

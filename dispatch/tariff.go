@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"time"
 
 	"armora/fleet"
 	"armora/tariff"
@@ -11,7 +13,7 @@ import (
 // Tariff is what everything costs now.
 func (d *Desk) Tariff(ctx context.Context) (tariff.Table, error) {
 	table := tariff.Default()
-	body, err := d.tariffs.Current(ctx)
+	body, err := d.tariffs.Current(ctx, d.cfg.Clock.Now())
 	if err != nil || body == nil {
 		return table, err
 	}
@@ -19,24 +21,58 @@ func (d *Desk) Tariff(ctx context.Context) (tariff.Table, error) {
 	return table, json.Unmarshal(body, &table)
 }
 
-// SetTariff sets what everything costs from now on, as the edition that follows
-// the one that was read, and returns it; 0 for whichever there is. Quotes and
-// bookings that there are keep theirs.
+// Edition is a tariff that was set, or with which the hub came.
+type Edition struct {
+	tariff.Table
+	SetBy fleet.UserID // zero: the bootstrap admin, or nobody
+	Since time.Time    // when it was set; zero: it came with the hub
+}
+
+// Tariffs returns up to limit editions of versions before the given one, the newest
+// first, among them those that are to come into force. 0 starts with the newest.
+func (d *Desk) Tariffs(ctx context.Context, before, limit int) ([]Edition, error) {
+	list, err := d.tariffs.List(ctx, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	editions := make([]Edition, len(list), len(list)+1)
+	for i, e := range list {
+		editions[i] = Edition{SetBy: e.SetBy, Since: e.Since}
+		if err := json.Unmarshal(e.Body, &editions[i].Table); err != nil {
+			return nil, err
+		}
+		editions[i].ValidFrom = cmp.Or(editions[i].ValidFrom, e.Since) // older ones do not say
+	}
+	if first := tariff.Default(); len(list) < limit && (before == 0 || before > first.Version) {
+		editions = append(editions, Edition{Table: first})
+	}
+	return editions, nil
+}
+
+// SetTariff sets what everything costs from a time on, or from now on if the table
+// names none, or that of an edition that is in force already, as the edition that follows the newest, and returns it. read is the
+// version of the newest that was read, 0 for whichever there is. Quotes and bookings
+// that there are keep theirs. An edition that is to come is replaced by another for
+// the same time.
 func (d *Desk) SetTariff(ctx context.Context, by fleet.UserID, read int64, table tariff.Table) (tariff.Table, error) {
 	if err := table.Check(); err != nil {
 		return table, err
 	}
-	now, err := d.Tariff(ctx)
+	now := d.cfg.Clock.Now()
+	if table.ValidFrom.Before(now) {
+		table.ValidFrom = now
+	}
+	newest, err := d.Tariffs(ctx, 0, 1)
 	if err != nil {
 		return table, err
 	}
-	if read != 0 && read != int64(now.Version) {
+	if read != 0 && read != int64(newest[0].Version) {
 		return table, &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the tariff has changed since it was read: read it again"}
 	}
-	table.Version = now.Version + 1
+	table.Version, table.ValidFrom = newest[0].Version+1, table.ValidFrom.UTC()
 	body, err := json.Marshal(table)
 	if err != nil {
 		return table, err
 	}
-	return table, d.tariffs.Add(ctx, table.Version, body, by, d.cfg.Clock.Now())
+	return table, d.tariffs.Add(ctx, table.Version, body, by, now)
 }

@@ -36,8 +36,9 @@ import (
 // of the currency. A booking keeps the one that it was quoted with. Only one that
 // passes Check prices anything.
 type Table struct {
-	Version  int            `json:"version" doc:"Which edition of the tariff this is"`
-	Currency fleet.Currency `json:"currency"`
+	Version   int            `json:"version" doc:"Which edition of the tariff this is"`
+	ValidFrom time.Time      `json:"valid_from,omitzero" doc:"From when on quotes are by it; absent: from ever; of one that is set, absent or past: at once"`
+	Currency  fleet.Currency `json:"currency"`
 
 	Hourly    Hourly `json:"hourly" doc:"An hour of one officer"`
 	Mile      int64  `json:"mile" doc:"A mile of one officer"`
