@@ -60,7 +60,7 @@ func (e *Earnings) Rates(ctx context.Context) (r tariff.PayRates, err error) {
 // follows the one that was read, and returns it; 0 for whichever there is.
 func (e *Earnings) SetRates(ctx context.Context, by fleet.UserID, read int64, r tariff.PayRates) (tariff.PayRates, error) {
 	table := tariff.Default()
-	if body, err := e.tariffs.Current(ctx); err != nil {
+	if body, err := e.tariffs.Current(ctx, e.clock.Now()); err != nil {
 		return r, err
 	} else if body != nil {
 		if err := json.Unmarshal(body, &table); err != nil {
