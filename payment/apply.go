@@ -157,10 +157,10 @@ func (c *Cashier) fund(tx *schema.BookingTx, m *matter) error {
 	return tx.Enqueue(c.cfg.DB, fleet.BookingFunded{Booking: tx.ID}, time.Time{})
 }
 
-// unfundBooking takes a booking back that nobody has yet, and whose amount is not
+// unfund takes a booking back that nobody has yet, and whose amount is not
 // held any more: officers who were asked, or had accepted for a team that is not
 // complete, are free.
-func unfundBooking(tx *schema.BookingTx) error {
+func (c *Cashier) unfund(tx *schema.BookingTx) error {
 	if err := tx.EndOffers(fleet.OfferWithdrawn, "not_funded", nil); err != nil {
 		return err
 	}
@@ -170,6 +170,9 @@ func unfundBooking(tx *schema.BookingTx) error {
 				return err
 			}
 		}
+	}
+	if err := tx.Enqueue(c.cfg.DB, fleet.BookingFunded{Booking: tx.ID}, time.Time{}); err != nil {
+		return err
 	}
 	e := schema.Event{Kind: "unfunded"}
 	tx.Funded = time.Time{}

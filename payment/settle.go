@@ -162,7 +162,7 @@ func (c *Cashier) do(tx *schema.BookingTx, m *matter, s *step) (*todo, error) {
 	case fund:
 		return nil, c.fund(tx, m)
 	case unfund:
-		return nil, unfundBooking(tx)
+		return nil, c.unfund(tx)
 	case charge:
 		return nil, c.charge(tx, s.amount)
 	case owe:
