@@ -25,7 +25,7 @@ var doors = []string{
 	"/api/auth/forgot-password", "/api/auth/reset-password",
 	"/api/contacts/opt-in", "/api/contacts/opt-out",
 	"/api/auth/oidc/{provider}/start", "/api/auth/oidc/{provider}/callback", "/api/auth/oidc/exchange", "/api/auth/oidc/{provider}/token",
-	"/api/auth/token", "/api/consents/{kind}/{version}",
+	"/api/auth/token", "/api/consents/{kind}/{version}", "/api/payments/webhook",
 }
 
 // document is what the tests read of the OpenAPI document.

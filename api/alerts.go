@@ -14,7 +14,7 @@ import (
 // Alert is something that ops have to look at.
 type Alert struct {
 	ID        fleet.AlertID   `json:"id" format:"uuid"`
-	Kind      fleet.AlertKind `json:"kind" enum:"unfulfilled,unplanned,late,silent,unfit,conflict,relief,sos,off_route,unplanned_stop,apart,speeding"`
+	Kind      fleet.AlertKind `json:"kind" enum:"unfulfilled,unplanned,late,silent,unfit,conflict,relief,sos,payment,dispute,stripe_version,books_differ,off_route,unplanned_stop,apart,speeding"`
 	BookingID fleet.BookingID `json:"booking_id,omitzero" format:"uuid"`
 	DriverID  fleet.DriverID  `json:"driver_id,omitzero" format:"uuid"`
 	Data      json.RawMessage `json:"data,omitempty"`

@@ -82,6 +82,8 @@ type Config struct {
 	Engine         *dispatch.Engine
 	Desk           *dispatch.Desk
 	Payments       *payment.Cashier // nil: every account is invoiced
+	Feed           *payment.Feed    // nil: there is no webhook of Stripe's
+	Books          *payment.Books   // nil: every account is invoiced
 	Earnings       *payment.Earnings
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
@@ -320,6 +322,8 @@ func (s *Server) addRoutes() error {
 	s.addTariff()
 	s.addQuotes()
 	s.addPayments()
+	s.addWebhook()
+	s.addReconciliation()
 	s.addBookings()
 	s.addInvoices()
 	s.addEarnings()

@@ -195,6 +195,8 @@ POST    /api/quotes                                 rider
 POST    /api/payments/reserve                       rider
 POST    /api/payments/charge                        finance admin
 POST    /api/payments/refund                        dispatcher finance admin
+POST    /api/payments/webhook                       anyone
+GET     /api/payments/reconciliation                finance admin
 GET     /api/payments/config                        person
 GET     /api/payments/methods                       rider
 POST    /api/payments/methods                       rider

@@ -18,9 +18,10 @@ import (
 
 // adminCommand is what is done at the hub's machine.
 type adminCommand struct {
-	Audit    auditCommand       `cmd:"" help:"Check the audit log."`
-	Erasures erasuresCommand    `cmd:"" help:"Look at who was erased, or do it again after a restore."`
-	Create   adminCreateCommand `cmd:"" help:"Make an admin, the first one for instance, and print the login."`
+	Audit    auditCommand         `cmd:"" help:"Check the audit log."`
+	Erasures erasuresCommand      `cmd:"" help:"Look at who was erased, or do it again after a restore."`
+	Webhook  stripeWebhookCommand `cmd:"" name:"stripe-webhook" help:"Have Stripe tell the hub of payments, and print the secret that signs it."`
+	Create   adminCreateCommand   `cmd:"" help:"Make an admin, the first one for instance, and print the login."`
 }
 
 // adminCreateCommand makes an account an admin's. Whoever may run it holds the

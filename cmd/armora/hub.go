@@ -51,6 +51,8 @@ type hub struct {
 	partners  *account.Partners
 	notify    *notify.Sender
 	cashier   *payment.Cashier // nil: every account is invoiced
+	feed      *payment.Feed    // nil: there is no webhook of Stripe's
+	books     *payment.Books   // nil: every account is invoiced
 	devices   *account.Devices
 	commands  *account.Commands
 	officers  *account.Officers
@@ -123,6 +125,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		h.openPapers,
 		h.openNotify,
 		h.openPayment,
+		h.openBooks,
 		h.openPrivacy,
 		h.openMap,
 		h.openAlarms,
@@ -320,6 +323,8 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Consents:   h.consents,
 		PushTokens: account.NewPushTokens(h.db, h.keyring, h.clock),
 		Payments:   h.cashier,
+		Feed:       h.feed,
+		Books:      h.books,
 		Places:     h.places,
 		Notify:     h.notify,
 		Safety:     h.watch,

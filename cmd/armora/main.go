@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, to console) int {
 		kong.Writers(to.out, to.err),
 		kong.Exit(func(status int) { exited, code = true, status }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
-		kong.Vars{"data_dir_default": defaultDataDir()},
+		kong.Vars{"data_dir_default": defaultDataDir(), "webhook_path": webhookPath},
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "listen", Title: "Listeners"}, {Key: "store", Title: "Data"}, {Key: "access", Title: "Access"}, {Key: "dispatch", Title: "Dispatch"}, {Key: "demo", Title: "The simulated city"},
 			{Key: "trips", Title: "Recorded trips"}, {Key: "security", Title: "Security work"},
