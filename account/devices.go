@@ -212,6 +212,7 @@ const (
 	partnerSecret = "armp_"
 	oneTimeSecret = "armo_"
 	ticketSecret  = "armt_"
+	shareSecret   = "arms_"
 )
 
 // newSecret makes 256 random bits in letters that need no escaping in a URL,

@@ -34,7 +34,8 @@ type Caller struct {
 	Scopes        []fleet.Scope       // of a partner
 	Authenticated time.Time           // when they last proved who they are
 	SecondFactor  bool
-	Expires       time.Time // of the token that they showed; zero: never
+	Expires       time.Time    // of the token that they showed; zero: never
+	Share         *fleet.Share // of a guest, who is nobody but who holds a link
 }
 
 // Has reports whether the caller may act in one of the roles.

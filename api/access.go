@@ -20,6 +20,7 @@ import (
 const (
 	bearerScheme  = "bearer"
 	partnerScheme = "partner"
+	guestScheme   = "guest"
 )
 
 // access says who may call an operation. Its security is written into the
@@ -78,6 +79,12 @@ func (a access) scoped(scopes ...fleet.Scope) access {
 		names[i] = string(scope)
 	}
 	a.security = append(slices.Clone(a.security), map[string][]string{partnerScheme: names})
+	return a
+}
+
+// orGuests opens an operation, besides, to who holds a link to a trip.
+func (a access) orGuests() access {
+	a.security = append(slices.Clone(a.security), map[string][]string{guestScheme: {}})
 	return a
 }
 
@@ -233,6 +240,9 @@ func may(caller *account.Caller, security []map[string][]string) bool {
 				return !slices.Contains(caller.Scopes, fleet.Scope(scope))
 			})
 		}
+		if _, ok := alternative[guestScheme]; ok {
+			return caller.Share != nil
+		}
 		roles, ok := alternative[bearerScheme]
 		if ok && len(roles) == 0 {
 			return !caller.User.IsZero()
@@ -265,7 +275,13 @@ func (s *Server) authenticateBy(ctx context.Context, header string, verify verif
 	if s.admin.is(token) {
 		return s.bootstrap(ctx)
 	}
-	return verify(ctx, token)
+	caller, err := verify(ctx, token)
+	if fleet.CodeOf(err) == fleet.CodeUnauthenticated {
+		if guest, err := s.cfg.Shares.Verify(ctx, token); err == nil || fleet.CodeOf(err) == fleet.CodeUnavailable {
+			return guest, err
+		}
+	}
+	return caller, err
 }
 
 // bootstrap is the caller who holds the admin token. It is for a hub that has no

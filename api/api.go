@@ -38,7 +38,7 @@ import (
 
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
-// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Bus, Trips, Tracks, Engine, Desk,
+// Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Shares, Bus, Trips, Tracks, Engine, Desk,
 // Chat, Earnings, Safety, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
@@ -91,6 +91,7 @@ type Config struct {
 	Exports        *account.Exports
 	Erasures       *account.Erasures
 	Tickets        *account.Tickets
+	Shares         *account.Shares
 	Bus            *bus.Bus // tells whose WebSockets and event streams end
 
 	Checks  []Check      // what must hold for the hub to be ready
@@ -172,7 +173,7 @@ func (cfg *Config) missing() []string {
 		"Profiles": cfg.Profiles == nil, "Questionnaires": cfg.Questionnaires == nil, "Consents": cfg.Consents == nil,
 		"Addresses": cfg.Addresses == nil, "PushTokens": cfg.PushTokens == nil, "Contacts": cfg.Contacts == nil,
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Safety": cfg.Safety == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
-		"Tickets": cfg.Tickets == nil, "Bus": cfg.Bus == nil,
+		"Tickets": cfg.Tickets == nil, "Shares": cfg.Shares == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
 		"Chat": cfg.Chat == nil, "Earnings": cfg.Earnings == nil,
 		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
@@ -273,6 +274,7 @@ func (s *Server) newHuma() huma.API {
 			Type: "oauth2", Description: "A partner's system.",
 			Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/api/auth/token", Scopes: scopesInWords()}},
 		},
+		guestScheme:  {Type: "http", Scheme: "bearer", Description: "Who holds a link to a trip: a token from POST /api/shares/exchange."},
 		bearerScheme: {Type: "http", Scheme: "bearer", Description: "A person's access token, or the bootstrap admin's token."},
 	}
 	api := humafiber.New(s.app, config)
@@ -310,6 +312,7 @@ func (s *Server) addRoutes() error {
 	s.addViewers()
 	s.addTickets()
 	s.addTracking()
+	s.addShares()
 	s.addApprovals()
 	s.addAudit()
 	s.addHolds()
@@ -354,6 +357,7 @@ func (s *Server) addRoutes() error {
 	s.addNotices()
 	s.mountIngest()
 	s.mountConsole()
+	s.mountWatch()
 	document, err := json.Marshal(s.huma.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("write the OpenAPI document: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,30 +25,24 @@ func (s *Server) eventStream(ctx context.Context, begin func(context.Context, *l
 	}
 	reader, writer := io.Pipe()
 	stream := &eventStream{line: l, s: s, to: writer}
+	stream.settled = l.hangUp(func() { _ = reader.Close() }) // never fails
 	go stream.run(begin)
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		c := humafiber.Unwrap(ctx)
-		conn := c.Context().Conn()
-		l.hangUp(func() {
-			if !stream.done.Load() {
-				_ = reader.Close()                         // never fails
-				_ = conn.SetWriteDeadline(time.Unix(1, 0)) // an error means that it is closed
-			}
-		})
 		ctx.SetStatus(http.StatusOK)
 		ctx.SetHeader("Content-Type", "text/event-stream; charset=utf-8")
 		ctx.SetHeader("X-Accel-Buffering", "no")
 		c.Context().SetConnectionClose()
-		c.Context().SetBodyStream(&patience{PipeReader: reader, conn: conn, stall: s.stall}, -1)
+		c.Context().SetBodyStream(&patience{PipeReader: reader, conn: c.Context().Conn(), stall: s.stall}, -1)
 	}}, nil
 }
 
 // eventStream is a line that is an event stream.
 type eventStream struct {
 	*line
-	s    *Server
-	to   *io.PipeWriter
-	done atomic.Bool // nothing more is written
+	s       *Server
+	to      *io.PipeWriter
+	settled func()
 }
 
 // event is one of the events of a stream. id, if not zero, is what the client comes
@@ -64,11 +57,11 @@ func event(kind string, id int64, data []byte) []byte {
 
 func (e *eventStream) run(begin func(context.Context, *line) error) {
 	defer e.s.closeLine(e.line, "stream")
-	defer e.done.Store(true)
+	defer e.settled()
 	defer func() { _ = e.to.Close() }() // never fails
 	defer e.s.recoverLine(e.line)
 	if err := begin(e.ctx, e.line); err != nil {
-		e.Finish(closingFor(err))
+		e.s.fail(e.line, err)
 	}
 	var expiry expiring
 	beat := e.s.clock.Now().Add(heartbeatEvery)

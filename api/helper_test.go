@@ -109,7 +109,10 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		Partners:   account.NewPartners(db, keyring, keys, h.bus, h.clock),
 		Tickets:    account.NewTickets(db, keyring, h.sessions, h.clock),
 		Bus:        h.bus,
-		Clock:      h.clock, Log: log,
+		Shares: account.NewShares(account.SharesConfig{
+			DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock, URL: "https://hub.example/watch",
+		}),
+		Clock: h.clock, Log: log,
 	}
 	h.addPeople(&cfg)
 	h.addSafety(&cfg)

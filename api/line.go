@@ -150,13 +150,27 @@ func (l *line) renew(caller *account.Caller) {
 	}
 }
 
-// hangUp has close called some time after the line has ended, should its client not
-// have hung up by then: that frees whoever reads or writes.
-func (l *line) hangUp(close func()) {
+// hangUp has free called some time after the line has ended, should its client not
+// have hung up by then: that frees whoever reads or writes. It is not called any more
+// once settled has returned, when what it frees may be another's.
+func (l *line) hangUp(free func()) (settled func()) {
+	var mu sync.Mutex
+	over := false
 	context.AfterFunc(l.ctx, func() {
 		_, grace := l.how()
-		time.AfterFunc(grace, close)
+		time.AfterFunc(grace, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if !over {
+				free()
+			}
+		})
 	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+	}
 }
 
 // openLine opens a line to whoever asked for it by the request that ctx is of. What
@@ -189,8 +203,20 @@ func (s *Server) closeLine(l *line, kind string) {
 	s.metrics.ended.WithLabelValues(kind, how.Reason).Inc()
 }
 
+// fail ends a line because of an error, once what it was told before has been sent.
+func (s *Server) fail(l *line, err error) {
+	how := closingFor(err)
+	if how == closedFailed || how == closedBusy {
+		s.log.Warn("a line failed", "request_id", requestID(l.ctx), "error", err)
+	}
+	l.Finish(how)
+}
+
 // again says who a caller is now.
 func (s *Server) again(ctx context.Context, caller *account.Caller) (*account.Caller, error) {
+	if caller.Share != nil {
+		return s.cfg.Shares.Again(ctx, caller)
+	}
 	return s.cfg.Sessions.Again(ctx, caller)
 }
 

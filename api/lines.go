@@ -111,7 +111,14 @@ func (ls *lines) endSession(id fleet.UserSessionID) {
 // endAccount ends what a person has opened, of whom has changed what they may do.
 // Who may still open it comes straight back.
 func (ls *lines) endAccount(user fleet.UserID) {
-	ls.end(closedSession, func(c *account.Caller) bool { return c.User == user && !user.IsZero() })
+	ls.end(closedSession, func(c *account.Caller) bool {
+		return !user.IsZero() && (c.User == user || c.Share != nil && c.Share.User == user)
+	})
+}
+
+// endShare ends what was opened by a link that was revoked.
+func (ls *lines) endShare(id fleet.ShareID) {
+	ls.end(closedShareOver, func(c *account.Caller) bool { return c.Share != nil && c.Share.ID == id })
 }
 
 // close ends every line, lets none be opened any more and waits until they are done,

@@ -58,8 +58,12 @@ POST    /api/partners/{id}/secret                   admin fresh
 DELETE  /api/partners/{id}                          admin
 
 POST    /api/tickets                                person
-GET     /api/tracking/{tripId}                      rider driver dispatcher admin
-GET     /api/tracking/{tripId}/events               rider driver dispatcher admin
+GET     /api/tracking/{tripId}                      rider driver dispatcher admin guest
+GET     /api/tracking/{tripId}/events               rider driver dispatcher admin guest
+POST    /api/bookings/{id}/shares                   rider fresh
+GET     /api/bookings/{id}/shares                   rider
+DELETE  /api/bookings/{id}/shares/{share}           rider
+POST    /api/shares/exchange                        anyone
 
 POST    /api/approvals                              compliance admin
 GET     /api/approvals                              finance compliance admin
@@ -498,6 +502,11 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/series/{id}":           func(p *person) string { return h.seriesOf(p, "") },
 		"/api/series/{id}/end":       func(p *person) string { return h.seriesOf(p, "/end") },
 		"/api/officers/{id}/wish":    h.knownOfficer,
+		"/api/bookings/{id}/shares":  func(p *person) string { return h.bookingOf(p, "/shares") },
+		"/api/bookings/{id}/shares/{share}": func(p *person) string {
+			path := h.bookingOf(p, "/shares")
+			return path + "/" + p.shared(path, "trip_end").ID.String()
+		},
 		"/api/tracking/{tripId}": func(p *person) string {
 			return "/api/tracking/" + strings.TrimPrefix(h.bookingOf(p, ""), "/api/bookings/")
 		},

@@ -68,7 +68,8 @@ func (s *Server) Open(ctx context.Context) error {
 		return fmt.Errorf("listen for HTTP on %s: %w", s.cfg.Addr, err)
 	}
 	s.serving.listener = &listener{Listener: inner, open: make(map[*conn]struct{})}
-	s.serving.leave = []func(){s.cfg.Bus.Sessions.Subscribe(s.lines.endSession), s.cfg.Bus.Accounts.Subscribe(s.lines.endAccount)}
+	s.serving.leave = []func(){s.cfg.Bus.Sessions.Subscribe(s.lines.endSession), s.cfg.Bus.Accounts.Subscribe(s.lines.endAccount),
+		s.cfg.Bus.Shares.Subscribe(s.lines.endShare)}
 	go func() {
 		defer close(s.serving.ended)
 		if err := s.app.Listener(s.serving.listener); err != nil {

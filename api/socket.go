@@ -99,13 +99,16 @@ type socket struct {
 func (s *Server) serveSocket(ctx context.Context, conn *websocket.Conn, t talk) {
 	l, err := s.openLine(ctx, "socket")
 	if err != nil {
+		s.log.Info("a line was not opened", "request_id", requestID(ctx), "error", err)
 		sayClose(conn, closingFor(err))
 		return
 	}
 	defer s.closeLine(l, "socket")
 	sk := &socket{line: l, s: s, conn: conn}
 	raw := conn.NetConn()
-	l.hangUp(func() { _ = raw.Close() }) // an error means that it is closed
+	// fasthttp's hijacked connections do not close before their handler returns, and
+	// are the next client's after. An error means that it is closed.
+	defer l.hangUp(func() { _ = raw.SetDeadline(time.Unix(1, 0)) })()
 	var writing sync.WaitGroup
 	writing.Go(sk.write)
 	sk.read(t)
@@ -135,7 +138,7 @@ func (sk *socket) read(t talk) {
 		return nil
 	})
 	if err := t.begin(sk.ctx, sk.line); err != nil {
-		sk.Finish(closingFor(err))
+		sk.s.fail(sk.line, err)
 	}
 	for {
 		kind, message, err := sk.conn.ReadMessage()
@@ -147,7 +150,7 @@ func (sk *socket) read(t talk) {
 		}
 		sk.hear()
 		if err := sk.take(t, kind, message); err != nil {
-			sk.Finish(closingFor(err))
+			sk.s.fail(sk.line, err)
 		}
 	}
 }

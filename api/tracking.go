@@ -11,14 +11,15 @@ import (
 	"armora/fleet"
 )
 
-type trackInput struct {
+// TrackQuery is which trip to watch, and from where on.
+type TrackQuery struct {
 	TicketQuery
 	ID    fleet.BookingID `path:"tripId" format:"uuid"`
 	Since int64           `query:"since" default:"-1" minimum:"-1" doc:"The seq that was reached last: what has happened since comes first. Absent: the trip as it is is what comes first."`
 }
 
 type trackEventsInput struct {
-	trackInput
+	TrackQuery
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"As since, sent by browsers that reconnect"`
 }
 
@@ -29,13 +30,13 @@ const trackDescription = "For its principal from when it is booked, for the offi
 	"eta (with the distance that is left). See docs/tracking.md."
 
 func (s *Server) addTracking() {
-	who := only(fleet.RoleRider, fleet.RoleDriver, fleet.RoleDispatcher, fleet.RoleAdmin)
+	who := only(fleet.RoleRider, fleet.RoleDriver, fleet.RoleDispatcher, fleet.RoleAdmin).orGuests()
 	socketRoute(s, who.ticketed(fleet.OpensTracking), huma.Operation{
 		OperationID: "track-trip", Path: "/api/tracking/{tripId}",
 		Summary: "Watch a trip over a WebSocket", Description: trackDescription +
 			" The hub says {\"type\":\"expiring\"} before the token expires; {\"type\":\"authorize\",\"token\":\"…\"} with a fresh one of the same session lets the socket go on.",
 		Tags: []string{"tracking"},
-	}, func(ctx context.Context, in *trackInput) (talk, error) {
+	}, func(ctx context.Context, in *TrackQuery) (talk, error) {
 		admitted, err := s.admit(ctx, in.ID)
 		return talk{begin: func(ctx context.Context, l *line) error {
 			return s.track(ctx, admitted, in.Since, socketOutlet{l})
@@ -71,7 +72,7 @@ func (s *Server) trackEvents(ctx context.Context, in *trackEventsInput) (*huma.S
 func (s *Server) admit(ctx context.Context, trip fleet.BookingID) (dispatch.Admission, error) {
 	caller := callerOf(ctx)
 	return s.cfg.Tracks.Admit(ctx, dispatch.Watcher{
-		Name: caller.Name, User: caller.User, Ops: caller.Has(fleet.RoleDispatcher, fleet.RoleAdmin), RequestID: requestID(ctx),
+		Name: caller.Name, User: caller.User, Ops: caller.Has(fleet.RoleDispatcher, fleet.RoleAdmin), Share: caller.Share, RequestID: requestID(ctx),
 	}, trip)
 }
 

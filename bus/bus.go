@@ -25,6 +25,9 @@ type Bus struct {
 	// Accounts are people of whom has changed whether they may act, and in which
 	// roles: other roles, a suspension or its end, an erasure.
 	Accounts Topic[fleet.UserID]
+	// Shares are links to trips that have been revoked. Who watches by one does so
+	// no more.
+	Shares Topic[fleet.ShareID]
 	// Partners are partners' systems that have been shut out.
 	Partners Topic[fleet.PartnerID]
 	// Standings are officers of whom has just been found what they may be

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -69,7 +70,30 @@ func (t *Tracks) Watch(ctx context.Context, a Admission, since int64, out Outlet
 func (k *track) join(ctx context.Context, t *Tracks, w *watching, since int64) error {
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	if err := k.current(ctx, t, w); err != nil {
+	for range changeTries {
+		if err := k.tryJoin(ctx, t, w, since); !errors.Is(err, errBusyTrip) {
+			return err
+		}
+	}
+	return errBusyTrip
+}
+
+// changeTries is how often a trip is read anew that changes meanwhile.
+const changeTries = 5
+
+// errBusyTrip is of a trip that has changed while it was read.
+var errBusyTrip = &fleet.Error{Code: fleet.CodeUnavailable, Message: "this trip is changing: try again"}
+
+func (k *track) tryJoin(ctx context.Context, t *Tracks, w *watching, since int64) error {
+	k.mu.Lock()
+	stale := k.stale()
+	k.mu.Unlock()
+	if stale {
+		if err := k.refresh(ctx, t, false); err != nil {
+			return err
+		}
+	}
+	if err := k.admit(ctx, t, w); err != nil {
 		return err
 	}
 	var missed []schema.TrackedEvent
@@ -105,34 +129,6 @@ func (k *track) join(ctx context.Context, t *Tracks, w *watching, since int64) e
 	k.watchers[w] = struct{}{}
 	return nil
 }
-
-// errBusyTrip is of a trip that changes faster than it is read.
-var errBusyTrip = &fleet.Error{Code: fleet.CodeUnavailable, Message: "this trip is changing: try again"}
-
-// current reads the trip until it is as it is, and the watcher's right to see where
-// its officers are is recorded.
-func (k *track) current(ctx context.Context, t *Tracks, w *watching) error {
-	for range changeTries {
-		k.mu.Lock()
-		stale := k.stale()
-		k.mu.Unlock()
-		if stale {
-			if err := k.refresh(ctx, t, false); err != nil {
-				return err
-			}
-		}
-		if err := k.admit(ctx, t, w); err != nil {
-			return err
-		}
-		if !stale {
-			return nil
-		}
-	}
-	return errBusyTrip
-}
-
-// changeTries is how often a trip is read anew that changes meanwhile.
-const changeTries = 5
 
 // admit records that a watcher is shown where the officers are.
 func (k *track) admit(ctx context.Context, t *Tracks, w *watching) error {

@@ -32,6 +32,7 @@ var samples = map[string]map[string]string{
 	"email_changed.mail":      nil,
 	"export_asked.mail":       nil,
 	"export_ready.mail":       nil,
+	"share_made.mail":         {"label": "Bo", "at": "2026-05-04T10:00:00Z"},
 	"account_erased.mail":     nil,
 	"erasure_request.mail":    {"address": "ada@example.com"},
 	"offer.push":              nil,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -337,6 +338,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Earnings: h.earnings,
 		Exports:  h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
+		Shares: account.NewShares(account.SharesConfig{
+			DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: strings.TrimSuffix(h.settings.PublicURL, "/") + "/watch",
+		}),
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
