@@ -55,7 +55,7 @@ var homes = map[string][]string{
 	"github.com/pressly/goose/v3":              {"schema"},
 	"github.com/riverqueue/river":              {"schema", "notify", "chat", "account", "files", "dispatch", "payment", "cmd"},
 	"github.com/mochi-mqtt/server/v2":          {"broker"},
-	"github.com/gorilla/websocket":             {"broker"},
+	"github.com/gorilla/websocket":             {"broker", "sim"},
 	"github.com/go-json-experiment/json":       {"ingest"},
 	"github.com/hashicorp/golang-lru/v2":       {"account", "dispatch", "api"},
 	"google.golang.org/protobuf":               {"ingest", "deploy", "sim"},
