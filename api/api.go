@@ -188,11 +188,37 @@ func (cfg *Config) missing() []string {
 
 // New returns a server with all its routes.
 func New(cfg Config) (*Server, error) {
-	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
-		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
-	}
 	if missing := cfg.missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("api: %s: required, and not given", strings.Join(missing, ", "))
+	}
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.addRoutes()
+}
+
+// NewStandby returns a server for emergencies alone, while the database is away: of
+// Config it needs DB, Keyring, Keys, Sessions, Directory, Safety, Bus, Clock and Log.
+func NewStandby(cfg Config) (*Server, error) {
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.addHealth()
+	s.addKeySet()
+	s.addSOSRota()
+	s.addSOS()
+	s.addSOSOps()
+	s.app.Use(func(*fiber.Ctx) error {
+		return refusal(http.StatusServiceUnavailable, fleet.CodeUnavailable, "the database is away: the hub sees to emergencies alone")
+	})
+	return s, nil
+}
+
+func newServer(cfg Config) (*Server, error) {
+	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
+		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit
@@ -228,7 +254,7 @@ func New(cfg Config) (*Server, error) {
 	s.lines.init(cfg.Lines)
 	s.app = s.newFiber()
 	s.huma = s.newHuma()
-	return s, s.addRoutes()
+	return s, nil
 }
 
 func (s *Server) newFiber() *fiber.App {

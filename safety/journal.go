@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"armora/fleet"
 )
@@ -32,6 +33,7 @@ type journal struct {
 	mu     sync.Mutex
 	file   *os.File // open for appending; nil until the first entry
 	count  int      // entries in the file
+	locked *os.File // while the folder is this hub's; see lock
 }
 
 // add appends entries. When it returns nil, they are on disk.
@@ -152,17 +154,37 @@ func (j *journal) keep(entries []fleet.SOSEntry) error {
 func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
+	var failed []error
+	for _, file := range []*os.File{j.file, j.locked} {
+		if file != nil {
+			failed = append(failed, file.Close())
+		}
 	}
-	err := j.file.Close()
-	j.file = nil
-	return err
+	j.file, j.locked = nil, nil
+	return errors.Join(failed...)
 }
 
 // setAside renames a journal of which some cannot be read, so that nothing of it is
 // ever overwritten.
 func (j *journal) setAside(as string) error { return os.Rename(j.path, j.path+"."+as) }
+
+// lock keeps other hubs off the folder: one would empty the journal of the other. It
+// ends with the process, however that ends.
+func (j *journal) lock() error {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(j.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close() // it was not used
+		return &fleet.Error{Code: fleet.CodeConflict, Message: "another hub uses this data folder: give each one its own with --data-dir", Err: err}
+	}
+	j.locked = file
+	return nil
+}
 
 // replaceFile puts content in the place of a file: whoever reads it, also after a
 // crash, finds the old or the new, whole.

@@ -51,11 +51,14 @@ func (w *Watch) storeAll(ctx context.Context) time.Duration {
 		try, cancel := context.WithTimeout(ctx, storeTimeout)
 		stored, err := w.table.Store(try, record)
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			w.log.Warn("an emergency cannot be stored in the database; it is in the journal", "sos", record.SOS.ID, "error", err)
+		if known := w.away; err != nil && ctx.Err() == nil {
+			if w.away = true; !known {
+				w.log.Warn("an emergency cannot be stored in the database; it is in the journal, and tried again", "sos", record.SOS.ID, "error", err)
+			}
 		}
 		switch {
 		case err == nil:
+			w.away = false
 			w.storedIn(record.SOS.ID, stored)
 			if record.Entries[0].Kind == fleet.SOSRaised {
 				w.relearnFor(ctx)

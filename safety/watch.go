@@ -70,6 +70,7 @@ type Watch struct {
 	changed   []bus.SOSChange            // what the bus is yet to hear of
 	tries     map[fleet.NoticeID]*try    // of what is being told
 
+	away      bool          // the last entry could not be stored; keep's alone
 	rereading sync.Mutex    // held from the reading of a book to its use
 	store     chan struct{} // holds a token when there is something to store
 	tell      chan struct{} // or somebody to tell
@@ -136,6 +137,9 @@ func (w *Watch) register(metrics prometheus.Registerer) error {
 // the watch from then on. Only a journal that cannot be read is an error.
 func (w *Watch) Open(ctx context.Context) error {
 	w.opened = w.now()
+	if err := w.journal.lock(); err != nil {
+		return err
+	}
 	if err := w.readJournal(); err != nil {
 		return fmt.Errorf("the journal of emergencies: %w", err)
 	}

@@ -64,6 +64,25 @@ func Open(ctx context.Context, dsn string, opt Options) (*DB, error) {
 	return db, nil
 }
 
+// Nowhere is a database that is away: each statement fails with CodeUnavailable, at
+// once. It is for a hub that sees to emergencies until it finds its database.
+func Nowhere() (*DB, error) {
+	config, err := poolConfig("host=/nowhere dbname=nothing", Options{})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config) // connects to nobody yet
+	if err != nil {
+		return nil, fmt.Errorf("open no database: %w", err)
+	}
+	db := &DB{pool: pool, keep: DefaultKeep(), log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil, pool)}
+	if db.inserter, err = newInserter(pool, db.log); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
 func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil { // pgx masks the password in this error

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -57,6 +58,7 @@ type served struct {
 	dir          string // its data folder
 	env          []string
 	mqtt         string // the same after a restart
+	http         string // likewise; "": chosen by the system at each start
 	api, metrics string
 	cmd          *exec.Cmd
 	exited       chan struct{}
@@ -121,7 +123,13 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 // start returns when the hub is up.
 func (h *served) start() {
 	h.t.Helper()
-	h.cmd = command(h.t, h.env, "serve", "--data-dir", h.dir, "--mqtt-addr", h.mqtt, "--http-addr", "127.0.0.1:0",
+	h.startUntil("database")
+}
+
+// startUntil starts the hub, and returns when it has said where something is.
+func (h *served) startUntil(last string) {
+	h.t.Helper()
+	h.cmd = command(h.t, h.env, "serve", "--data-dir", h.dir, "--mqtt-addr", h.mqtt, "--http-addr", cmp.Or(h.http, "127.0.0.1:0"),
 		"--mqtt-ws-addr", "off", "--metrics-addr", "127.0.0.1:0")
 	h.cmd.Stderr = h.stderr
 	out, err := h.cmd.StdoutPipe()
@@ -141,9 +149,8 @@ func (h *served) start() {
 			h.api = "http://" + where
 		case "metrics":
 			h.metrics = "http://" + where
-		case "database":
-			up = true
 		}
+		up = what == last
 	}
 	go func() {
 		defer close(h.exited)

@@ -81,6 +81,7 @@ type hub struct {
 	invoices *payment.Invoices
 	watch    *safety.Watch
 	earnings *payment.Earnings
+	book     *schema.SOSBook // what is known of a database that is away; nil: it is there
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -111,14 +112,11 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	h := &hub{settings: s, clock: new(fleet.CorrectedClock), log: log, registry: prometheus.NewRegistry()}
-	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h := newHub(s, log)
 	for _, c := range change {
 		c(h)
 	}
-	background, stop := context.WithCancel(context.Background())
-	h.stop = stop
-	for _, open := range []func(ctx, background context.Context) error{
+	return h.open(ctx,
 		h.openMetrics,
 		h.openDatabase,
 		h.openAccounts,
@@ -142,9 +140,22 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		h.openDispatch,
 		h.openBroker,
 		h.openAPI,
-	} {
+	)
+}
+
+func newHub(s settings, log *slog.Logger) *hub {
+	h := &hub{settings: s, clock: new(fleet.CorrectedClock), log: log, registry: prometheus.NewRegistry()}
+	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return h
+}
+
+// open opens the parts of a hub, in order.
+func (h *hub) open(ctx context.Context, parts ...func(ctx, background context.Context) error) (*hub, error) {
+	background, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	for _, open := range parts {
 		if err := open(ctx, background); err != nil {
-			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.settings.ShutdownTimeout)
 			defer cancel()
 			return nil, errors.Join(err, h.Close(closing))
 		}
@@ -188,6 +199,13 @@ func (h *hub) openMetrics(ctx, _ context.Context) error {
 }
 
 func (h *hub) openDatabase(ctx, background context.Context) error {
+	if err := h.connect(ctx, background); err != nil {
+		return noDatabase{err}
+	}
+	return nil
+}
+
+func (h *hub) connect(ctx, background context.Context) error {
 	dsn := h.settings.DatabaseURL
 	if dsn == "" {
 		private, err := schema.StartPrivate(ctx, h.settings.dataDir(), h.log)
@@ -250,7 +268,7 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 	h.keys = account.NewKeys(account.KeysConfig{
 		DB: h.db, Keyring: h.keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.PublicURL,
 	})
-	if err := h.keys.Open(ctx); err != nil {
+	if err := h.openKeys(ctx); err != nil {
 		return err
 	}
 	h.sessions, err = account.NewSessions(account.SessionsConfig{

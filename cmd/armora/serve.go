@@ -19,6 +19,13 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, cli *cli, to console) error {
 	log := cli.logger(to.err)
 	h, err := openHub(ctx, c.settings, log)
+	for err != nil && ctx.Err() == nil && c.standsBy(err) {
+		log.Error("the hub cannot start, and stands by for emergencies", "error", explain(err))
+		if err = c.standBy(ctx, log, to.out); err != nil || ctx.Err() != nil {
+			return err
+		}
+		h, err = openHub(ctx, c.settings, log)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/api"
+	"armora/fleet"
+	"armora/schema"
+	"armora/schema/schematest"
+	"armora/sim"
+	"armora/sim/smtp"
+)
+
+// The database goes away. Somebody calls for help, by HTTP and by MQTT, while the hub
+// runs without it, and after it was killed and has started without it; it is killed
+// once more. Those who are to be told are told meanwhile, and when the database is
+// back, it has all of it once.
+func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
+	t.Parallel()
+	dir := schematest.Dir(t)
+	server := startPostgreSQL(t, dir)
+	mails := smtp.New(smtp.Config{})
+	if err := mails.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mails.Close() })
+	h := &served{
+		t: t, dir: schematest.Dir(t), mqtt: freeAddr(t), http: freeAddr(t), stderr: new(safeBuffer), token: testToken,
+		env: []string{"DATABASE_URL=" + server.DSN(), "SMTP_URL=smtp://" + mails.Addr(), "ARMORA_PUBLIC_URL=http://hub.example"},
+	}
+	t.Cleanup(h.cleanUp)
+	h.start()
+	ada := h.signUp(mails, "ada@example.com")
+	phone := ada.enrol("")
+	h.onCall(server.DSN(), ada)
+
+	if err := server.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	h.unready()
+	first := ada.help(nil)
+	h.alerted(mails, first)
+	h.kill()
+
+	h.startUntil("API")
+	if code := h.ready(); code != http.StatusServiceUnavailable {
+		t.Errorf("standing by, it says that it is ready: %d", code)
+	}
+	ada.ask("GET", "/api/users/me", nil, http.StatusServiceUnavailable)
+	if got := ada.sos(first.ID); got.Status != fleet.SOSIsRaised {
+		t.Errorf("what was raised before the kill is %+v", got)
+	}
+	press := fleet.NewID[fleet.SOSCall]()
+	if again := ada.help(map[string]any{"id": press, "type": "threat"}); again.ID != first.ID {
+		t.Error("it is not joined")
+	}
+	if _, ack := h.dial(phone, 4); ack.ReasonCode != 3 {
+		t.Errorf("a session of points is answered with %#x, which would lose what it has", ack.ReasonCode)
+	}
+	events := h.dialEvents(phone)
+	button := `{"id": "` + fleet.NewID[fleet.SOSCall]().String() + `", "kind": "sos", "body": {"type": "nonsense", "lat": 51.5, "lon": -0.1}}`
+	for id := range uint16(2) { // the second is the same press
+		events.publishOn("v1/devices/"+phone.ID+"/events", id+1, button)
+		events.expect(packets.Puback)
+	}
+	h.kill()
+
+	h.startUntil("API")
+	startPostgreSQL(t, dir)
+	waitFor(t, "the hub to be whole", func() bool { return h.ready() == http.StatusOK })
+	h.wholeOnce(server.DSN(), first.ID)
+	if text := h.stderr.String(); strings.Contains(text, "ada@") || strings.Contains(text, phone.Secret) {
+		t.Error("the log names who was told, or holds a secret")
+	}
+}
+
+// signUp makes a principal, signed in.
+func (h *served) signUp(mails *smtp.Server, email string) *served {
+	h.t.Helper()
+	h.ask("POST", "/api/auth/register", map[string]any{"email": email, "password": "correct horse battery", "name": "Ada"}, http.StatusAccepted)
+	m, err := mails.Wait(h.t.Context(), 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var tokens struct {
+		Token string `json:"access_token"`
+	}
+	h.read(h.ask("POST", "/api/auth/verify-email", map[string]any{"email": email, "code": digits.FindString(m.Body)}, http.StatusOK), &tokens)
+	return &served{t: h.t, mqtt: h.mqtt, api: h.api, token: tokens.Token}
+}
+
+// onCall makes somebody one of ops besides, which puts them into the rota, and into
+// what the hub knows by heart.
+func (h *served) onCall(dsn string, who *served) {
+	h.t.Helper()
+	var me struct{ ID string }
+	h.read(who.ask("GET", "/api/users/me", nil, http.StatusOK), &me)
+	db := h.database(dsn)
+	if _, err := db.Pool().Exec(h.t.Context(), `UPDATE users SET roles = '{rider,dispatcher}' WHERE id = $1`, me.ID); err != nil {
+		h.t.Fatal(err)
+	}
+	h.ask("PUT", "/api/sos/rota", map[string]any{"steps": []any{map[string]any{"user_id": me.ID, "channel": "mail"}}}, http.StatusOK)
+}
+
+func (h *served) database(dsn string) *schema.DB {
+	h.t.Helper()
+	db, err := schema.Open(h.t.Context(), dsn, schema.Options{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(db.Close)
+	return db
+}
+
+func (h *served) help(body any) (raised api.SOS) {
+	h.t.Helper()
+	h.read(h.ask("POST", "/api/sos", body, http.StatusCreated), &raised)
+	return raised
+}
+
+func (h *served) sos(id fleet.SOSID) (got api.SOS) {
+	h.t.Helper()
+	h.read(h.ask("GET", "/api/sos/"+id.String(), nil, http.StatusOK), &got)
+	return got
+}
+
+// alerted waits until all of ops, and the first step of the rota, have been written to.
+func (h *served) alerted(mails *smtp.Server, raised api.SOS) {
+	h.t.Helper()
+	waitFor(h.t, "ops to be told", func() bool {
+		count := 0
+		for _, m := range mails.Took() {
+			if strings.Contains(m.Body, "Ref. "+raised.Ref) {
+				count++
+			}
+		}
+		return count >= 2
+	})
+}
+
+// dialEvents connects with the session of a device that carries events alone.
+func (h *served) dialEvents(d sim.Device) *client {
+	h.t.Helper()
+	c := h.rawConn(4)
+	connect := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connect}, ProtocolVersion: 4,
+		Connect: packets.ConnectParams{
+			ProtocolName: []byte("MQTT"), ClientIdentifier: d.ID + "/events", Clean: true, Keepalive: 60,
+			UsernameFlag: true, Username: []byte(d.ID), PasswordFlag: true, Password: []byte(d.Secret),
+		},
+	}
+	c.encode(connect.ConnectEncode)
+	if ack := c.expect(packets.Connack); ack.ReasonCode != 0 {
+		h.t.Fatalf("the session of events is answered with %#x", ack.ReasonCode)
+	}
+	return c
+}
+
+// wholeOnce checks that the database has all of an SOS, once, in a whole chain.
+func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
+	h.t.Helper()
+	table := schema.SOSes{DB: h.database(dsn)}
+	var got fleet.SOS
+	waitFor(h.t, "the database to have the SOS", func() bool {
+		var err error
+		got, err = table.Get(h.t.Context(), id)
+		return err == nil && len(got.Clients) == 2
+	})
+	presses := 0
+	for i := range got.Timeline {
+		if got.Timeline[i].Call != nil {
+			presses++
+		}
+	}
+	if presses != 3 || got.Type != fleet.SOSThreat || got.Place == nil {
+		h.t.Errorf("%d presses, %s at %v", presses, got.Type, got.Place)
+	}
+	if broken, err := table.Broken(h.t.Context(), id); err != nil || broken != 0 {
+		h.t.Errorf("the chain breaks at %d, %v", broken, err)
+	}
+	all, err := table.Recent(h.t.Context(), got.Received)
+	if err != nil || len(all) != 1 {
+		text, _ := json.Marshal(all)
+		h.t.Errorf("%v, there are %d: %s", err, len(all), text)
+	}
+}
