@@ -128,6 +128,8 @@ type SOSNote struct {
 	Outcome SOSOutcome `json:"outcome,omitempty"`
 	Text    string     `json:"text,omitempty"`
 	Step    int        `json:"step,omitempty"`    // of the rota, counted on over its rounds; 1 for the first
+	Channel Channel    `json:"channel,omitempty"` // by which the step calls
+	User    UserID     `json:"user,omitzero"`     // whom
 	Devices []DeviceID `json:"devices,omitempty"` // that were commanded
 }
 

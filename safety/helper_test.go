@@ -33,19 +33,6 @@ func (plainSealer) Unseal(sealed []byte, purpose string) ([]byte, error) {
 	return plain, nil
 }
 
-// sending is a message that is being sent: answer says what becomes of it.
-type sending struct {
-	fleet.Notice
-	data   map[string]string
-	apps   []fleet.PushToken
-	answer chan<- outcome
-}
-
-type outcome struct {
-	state fleet.NoticeState
-	err   error
-}
-
 // world is a watch on a database of its own, whose messages the test answers.
 type world struct {
 	*Watch
@@ -102,13 +89,13 @@ func (w *world) open() *world {
 
 // take is the other side of Send.
 func (w *world) take(_ context.Context, n fleet.Notice, data map[string]string, _ ...fleet.PushToken) (fleet.NoticeState, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.refuse != nil {
 		if state, err := w.refuse(n); state != fleet.NoticeSent {
 			return state, err
 		}
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.sent, w.texts = append(w.sent, n), append(w.texts, data)
 	return fleet.NoticeSent, nil
 }

@@ -68,7 +68,7 @@ func (p *planner) all(s *fleet.SOS) (now []telling, next time.Time) {
 		now = p.ops(s)
 		for _, step := range begun(s) {
 			if step.at.Add(stepLife).After(p.now) {
-				now = append(now, p.step(s, step.number)...)
+				now = append(now, p.step(s, step)...)
 			}
 		}
 		next = p.nextStep(s)
@@ -145,14 +145,14 @@ func opsData(s *fleet.SOS) map[string]string {
 
 // beginning is a step that has begun.
 type beginning struct {
-	number int
-	at     time.Time
+	*fleet.SOSNote
+	at time.Time
 }
 
 func begun(s *fleet.SOS) (steps []beginning) {
 	for i := range s.Timeline {
 		if e := &s.Timeline[i]; e.Kind == fleet.SOSEscalated && e.Note != nil {
-			steps = append(steps, beginning{e.Note.Step, e.At})
+			steps = append(steps, beginning{e.Note, e.At})
 		}
 	}
 	return steps
@@ -190,22 +190,22 @@ func (p *planner) onCall() (steps []fleet.SOSStep) {
 	return steps
 }
 
-// step tells who is called by a step: counted on over the rounds.
-func (p *planner) step(s *fleet.SOS, number int) []telling {
+// called is who is called by a step: they are counted on over the rounds. There is
+// one on call.
+func (p *planner) called(number int) fleet.SOSStep {
 	steps := p.onCall()
-	if len(steps) == 0 {
-		return nil
-	}
-	called := steps[(number-1)%len(steps)]
-	person := p.book.person(called.User)
+	return steps[(number-1)%len(steps)]
+}
+
+// step tells whom a step that has begun calls.
+func (p *planner) step(s *fleet.SOS, step beginning) []telling {
+	person := p.book.person(step.User)
 	if person == nil {
-		return nil
+		return nil // of ops no more
 	}
-	t, ok := p.toOps(s, person, called.Channel, "step-"+strconv.Itoa(number), p.now.Add(stepLife))
-	if !ok {
-		return nil
-	}
-	t.step = number
+	// Whom the channel does not reach is told so in the timeline.
+	t, _ := p.toOps(s, person, step.Channel, "step-"+strconv.Itoa(step.Step), step.at.Add(stepLife))
+	t.step = step.Step
 	return []telling{t}
 }
 

@@ -62,12 +62,9 @@ func (w *Watch) callDue(ctx context.Context, turns map[fleet.Channel]chan struct
 		tellings, later := p.all(s)
 		next = earlier(next, later)
 		for _, t := range tellings {
-			again := w.tryNow(s, &t, p.now)
+			start, again := w.tryNow(s, &t, p.now)
 			next = earlier(next, again)
-			if !again.IsZero() {
-				continue
-			}
-			if try := w.tries[t.notice.ID]; try.sending {
+			if start {
 				w.running.Go(func() { w.send(ctx, s.ID, t, turns[t.notice.Channel]) })
 			}
 		}
@@ -82,7 +79,8 @@ func (w *Watch) beginStep(p *planner, s *fleet.SOS) {
 		return
 	}
 	e := w.entry(s.ID, fleet.SOSEscalated, Hub)
-	e.Note = &fleet.SOSNote{Step: number}
+	called := p.called(number)
+	e.Note = &fleet.SOSNote{Step: number, Channel: called.Channel, User: called.User}
 	if err := w.write(s, e); err != nil {
 		w.log.Error("a step of the rota is not written down", "sos", s.ID, "error", err)
 	}
@@ -90,21 +88,24 @@ func (w *Watch) beginStep(p *planner, s *fleet.SOS) {
 
 // tryNow marks a telling as being sent, if it is to be sent now. Else it returns when
 // it is to be tried again; zero: it is done, or under way. w.mu is held.
-func (w *Watch) tryNow(s *fleet.SOS, t *telling, now time.Time) (again time.Time) {
+func (w *Watch) tryNow(s *fleet.SOS, t *telling, now time.Time) (start bool, again time.Time) {
+	if told(s, t.notice.ID) {
+		return false, again
+	}
 	known := w.tries[t.notice.ID]
 	if known == nil {
 		known = new(try)
 		w.tries[t.notice.ID] = known
 	}
-	if known.sending || told(s, t.notice.ID) || !now.Before(t.notice.Expires) {
-		return time.Time{}
+	if known.sending || !now.Before(t.notice.Expires) {
+		return false, again
 	}
 	if known.next.After(now) {
-		return known.next
+		return false, known.next
 	}
 	known.sending = true
 	known.count++
-	return time.Time{}
+	return true, again
 }
 
 // told reports whether a notice has been dealt with for good.
@@ -145,6 +146,7 @@ func (w *Watch) send(ctx context.Context, id fleet.SOSID, t telling, turns chan 
 		w.log.Warn("somebody could not be told of an SOS, and is tried again", "sos", id, "channel", t.notice.Channel, "problem", problem)
 		return
 	}
+	delete(w.tries, t.notice.ID)
 	e := w.entry(id, fleet.SOSTold, Hub)
 	e.Told = &fleet.SOSTell{
 		Notice: t.notice.ID, Channel: t.notice.Channel, User: t.notice.User, Contact: t.contact, Step: t.step, State: state, Problem: problem,
@@ -156,6 +158,9 @@ func (w *Watch) send(ctx context.Context, id fleet.SOSID, t telling, turns chan 
 
 // hand hands a telling to its channel.
 func (w *Watch) hand(ctx context.Context, t *telling) (fleet.NoticeState, string) {
+	if t.notice.To == "" && t.notice.Channel != fleet.PushChannel {
+		return fleet.NoticeFailed, "they have no verified address for it"
+	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	var apps []fleet.PushToken

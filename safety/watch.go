@@ -211,6 +211,7 @@ func (w *Watch) readJournal() error {
 		}
 	}
 	w.pending = entries
+	w.refollow()
 	if damaged > 0 {
 		// The last line of a hub that was killed may be cut; more is somebody's doing, or
 		// another secret key. Nothing of it is overwritten.
@@ -222,7 +223,6 @@ func (w *Watch) readJournal() error {
 		w.journal.count = 0
 		return w.journal.add(entries...)
 	}
-	w.refollow()
 	return nil
 }
 
