@@ -223,6 +223,38 @@ func TestQoS0OverTheCapIsDropped(t *testing.T) {
 	}
 }
 
+// What is urgent is let through when others have used up what all may hold, and holds
+// itself no more than its receiver says.
+func TestUrgentMessagesAreLetThrough(t *testing.T) {
+	t.Parallel()
+	topic := pointsTopic(fleet.NewID[fleet.Device]())
+	h := newHub(t, func(c *Config) {
+		c.Limits.TotalBytes = int64(len(topic) + 1 + messageOverhead)
+		for i := range c.Routes {
+			c.Routes[i].Urgent = c.Routes[i].Template == "v1/devices/{device}/events"
+		}
+	})
+	c, id := h.phone()
+	c.publish(pointsTopic(id), 0, 0, "x")
+	h.points.next(t)
+	events := "v1/devices/" + id.String() + "/events"
+	for qos := range byte(2) {
+		c.publish(events, qos, uint16(qos), "sos")
+		m := h.points.next(t)
+		if string(m.Payload) != "sos" {
+			t.Fatalf("received %q", m.Payload)
+		}
+		if qos == 0 {
+			if err := m.Ack.Weigh(3); fleet.CodeOf(err) != fleet.CodeTooMany { // what is kept is counted all the same
+				t.Errorf("kept where there is no room: %v", err)
+			}
+		}
+		m.Ack.Resolve(nil)
+		m.Ack.Flush()
+	}
+	c.expect(packets.Puback)
+}
+
 // What a message decodes to counts in place of its bytes: a connection holds no
 // more for being terse.
 func TestWeightOfWhatIsKept(t *testing.T) {
@@ -286,7 +318,9 @@ func TestTheOnlyMessageOfAConnectionFits(t *testing.T) {
 
 func TestTopicsWeigh(t *testing.T) {
 	t.Parallel()
-	h := newHub(t, func(c *Config) { c.Routes = append(c.Routes, Route{Template: "owntracks/{device}/+", Receiver: c.Routes[0].Receiver}) })
+	h := newHub(t, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Template: "owntracks/{device}/+", Receiver: c.Routes[0].Receiver})
+	})
 	c, id := h.phone()
 	topic := "owntracks/" + id.String() + "/" + strings.Repeat("x", 60_000)
 	c.publish(topic, 1, 1, "x")

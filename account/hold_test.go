@@ -1,0 +1,56 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"armora/fleet"
+)
+
+// What is held answers while the database is away, however long that is, and not what
+// was forgotten: a revocation stands.
+func TestWhatIsHeldAnswersForADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	clock := fleet.NewManualClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	answers, err := newSessionMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]string{"ada": "from the database"}
+	var away error
+	l := newLookups(clock, semaphore.NewWeighted(1), countLookups(answers, "test"), func(_ context.Context, key string) (string, error) {
+		if away != nil {
+			return "", away
+		}
+		if value, ok := there[key]; ok {
+			return value, nil
+		}
+		return "", &fleet.Error{Code: fleet.CodeNotFound, Message: "nobody"}
+	})
+	l.hold(map[string]string{"ada": "by heart", "bo": "by heart"})
+	if got, _, err := l.get(t.Context(), "ada"); err != nil || got != "from the database" {
+		t.Errorf("the database is there: %q, %v", got, err)
+	}
+	if _, _, err := l.get(t.Context(), "bo"); fleet.CodeOf(err) != fleet.CodeNotFound {
+		t.Errorf("whom the database does not know is let in: %v", err)
+	}
+	away = &fleet.Error{Code: fleet.CodeUnavailable, Message: "away", Err: errors.New("no route")}
+	clock.Advance(Staleness + time.Hour)
+	for _, key := range []string{"ada", "bo"} {
+		if got, _, err := l.get(t.Context(), key); err != nil || got != "by heart" {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+	}
+	l.forget("ada")
+	if _, _, err := l.get(t.Context(), "ada"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("who was revoked is let in: %v", err)
+	}
+	l.hold(nil)
+	if _, _, err := l.get(t.Context(), "bo"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("who is held no more is let in: %v", err)
+	}
+}
