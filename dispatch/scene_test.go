@@ -143,16 +143,19 @@ func (s *scene) see(d fleet.DriverID, lat, lon float64) {
 // book places a booking for now, funded, from the Strand.
 func (s *scene) book(change ...func(*fleet.Booking)) fleet.Booking {
 	s.t.Helper()
-	now := s.clock.Now()
-	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: s.user, Created: now, Funded: now,
-		Order: fleet.Order{Start: now, Zone: "Europe/London", Minutes: 120, Type: fleet.AtTheirSide, Tier: fleet.Essential,
-			Level: fleet.LevelStandard, Pickup: strand, Officers: 1},
-		Terms: fleet.Terms{Tariff: json.RawMessage(`{}`), Price: json.RawMessage(`{}`), Total: fleet.Pounds(120)}}
+	b := s.draft(s.clock.Now())
 	for _, c := range change {
 		c(&b)
 	}
 	check(s.t, s.Place(s.t.Context(), &b, fleet.Actor{Kind: fleet.ByPrincipal, User: s.user}))
 	return b
+}
+
+func (s *scene) draft(now time.Time) fleet.Booking {
+	return fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: s.user, Created: now, Funded: now,
+		Order: fleet.Order{Start: now, Zone: "Europe/London", Minutes: 120, Type: fleet.AtTheirSide, Tier: fleet.Essential,
+			Level: fleet.LevelStandard, Pickup: strand, Officers: 1},
+		Terms: fleet.Terms{Tariff: json.RawMessage(`{}`), Price: json.RawMessage(`{}`), Total: fleet.Pounds(120)}}
 }
 
 // later is a booking that starts after a while.
