@@ -63,8 +63,8 @@ func (r *matching) addSwaps() error {
 		if left[i] < swapRules.Close || r.officers[holders[i].driver] == nil {
 			continue
 		}
-		stays := match.Cost((left[i] - swapRules.Gain).Milliseconds())
-		r.parties = append(r.parties, []*request{{booking: b, seat: *holders[i].seat, holder: &holder{left[i], stays}}})
+		had := &holder{left[i], swapRules.Keep(left[i])}
+		r.parties = append(r.parties, []*request{{booking: b, seat: *holders[i].seat, holder: had}})
 		r.leaving = append(r.leaving, holders[i])
 	}
 	return nil

@@ -33,6 +33,10 @@ func DefaultSwapRules() SwapRules {
 	return SwapRules{Close: 5 * time.Minute, Gain: 3 * time.Minute, GainShare: 0.25, Loss: time.Minute}
 }
 
+// Keep returns what it costs to keep an officer who is there in so long, beside what
+// others cost: Gain less than one who is as far away.
+func (r SwapRules) Keep(left time.Duration) Cost { return milliseconds(left - r.Gain) }
+
 // SwapMove is a booking's part in a swap: it has an officer, and would get another.
 type SwapMove struct {
 	Status  fleet.BookingStatus

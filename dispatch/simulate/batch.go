@@ -139,15 +139,10 @@ func (p *batch) addRow(t *town, row batchRow) {
 	skip := p.weights.Skip(0) // of everybody the same: all requests count alike
 	if row.left > 0 {
 		skip = kept
-		p.edges = append(p.edges, match.Edge{Column: t.riders[row.rider].driver, Cost: p.stay(row.left)})
+		p.edges = append(p.edges, match.Edge{Column: t.riders[row.rider].driver, Cost: p.rules.Keep(row.left)})
 	}
 	p.rest = append(p.rest, p.more(t, len(p.rows)-1, fewest))
 	p.graph.AddRow(skip, p.edges...)
-}
-
-// stay is what a rider costs who keeps their driver.
-func (p *batch) stay(left time.Duration) match.Cost {
-	return match.Cost((left - p.rules.Gain).Milliseconds())
 }
 
 // more appends a row's next k edges, and returns what the others cost at least.
