@@ -1,0 +1,59 @@
+package payment_test
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"armora/fleet"
+	"armora/sim/stripe"
+	"armora/sim/stripe/mock"
+)
+
+// What is asked of Stripe has the shape that Stripe documents: each request of each
+// flow passes stripe-mock, which knows every parameter and its type, on its way.
+func TestEveryRequestHasItsShape(t *testing.T) {
+	t.Parallel()
+	m, err := mock.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	w := newTill(t)
+	watched := httptest.NewServer(m.Watch(w.stripe, func(complaint string) { t.Error(complaint) }))
+	t.Cleanup(watched.Close)
+	w.url = watched.URL
+	w.restart()
+
+	w.keeps(stripe.DisputeFraudulent)
+	for name, flow := range flows {
+		if b := w.goes(flow.in, flow.acts[:len(flow.acts)-1]); len(w.paid(b)) == 0 {
+			t.Errorf("%s: nothing was paid", name)
+		}
+	}
+	b := w.booked(0)
+	if _, err := w.Reserve(t.Context(), w.user, b, "pm_card_authenticationRequired"); err != nil {
+		t.Error(err)
+	}
+	lost := w.booked(0)
+	w.stripe.Plan(stripe.Fault{Act: stripe.Cut, On: "POST /v1/payment_intents"})
+	w.want(w.Settle(t.Context(), lost), fleet.CodeUnavailable)
+	w.clock.Advance(25 * time.Hour) // its key is forgotten: the customer's intents are listed
+	w.must(w.Settle(t.Context(), lost))
+	for _, d := range stripe.All[stripe.Dispute](w.stripe) {
+		w.must(w.SeeDispute(t.Context(), d.ID))
+	}
+	w.must(w.books().Reconcile(t.Context()))
+	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", false); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", true); err != nil {
+		t.Error(err)
+	}
+	methods, err := w.Methods(t.Context(), w.user)
+	w.must(err)
+	w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
+	if _, err := w.Forget(t.Context(), w.user); err != nil {
+		t.Error(err)
+	}
+}
