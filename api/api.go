@@ -39,7 +39,7 @@ import (
 // Config is what a Server needs. DB, Keyring, Devices, Officers, Commands,
 // Keys, Sessions, People, Federation, Partners, Directory, Approvals, Profiles,
 // Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Shares, Bus, Trips, Tracks, Engine, Desk,
-// Chat, Earnings, Safety, Map, Clock and Log are required.
+// Chat, Earnings, Terms, Safety, Map, Clock and Log are required.
 type Config struct {
 	Addr string // host:port to listen on; port 0 is chosen by the system
 
@@ -85,6 +85,7 @@ type Config struct {
 	Feed           *payment.Feed    // nil: there is no webhook of Stripe's
 	Books          *payment.Books   // nil: every account is invoiced
 	Earnings       *payment.Earnings
+	Terms          *payment.Terms
 	Places         *place.Geocoder // nil: places are not looked for
 	Notify         *notify.Sender
 	Safety         *safety.Watch
@@ -161,6 +162,9 @@ type tables struct {
 	alerts      schema.Alerts
 	invoices    schema.Invoices
 	earnings    schema.Earnings
+
+	organisations schema.Organisations
+	statements    schema.Statements
 }
 
 // missing lists the required fields that are nil.
@@ -175,7 +179,7 @@ func (cfg *Config) missing() []string {
 		"Files": cfg.Files == nil, "Notify": cfg.Notify == nil, "Safety": cfg.Safety == nil, "Exports": cfg.Exports == nil, "Erasures": cfg.Erasures == nil,
 		"Tickets": cfg.Tickets == nil, "Shares": cfg.Shares == nil, "Bus": cfg.Bus == nil,
 		"Trips": cfg.Trips == nil, "Tracks": cfg.Tracks == nil, "Engine": cfg.Engine == nil, "Desk": cfg.Desk == nil,
-		"Chat": cfg.Chat == nil, "Earnings": cfg.Earnings == nil,
+		"Chat": cfg.Chat == nil, "Earnings": cfg.Earnings == nil, "Terms": cfg.Terms == nil,
 		"Map": cfg.Map == nil, "Clock": cfg.Clock == nil, "Log": cfg.Log == nil,
 	} {
 		if absent {
@@ -248,6 +252,7 @@ func newServer(cfg Config) (*Server, error) {
 			audit: schema.Audit{DB: cfg.DB}, holds: schema.Holds{DB: cfg.DB},
 			trips: schema.Trips{DB: cfg.DB}, alerts: schema.Alerts{DB: cfg.DB},
 			invoices: schema.Invoices{DB: cfg.DB}, earnings: schema.Earnings{DB: cfg.DB},
+			organisations: schema.Organisations{DB: cfg.DB}, statements: schema.Statements{DB: cfg.DB},
 		},
 	}
 	s.serving.init()
@@ -356,6 +361,7 @@ func (s *Server) addRoutes() error {
 	s.addBookings()
 	s.addInvoices()
 	s.addEarnings()
+	s.addOrganisations()
 	s.addSeries()
 	s.addOfficers()
 	s.addNearby()

@@ -73,13 +73,18 @@ func (s *Server) createBooking(ctx context.Context, in *struct{ Body NewBooking 
 		if !body.bare() {
 			return nil, &fleet.Error{Code: fleet.CodeInvalid, Message: "with a quote_id the order is the quote's: notes, discretion and vehicle alone may be added"}
 		}
-		v, err = s.cfg.Desk.BookQuote(ctx, user, body.QuoteID, dispatch.Details(body.OrderDetails))
+		d := body.OrderDetails
+		v, err = s.cfg.Desk.BookQuote(ctx, user, body.QuoteID, dispatch.Details{
+			Notes: d.Notes, Discretion: d.Discretion, Vehicle: d.Vehicle, Account: body.Account.account(),
+		})
 	} else {
 		order, wrong := body.order()
 		if wrong != nil {
 			return nil, wrong
 		}
-		v, err = s.cfg.Desk.Book(ctx, user, order.request())
+		request := order.request()
+		request.Account = body.Account.account()
+		v, err = s.cfg.Desk.Book(ctx, user, request)
 	}
 	out, err := shownBooking(v, err)
 	if err != nil {

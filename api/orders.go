@@ -89,6 +89,7 @@ type NewBooking struct {
 	OrderCoreIfAny
 	OrderWishes
 	OrderDetails
+	Account *OnAccount `json:"account,omitempty" doc:"Paid by the organisation on whose account you book; absent: by you"`
 }
 
 // order is the order, of one without a quote.

@@ -221,6 +221,18 @@ PUT     /api/bookings/{id}/cancel                   rider dispatcher admin
 PUT     /api/bookings/{id}/waive                    dispatcher admin
 POST    /api/bookings/{id}/rate                     rider
 GET     /api/bookings/{id}/receipt                  rider finance admin
+GET     /api/organisations/mine                     rider
+GET     /api/organisations/mine/waiting             rider
+PUT     /api/bookings/{id}/approval                 rider
+POST    /api/organisations                          finance admin fresh
+GET     /api/organisations                          finance admin
+GET     /api/organisations/{id}                     finance admin
+PUT     /api/organisations/{id}                     finance admin fresh
+GET     /api/organisations/{id}/members             finance admin
+PUT     /api/organisations/{id}/members/{user}      finance admin fresh
+DELETE  /api/organisations/{id}/members/{user}      finance admin
+GET     /api/organisations/{id}/statements          finance admin
+PUT     /api/statements/{id}/paid                   finance admin fresh
 GET     /api/pay-rates                              driver dispatcher finance admin
 PUT     /api/pay-rates                              finance admin fresh
 GET     /api/drivers/me/earnings                    driver
@@ -497,12 +509,13 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/sos/{id}": func(p *person) string {
 			return "/api/sos/" + as[SOS](h.t, p.must(http.StatusCreated, "POST", "/api/sos", nil)).ID.String()
 		},
-		"/api/bookings/{id}/receipt": func(p *person) string { return "/api/bookings/" + h.invoiceOf(p).Booking.String() + "/receipt" },
-		"/api/invoices/{id}":         func(p *person) string { return "/api/invoices/" + h.invoiceOf(p).ID.String() },
-		"/api/series/{id}":           func(p *person) string { return h.seriesOf(p, "") },
-		"/api/series/{id}/end":       func(p *person) string { return h.seriesOf(p, "/end") },
-		"/api/officers/{id}/wish":    h.knownOfficer,
-		"/api/bookings/{id}/shares":  func(p *person) string { return h.bookingOf(p, "/shares") },
+		"/api/bookings/{id}/approval": func(p *person) string { return h.bookingOf(p, "/approval") },
+		"/api/bookings/{id}/receipt":  func(p *person) string { return "/api/bookings/" + h.invoiceOf(p).Booking.String() + "/receipt" },
+		"/api/invoices/{id}":          func(p *person) string { return "/api/invoices/" + h.invoiceOf(p).ID.String() },
+		"/api/series/{id}":            func(p *person) string { return h.seriesOf(p, "") },
+		"/api/series/{id}/end":        func(p *person) string { return h.seriesOf(p, "/end") },
+		"/api/officers/{id}/wish":     h.knownOfficer,
+		"/api/bookings/{id}/shares":   func(p *person) string { return h.bookingOf(p, "/shares") },
 		"/api/bookings/{id}/shares/{share}": func(p *person) string {
 			path := h.bookingOf(p, "/shares")
 			return path + "/" + p.shared(path, "trip_end").ID.String()

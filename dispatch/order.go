@@ -22,6 +22,8 @@ type Request struct {
 	fleet.Order
 	Fold  int  // 1: of a LocalStart that the clocks show twice, the later one
 	Armed bool // there is no such thing: it is refused
+
+	Account *fleet.OnAccount // when it is booked: who pays; nil: the principal
 }
 
 // flaws collects what is wrong with an order.

@@ -52,7 +52,11 @@ func (d *Desk) Pickup(ctx context.Context, tier fleet.Tier, at fleet.Place) (tim
 }
 
 // Details are what a principal may add to a quote that they book.
-type Details struct{ Notes, Discretion, Vehicle string }
+type Details struct {
+	Notes, Discretion, Vehicle string
+
+	Account *fleet.OnAccount // nil: the principal pays
+}
 
 // BookQuote places the order of a quote, at its price, once.
 func (d *Desk) BookQuote(ctx context.Context, user fleet.UserID, id fleet.QuoteID, more Details) (View, error) {
@@ -78,7 +82,7 @@ func (d *Desk) BookQuote(ctx context.Context, user fleet.UserID, id fleet.QuoteI
 	}
 	o.Notes, o.Discretion, o.Vehicle = cmp.Or(more.Notes, o.Notes), cmp.Or(more.Discretion, o.Discretion), cmp.Or(more.Vehicle, o.Vehicle)
 	o.ClientVehicle = o.ClientVehicle || o.Vehicle != ""
-	return d.place(ctx, &fleet.Booking{User: user, Quote: q.ID, Order: *o, Terms: q.Terms})
+	return d.place(ctx, &fleet.Booking{User: user, Quote: q.ID, Order: *o, Terms: q.Terms, Account: more.Account})
 }
 
 // Book places an order, at the price of now.
@@ -87,7 +91,7 @@ func (d *Desk) Book(ctx context.Context, user fleet.UserID, r Request) (View, er
 	if err != nil {
 		return View{}, err
 	}
-	return d.place(ctx, &fleet.Booking{User: user, Order: r.Order, Terms: terms})
+	return d.place(ctx, &fleet.Booking{User: user, Order: r.Order, Terms: terms, Account: r.Account})
 }
 
 func (d *Desk) place(ctx context.Context, b *fleet.Booking) (View, error) {

@@ -186,8 +186,11 @@ type Booking struct {
 	// EndedBy and EndReason say who cancelled it and why.
 	EndedBy   ActorKind
 	EndReason string
-	Fee       Money // of a cancellation, or the final price of what was completed
-	Seats     []Seat
+	// Account is how it is to be paid by an organisation, when it is placed; nil: it
+	// is not. Of a booking that is read, account_bookings says it.
+	Account *OnAccount
+	Fee     Money // of a cancellation, or the final price of what was completed
+	Seats   []Seat
 }
 
 // Lead is the seat of the lead; nil if it has none that counts.

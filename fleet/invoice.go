@@ -29,9 +29,10 @@ type Invoice struct {
 	ID       InvoiceID
 	Number   string // ARM-2026-000123: without a gap in its series
 	Kind     InvoiceKind
-	User     UserID    // to whom: the principal; of a statement, zero
-	Booking  BookingID // of a statement, zero
-	Corrects InvoiceID // by a credit note
+	User     UserID         // to whom: the principal; of a statement, zero
+	Booking  BookingID      // of a statement, zero
+	Payer    OrganisationID // whose account it is on; zero: nobody's but the user's
+	Corrects InvoiceID      // by a credit note
 	Issued   time.Time
 	Total    Money // VAT included; of a credit note, what is credited
 	VAT      Money // in it

@@ -21,6 +21,9 @@ const (
 	AccountBank       Account = "bank"        // what came outside of Stripe, and Stripe's payouts
 )
 
+// OrganisationAccount is what an organisation owes us.
+func OrganisationAccount(id OrganisationID) Account { return Account("organisation:" + id.String()) }
+
 // PrincipalAccount is what a principal owes us: less than zero, we owe them.
 func PrincipalAccount(user UserID) Account { return Account("principal:" + user.String()) }
 

@@ -26,8 +26,9 @@ type InvoicesConfig struct {
 
 // The kinds of the notices that come with a paper.
 const (
-	InvoiceNotice = "payment_invoice"
-	CreditNotice  = "payment_credit"
+	InvoiceNotice   = "payment_invoice"
+	CreditNotice    = "payment_credit"
+	StatementNotice = "payment_statement"
 )
 
 // numberKey is where the data of such a notice names the paper.
@@ -43,16 +44,18 @@ type Invoices struct {
 	store    schema.Invoices
 	bookings schema.Bookings
 	payments schema.Payments
-	users    schema.Users
-	seller   paper.Party
-	log      *slog.Logger
+
+	organisations schema.Organisations
+	users         schema.Users
+	seller        paper.Party
+	log           *slog.Logger
 }
 
 // NewInvoices returns the invoices of a hub.
 func NewInvoices(cfg InvoicesConfig) *Invoices {
 	return &Invoices{
 		teller: teller{cfg.Seal, cfg.Clock}, store: schema.Invoices{DB: cfg.DB}, bookings: schema.Bookings{DB: cfg.DB},
-		payments: schema.Payments{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, seller: cfg.Seller, log: cfg.Log,
+		payments: schema.Payments{DB: cfg.DB}, organisations: schema.Organisations{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, seller: cfg.Seller, log: cfg.Log,
 	}
 }
 
@@ -134,25 +137,60 @@ func (i *Invoices) invoice(ctx context.Context, b *fleet.Booking) error {
 	d := paper.Paper{
 		Kind: fleet.PlainInvoice, Issued: paper.Date(now), Supplied: paper.Date(b.Ended), Seller: i.seller, Booking: b.ID, Lines: lines,
 	}
-	if err := i.address(ctx, b, &d); err != nil {
+	payer, err := i.address(ctx, b, &d)
+	if err != nil {
 		return err
 	}
 	d.Sum(&table)
-	invoice := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: b.User, Booking: b.ID, Issued: now}
+	invoice := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: b.User, Booking: b.ID, Payer: payer, Issued: now}
 	return i.issue(ctx, "booking/"+b.ID.String(), invoice, d)
 }
 
-// address says to whom an invoice is, and how it is paid.
-func (i *Invoices) address(ctx context.Context, b *fleet.Booking, d *paper.Paper) error {
+// address says to whom an invoice is, and how it is paid; by which organisation, if
+// by one.
+func (i *Invoices) address(ctx context.Context, b *fleet.Booking, d *paper.Paper) (payer fleet.OrganisationID, err error) {
+	account, on, err := i.organisations.OnAccount(ctx, b.ID)
+	if err != nil {
+		return payer, err
+	}
+	if on {
+		o, err := i.organisations.Get(ctx, account.Organisation)
+		d.Buyer, d.Paid = buyer(&o), "On account: it is on the statement of its month."
+		d.PurchaseOrder, d.CostCentre = account.PurchaseOrder, account.CostCentre
+		return o.ID, err
+	}
 	u, err := i.users.Get(ctx, b.User)
 	if err != nil {
-		return err
+		return payer, err
 	}
 	d.Buyer, d.Paid = paper.Party{Name: u.Name, Email: u.Email}, "Charged to your payment method."
 	if u.Name == "" {
 		d.Buyer.Name = "The principal"
 	}
-	return nil
+	return payer, nil
+}
+
+func buyer(o *fleet.Organisation) paper.Party {
+	return paper.Party{Name: o.Name, Address: o.Address, VATNumber: o.VATNumber}
+}
+
+// posted is what the ledger says of a paper on an organisation's account: it owes
+// what was sold. What is paid by card is posted where it is charged.
+func posted(i fleet.Invoice) []fleet.Posting {
+	if i.Payer.IsZero() {
+		return nil
+	}
+	key, sign := "due/"+i.Booking.String()+"/account", int64(1)
+	if i.Kind == fleet.CreditNote {
+		key, sign = "credit/"+i.ID.String(), -1
+	}
+	entry := func(account fleet.Account, amount int64) fleet.Entry {
+		return fleet.Entry{Account: account, Amount: fleet.Money{Amount: sign * amount, Currency: i.Total.Currency}}
+	}
+	return []fleet.Posting{{Key: key, At: i.Issued, Booking: i.Booking, Entries: []fleet.Entry{
+		entry(fleet.OrganisationAccount(i.Payer), i.Total.Amount),
+		entry(fleet.AccountRevenue, i.VAT.Amount-i.Total.Amount), entry(fleet.AccountVAT, -i.VAT.Amount),
+	}}}
 }
 
 // lines are what a booking has cost in the end, item by item, by the event of its
@@ -229,7 +267,7 @@ func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schem
 		Lines: []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, Total: amount,
 	}
 	d.SetVAT(vat, was.VATPercent)
-	note := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Corrects: of.ID, Issued: now}
+	note := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Payer: of.Payer, Corrects: of.ID, Issued: now}
 	return i.issue(ctx, c.cause, note, d)
 }
 
@@ -249,6 +287,7 @@ func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d 
 			as.Document, err = json.Marshal(d)
 			return as, err
 		},
+		Posted: posted,
 		Told: func(to fleet.User) ([]fleet.Notice, error) {
 			told[numberKey] = d.Number
 			return i.telling(kind, told)(to)
@@ -259,10 +298,10 @@ func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d 
 
 // Attached is the paper of a notice, as a file: what cmd has notify attach to mail.
 func (i *Invoices) Attached(ctx context.Context, n *fleet.Notice, data map[string]string) (name string, content []byte, err error) {
-	if n.Kind != InvoiceNotice && n.Kind != CreditNotice {
+	if n.Kind != InvoiceNotice && n.Kind != CreditNotice && n.Kind != StatementNotice {
 		return "", nil, nil
 	}
-	issued, err := i.store.Number(ctx, n.User, data[numberKey])
+	issued, err := i.store.Number(ctx, schema.InvoiceReader{User: n.User}, data[numberKey])
 	if err != nil {
 		return "", nil, err
 	}

@@ -61,13 +61,9 @@ func (o *office) person(roles ...fleet.Role) fleet.UserID {
 	return id
 }
 
-// book places a booking of two hours and four miles, at £120 with one officer.
-func (o *office) book(user fleet.UserID, officers ...int) fleet.Booking {
+// draft is a booking of two hours and four miles, at £120 with one officer.
+func (o *office) draft(user fleet.UserID, team int) fleet.Booking {
 	o.Helper()
-	team := 1
-	if len(officers) > 0 {
-		team = officers[0]
-	}
 	table := tariff.Default()
 	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: user, Created: o.clock.Now(), Funded: o.clock.Now(),
 		Order: fleet.Order{Start: o.clock.Now().Add(time.Hour), Zone: "Europe/London", LocalStart: "2026-03-01T13:00", Minutes: 120, Type: fleet.AtTheirSide,
@@ -76,6 +72,13 @@ func (o *office) book(user fleet.UserID, officers ...int) fleet.Booking {
 	price, err := table.Quote(tariff.Trip{Tier: b.Tier, Start: b.Start, Zone: b.Zone, Time: b.Booked(), Metres: b.Metres, Officers: team})
 	o.must(err)
 	b.Total, b.Tariff, b.Price = price.Total, raw(o, table), raw(o, price)
+	return b
+}
+
+// book places a booking as drafted, of one officer unless it says otherwise.
+func (o *office) book(user fleet.UserID, officers ...int) fleet.Booking {
+	o.Helper()
+	b := o.draft(user, append(officers, 1)[0])
 	o.must(o.bookings.Place(o.Context(), &b, fleet.Actor{Kind: fleet.ByPrincipal, User: user}))
 	return b
 }

@@ -158,6 +158,11 @@ func (t Bookings) place(ctx context.Context, b *fleet.Booking, by fleet.Actor, f
 				return err
 			}
 		}
+		if b.Account != nil {
+			if err := openAccount(ctx, tx, b); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `
 			INSERT INTO bookings (id, user_id, series_id, quote_id, status, version, starts, zone, local_start, minutes, asked, tariff, price,
 			                      total, currency, metres, member, created, since, funded)
@@ -179,10 +184,14 @@ func (t Bookings) place(ctx context.Context, b *fleet.Booking, by fleet.Actor, f
 		if err := change.Note(Event{Kind: "booked", By: by}); err != nil {
 			return err
 		}
-		if b.Funded.IsZero() {
-			if err := change.payable(); err != nil {
-				return err
-			}
+		switch {
+		case b.Account != nil:
+			err = change.onAccount(b.Account)
+		case b.Funded.IsZero():
+			err = change.payable()
+		}
+		if err != nil {
+			return err
 		}
 		if err := change.save(); err != nil {
 			return err

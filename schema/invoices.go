@@ -13,11 +13,11 @@ import (
 // Invoices are the numbered papers about money. What is issued is never changed.
 type Invoices struct{ DB *DB }
 
-const invoiceColumns = `i.id, i.number, i.kind, i.user_id, i.booking_id, i.corrects, i.issued, i.total, i.vat, i.currency, i.document::text`
+const invoiceColumns = `i.id, i.number, i.kind, i.user_id, i.booking_id, i.organisation_id, i.corrects, i.issued, i.total, i.vat, i.currency, i.document::text`
 
 func scanInvoice(row pgx.CollectableRow) (i fleet.Invoice, err error) {
 	var document string
-	err = row.Scan(&i.ID, &i.Number, &i.Kind, &i.User, &i.Booking, &i.Corrects, &i.Issued, &i.Total.Amount, &i.VAT.Amount, &i.Total.Currency, &document)
+	err = row.Scan(&i.ID, &i.Number, &i.Kind, &i.User, &i.Booking, &i.Payer, &i.Corrects, &i.Issued, &i.Total.Amount, &i.VAT.Amount, &i.Total.Currency, &document)
 	i.VAT.Currency, i.Issued, i.Document = i.Total.Currency, i.Issued.UTC(), []byte(document)
 	return i, err
 }
@@ -31,6 +31,8 @@ type Paper struct {
 	// number is taken: if it fails, the number is not.
 	Write func(number string) (fleet.Invoice, error)
 	Told  Telling // tells its reader, if it has one
+	// Posted is what the ledger says of it.
+	Posted func(fleet.Invoice) []fleet.Posting
 }
 
 // Issue issues a paper. One that was issued for the same cause already is not
@@ -75,14 +77,17 @@ func issue(ctx context.Context, tx pgx.Tx, p Paper) (fleet.Invoice, error) {
 		return i, err
 	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO invoices (id, number, kind, cause, user_id, booking_id, corrects, issued, total, vat, currency, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb) ON CONFLICT (cause) DO NOTHING`,
-		i.ID, i.Number, i.Kind, p.Cause, i.User, i.Booking, i.Corrects, i.Issued, i.Total.Amount, i.VAT.Amount, i.Total.Currency, string(i.Document))
+		INSERT INTO invoices (id, number, kind, cause, user_id, booking_id, corrects, issued, total, vat, currency, document, organisation_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13) ON CONFLICT (cause) DO NOTHING`,
+		i.ID, i.Number, i.Kind, p.Cause, i.User, i.Booking, i.Corrects, i.Issued, i.Total.Amount, i.VAT.Amount, i.Total.Currency, string(i.Document), i.Payer)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errIssued
 	}
 	if err == nil && !i.Corrects.IsZero() {
 		err = withinInvoice(ctx, tx, i.Corrects)
+	}
+	if err == nil && p.Posted != nil {
+		err = post(ctx, tx, p.Posted(i)...)
 	}
 	return i, err
 }
@@ -114,7 +119,7 @@ type Caused struct {
 func (t Invoices) OfBooking(ctx context.Context, booking fleet.BookingID) ([]Caused, error) {
 	scan := func(row pgx.CollectableRow) (c Caused, err error) {
 		var document string
-		err = row.Scan(&c.ID, &c.Number, &c.Kind, &c.User, &c.Booking, &c.Corrects, &c.Issued, &c.Total.Amount, &c.VAT.Amount, &c.Total.Currency, &document, &c.Cause)
+		err = row.Scan(&c.ID, &c.Number, &c.Kind, &c.User, &c.Booking, &c.Payer, &c.Corrects, &c.Issued, &c.Total.Amount, &c.VAT.Amount, &c.Total.Currency, &document, &c.Cause)
 		c.VAT.Currency, c.Issued, c.Document = c.Total.Currency, c.Issued.UTC(), []byte(document)
 		return c, err
 	}
@@ -127,7 +132,8 @@ type InvoiceReader struct {
 	Every bool // finance sees everybody's
 }
 
-const mayRead = `(i.user_id = $1 OR $2)`
+// Approvers see what is on their organisation's account.
+const mayRead = `(i.user_id = $1 OR $2 OR i.organisation_id = (SELECT organisation_id FROM organisation_members WHERE user_id = $1 AND role = 'approver'))`
 
 // Get returns a paper that the reader may see.
 func (t Invoices) Get(ctx context.Context, who InvoiceReader, id fleet.InvoiceID) (fleet.Invoice, error) {
@@ -151,9 +157,9 @@ func (t Invoices) List(ctx context.Context, who InvoiceReader, of fleet.UserID, 
 		ORDER BY i.id DESC LIMIT $5`, who.User, who.Every, of, before, limit)
 }
 
-// Number returns a paper of a person's by its number.
-func (t Invoices) Number(ctx context.Context, user fleet.UserID, number string) (fleet.Invoice, error) {
-	return one(ctx, t.DB, "invoice", scanInvoice, `SELECT `+invoiceColumns+` FROM invoices i WHERE i.user_id = $1 AND i.number = $2`, user, number)
+// Number returns a paper that the reader may see by its number.
+func (t Invoices) Number(ctx context.Context, who InvoiceReader, number string) (fleet.Invoice, error) {
+	return one(ctx, t.DB, "invoice", scanInvoice, `SELECT `+invoiceColumns+` FROM invoices i WHERE `+mayRead+` AND i.number = $3`, who.User, who.Every, number)
 }
 
 // Ended returns the event by which a booking came to its end.

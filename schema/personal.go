@@ -121,6 +121,7 @@ var notPersonal = map[string]string{
 	"booking_moves":       "the transition table",
 	"dispatchers":         "which hub dispatches an area",
 	"fences":              "areas that staff drew",
+	"organisations":       "companies that pay by invoice; who books for them is in organisation_members",
 	"invoice_series":      "the last number of each",
 	"goose_db_version":    "migrations",
 	"guesses":             "keyed hashes, for a day",

@@ -140,6 +140,7 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			return err
 		}
 		for _, sql := range []string{
+			`DELETE FROM account_bookings WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM earnings WHERE booking_id = ANY($1::uuid[])`,
 			`DELETE FROM invoices WHERE booking_id = ANY($1::uuid[])`,
 			`UPDATE commands SET offer = NULL WHERE offer IN (SELECT id FROM offers WHERE booking_id = ANY($1::uuid[]))`,

@@ -82,6 +82,7 @@ type hub struct {
 	watch    *safety.Watch
 	earnings *payment.Earnings
 	book     *schema.SOSBook // what is known of a database that is away; nil: it is there
+	accounts *payment.Terms
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -353,8 +354,8 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Chat:   h.chat,
 		Trips:  h.trips, Desk: h.desk,
 		Tracks:   h.tracks,
-		Earnings: h.earnings,
-		Exports:  h.exports, Erasures: h.erasures,
+		Earnings: h.earnings, Terms: h.accounts,
+		Exports: h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Shares: account.NewShares(account.SharesConfig{
 			DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: strings.TrimSuffix(h.settings.PublicURL, "/") + "/watch",

@@ -30,10 +30,11 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.chat.AddWorkers(workers)
 	h.cashier.AddWorkers(workers)
 	h.earnings.AddWorkers(workers)
+	h.accounts.AddWorkers(workers)
 	h.feed.AddWorkers(workers)
 	h.books.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
-		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping(), payment.Reconciling()}, Clock: h.clock, Log: h.log,
+		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping(), payment.MakingStatements(), payment.Reconciling()}, Clock: h.clock, Log: h.log,
 	})
 	if err != nil {
 		return err

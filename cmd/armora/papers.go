@@ -31,9 +31,8 @@ func (h *hub) openPapers(context.Context, context.Context) error {
 	if h.settings.SellerVAT == "" || len(h.settings.SellerAddress) == 0 {
 		h.log.Warn("invoices are no VAT invoices until ARMORA_SELLER_ADDRESS and ARMORA_SELLER_VAT_NUMBER are set")
 	}
-	h.invoices = payment.NewInvoices(payment.InvoicesConfig{
-		DB: h.db, Seller: h.settings.seller(), Seal: h.keyring.Seal, Clock: h.clock, Log: h.log,
-	})
+	cfg := payment.InvoicesConfig{DB: h.db, Seller: h.settings.seller(), Seal: h.keyring.Seal, Clock: h.clock, Log: h.log}
+	h.invoices, h.accounts = payment.NewInvoices(cfg), payment.NewTerms(cfg)
 	h.earnings = payment.NewEarnings(h.db, h.clock, h.log)
 	return nil
 }
