@@ -64,7 +64,8 @@ func (r AlarmRules) withDefaults() AlarmRules {
 // knows, so that the first word after a start, that it is over, is news too.
 type condition struct {
 	state conditionState
-	since fleet.Millis // of the first fix of those that say otherwise; 0: the last did not
+	next  conditionState // what the last fixes say, if it is something else
+	since fleet.Millis   // of the first of them; 0: there are none
 }
 
 type conditionState byte
@@ -84,8 +85,8 @@ func (c *condition) see(is bool, at fleet.Millis, raise, clear time.Duration) bo
 	switch {
 	case c.state == state:
 		c.since = 0
-	case c.since == 0:
-		c.since = at
+	case c.since == 0 || c.next != state:
+		c.next, c.since = state, at
 	case at.Sub(c.since) >= wait:
 		c.state, c.since = state, 0
 		return true
