@@ -1,0 +1,185 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/bus"
+	"armora/fleet"
+	"armora/schema"
+	"armora/sim"
+)
+
+// talker is somebody's phone in the conversation of a trip.
+type talker struct {
+	*client
+	topic  string
+	packet uint16
+}
+
+// talks connects a phone and subscribes to a trip's conversation; it returns what the
+// hub says to that.
+func (h *served) talks(d sim.Device, trip fleet.BookingID) (*talker, byte) {
+	h.t.Helper()
+	c, _ := h.dial(d, 5)
+	k := &talker{client: c, topic: "v1/trips/" + trip.String() + "/chat"}
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}, ProtocolVersion: 5, PacketID: 1000,
+		Filters: packets.Subscriptions{{Filter: k.topic, Qos: 1}},
+	}
+	c.encode(pk.SubscribeEncode)
+	return k, c.expect(packets.Suback).ReasonCodes[0]
+}
+
+// says publishes something in the conversation, and waits for its PUBACK.
+func (k *talker) says(body map[string]any) {
+	k.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.packet++
+	k.publishOn(k.topic+"/send", k.packet, string(text))
+	if pk := k.expect(packets.Puback); pk.ReasonCode != 0 || pk.PacketID != k.packet {
+		k.t.Fatalf("acknowledged %d with %#x", pk.PacketID, pk.ReasonCode)
+	}
+}
+
+// talked is a frame of a conversation.
+type talked struct {
+	Type, Text string
+	From       fleet.ActorKind
+	Seq        int64
+	Marks      []struct{ Read int64 }
+}
+
+// hears waits for a frame for which holds is true.
+func (k *talker) hears(what string, holds func(talked) bool) talked {
+	k.t.Helper()
+	for {
+		pk, ok := k.next()
+		if !ok {
+			k.t.Fatalf("the connection ended before %s", what)
+		}
+		if pk.FixedHeader.Type != packets.Publish || pk.TopicName != k.topic {
+			continue
+		}
+		var f talked
+		if err := json.Unmarshal(pk.Payload, &f); err != nil {
+			k.t.Fatalf("%v in %s", err, pk.Payload)
+		}
+		if holds(f) {
+			return f
+		}
+	}
+}
+
+// A conversation goes on between phones; who has no part in it, or no longer, hears
+// nothing.
+func TestAConversationOverMQTT(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	rider, user, _ := h.person(fleet.RoleRider)
+	officer, officerUser, _ := h.person(fleet.RoleDriver)
+	stranger, _, _ := h.person(fleet.RoleRider)
+	var driver struct{ ID fleet.DriverID }
+	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "essential", "user_id": officerUser}, http.StatusCreated), &driver)
+	trip := h.assigned(user, driver.ID)
+
+	r, granted := rider.talks(rider.enrol(""), trip)
+	o, also := officer.talks(officer.enrol(""), trip)
+	if granted > 1 || also > 1 {
+		t.Fatalf("their subscriptions are answered %#x and %#x", granted, also)
+	}
+	s, refused := stranger.talks(stranger.enrol(""), trip)
+	if refused < 0x80 {
+		t.Errorf("a stranger's subscription is answered %#x", refused)
+	}
+	r.hears("how it stands", func(f talked) bool { return f.Type == "conversation" })
+	o.hears("how it stands", func(f talked) bool { return f.Type == "conversation" })
+
+	message := map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "I am at the gate."}
+	o.packet++
+	text, err := json.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as a phone does whose first PUBACK was lost
+		o.publishOn(o.topic+"/send", o.packet, string(text))
+	}
+	m := r.hears("the message", func(f talked) bool { return f.Type == "message" })
+	if m.Text != "I am at the gate." || m.From != fleet.ByOfficer {
+		t.Errorf("the principal hears %+v", m)
+	}
+	o.hears("its own", func(f talked) bool { return f.Type == "message" && f.Seq == m.Seq })
+	r.says(map[string]any{"read": m.Seq})
+	o.hears("that it was read", func(f talked) bool { return len(f.Marks) == 1 && f.Marks[0].Read == m.Seq })
+	var listed struct{ Items []struct{ Text string } }
+	rider.read(rider.ask("GET", "/api/chat/"+trip.String()+"/messages", nil, http.StatusOK), &listed)
+	if len(listed.Items) != 1 {
+		t.Errorf("kept: %+v", listed.Items)
+	}
+	// A stranger may say what they like: it is acknowledged, and nowhere.
+	s.says(map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Let me in."})
+
+	// The officer gives the assignment back.
+	b, err := (schema.Bookings{DB: h.db}).Change(t.Context(), trip, h.clock.Now(), func(c *schema.BookingTx) error {
+		if err := c.Release(c.Lead().ID, "released"); err != nil {
+			return err
+		}
+		if _, err := c.OpenSeat(1, fleet.SeatID{}); err != nil {
+			return err
+		}
+		return c.Move(fleet.Searching, schema.Event{Kind: "released"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.bus.Bookings.Publish(bus.BookingChange{ID: b.ID, User: b.User, Status: b.Status, Seq: b.Seq})
+	rider.ask("POST", "/api/chat/"+trip.String()+"/messages", map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Where are you?"}, http.StatusCreated)
+	r.hears("one's own from elsewhere", func(f talked) bool { return f.Text == "Where are you?" })
+	rider.read(rider.ask("GET", "/api/chat/"+trip.String()+"/messages", nil, http.StatusOK), &listed)
+	if len(listed.Items) != 2 {
+		t.Errorf("kept: %+v", listed.Items)
+	}
+	o.ping() // what was sent before its answer is all that there was
+	for {
+		pk, ok := o.next()
+		if !ok || pk.FixedHeader.Type == packets.Pingresp {
+			break
+		}
+		if pk.FixedHeader.Type == packets.Publish && pk.TopicName == o.topic {
+			t.Errorf("the officer who gave it back hears %s", pk.Payload)
+		}
+	}
+}
+
+// assigned is a booking of a user's that starts in an hour and has its officer.
+func (h inside) assigned(user fleet.UserID, driver fleet.DriverID) fleet.BookingID {
+	h.t.Helper()
+	now := h.clock.Now().UTC()
+	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: user, Created: now, Funded: now,
+		Order: fleet.Order{Start: now.Add(time.Hour), Zone: "UTC", LocalStart: now.Add(time.Hour).Format("2006-01-02T15:04"), Minutes: 120,
+			Type: fleet.AtTheirSide, Tier: fleet.Essential, Level: fleet.LevelStandard, Pickup: fleet.Place{Lat: 51.5, Lon: -0.12}, Officers: 1},
+		Terms: fleet.Terms{Tariff: json.RawMessage(`{}`), Price: json.RawMessage(`{}`), Total: fleet.Pounds(110)}}
+	bookings := schema.Bookings{DB: h.db}
+	err := bookings.Place(h.t.Context(), &b, fleet.Actor{Kind: fleet.ByPrincipal, User: user})
+	if err == nil {
+		_, err = bookings.Change(h.t.Context(), b.ID, now, func(c *schema.BookingTx) error {
+			seat := c.Seats[0]
+			seat.State, seat.Driver, seat.From, seat.To = fleet.SeatCommitted, driver, now, b.End().Add(time.Hour)
+			if err := c.Take(seat); err != nil {
+				return err
+			}
+			return c.Move(fleet.Assigned, schema.Event{Kind: "assigned"})
+		})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b.ID
+}
