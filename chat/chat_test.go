@@ -156,8 +156,7 @@ func TestAWatcherMissesNothing(t *testing.T) {
 			m := g.message(t)
 			told, last = append(told, m.Seq), m.Seq
 		}
-		g.stop()
-		<-g.ended
+		g.end(t)
 	}
 	writing.Wait()
 	stored, err := w.Since(t.Context(), w.officer, w.booking, 0, 1000)
@@ -234,8 +233,7 @@ func TestAWatcherIsTheirs(t *testing.T) {
 	if err := <-h.ended; fleet.CodeOf(err) != fleet.CodeNotFound {
 		t.Errorf("a day after the end the watch ended by %v", err)
 	}
-	p.stop()
-	<-p.ended
+	p.end(t)
 }
 
 // While the database is away a watcher waits, and is told what it has missed.
@@ -264,8 +262,7 @@ func TestAWatcherOutlivesTheDatabase(t *testing.T) {
 	if got := g.message(t); got != m {
 		t.Errorf("told %+v, want %+v", got, m)
 	}
-	g.stop()
-	<-g.ended
+	g.end(t)
 }
 
 func TestConversations(t *testing.T) {

@@ -186,6 +186,15 @@ func (w *world) watch(who chat.Reader, since int64) *watching {
 	return g
 }
 
+// end leaves, and waits until nothing more is told.
+func (g *watching) end(t *testing.T) {
+	t.Helper()
+	g.stop()
+	if err := <-g.ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the watch ended by %v", err)
+	}
+}
+
 // message waits for the next message, and passes over how the conversation stands.
 func (g *watching) message(t *testing.T) chat.Message {
 	t.Helper()
