@@ -137,7 +137,7 @@ func extension(mediaType string) string {
 func writeJSON(ctx context.Context, out io.Writer, data schema.PersonalExport, s schema.Section) error {
 	separator := "[\n"
 	var line []byte
-	err := data.Rows(ctx, s, func(columns []string, values []any) error {
+	err := data.Rows(ctx, s, func([]string) error { return nil }, func(columns []string, values []any) error {
 		line = append(append(line[:0], separator...), '{')
 		separator = ",\n"
 		for i, name := range columns {
@@ -169,19 +169,12 @@ func writeJSON(ctx context.Context, out io.Writer, data schema.PersonalExport, s
 	return err
 }
 
-// writeCSV writes the rows of a section as RFC 4180 with a head line. A section
-// without rows is empty.
+// writeCSV writes the rows of a section as RFC 4180 with a head line, which is all
+// of a section without rows.
 func writeCSV(ctx context.Context, out io.Writer, data schema.PersonalExport, s schema.Section) error {
 	w := csv.NewWriter(out)
-	head := false
 	var line []string
-	err := data.Rows(ctx, s, func(columns []string, values []any) error {
-		if !head {
-			head = true
-			if err := w.Write(columns); err != nil {
-				return err
-			}
-		}
+	err := data.Rows(ctx, s, w.Write, func(_ []string, values []any) error {
 		line = line[:0]
 		for _, value := range values {
 			text, err := cell(value)

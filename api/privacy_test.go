@@ -152,6 +152,11 @@ func TestExportOfAllThatIsKnown(t *testing.T) {
 				}
 			}
 		}
+		for name, text := range files {
+			if head, _, _ := strings.Cut(text, "\n"); strings.HasSuffix(name, ".csv") && !strings.Contains(head, ",") {
+				t.Errorf("%s has no head line: %q", name, text)
+			}
+		}
 		rows, err := csv.NewReader(strings.NewReader(files["points.csv"])).ReadAll()
 		if err != nil || len(rows) != 6001 || rows[1][0] != phone.String() || rows[0][1] != "time" {
 			t.Errorf("%d rows of points, %v", len(rows), err)

@@ -160,7 +160,7 @@ func statusOf(code fleet.Code) int {
 		return http.StatusUnauthorized
 	case fleet.CodePaymentDue:
 		return http.StatusPaymentRequired
-	case fleet.CodeForbidden, fleet.CodeStaleSignIn, fleet.CodeApprovalNeeded:
+	case fleet.CodeForbidden, fleet.CodeStaleSignIn, fleet.CodeApprovalNeeded, fleet.CodeConsentNeeded:
 		return http.StatusForbidden
 	case fleet.CodeNotFound:
 		return http.StatusNotFound

@@ -18,7 +18,7 @@ import (
 	"armora/tariff"
 )
 
-// DeskConfig is what Desk needs. Way may be nil; the rest is required.
+// DeskConfig is what Desk needs. Way, Terms and Lacking may be nil; the rest is required.
 type DeskConfig struct {
 	DB    *schema.DB
 	Bus   *bus.Bus
@@ -35,6 +35,10 @@ type DeskConfig struct {
 	// when they are placed; the others are once their amount is held. Nil: every
 	// account is, on a hub without payments.
 	Terms func(ctx context.Context, user fleet.UserID) (bool, error)
+
+	// Lacking are the documents to which a person has to agree before they book, and
+	// has not; nil: there are none.
+	Lacking func(context.Context, fleet.UserID) ([]fleet.ConsentDocument, error)
 }
 
 // Desk takes what principals want: quotes, bookings, series, their changes and
@@ -112,6 +116,25 @@ func (d *Desk) mayBook(ctx context.Context, user fleet.UserID) error {
 		err = &fleet.Error{Code: fleet.CodePaymentDue, Message: "an earlier assignment is not paid for: pay what is due before you book another"}
 	}
 	return err
+}
+
+// agreed reports to what a person has yet to agree before they may book: nil if it
+// is nothing. What is booked already stays, whatever they take back.
+func (d *Desk) agreed(ctx context.Context, user fleet.UserID) error {
+	if d.cfg.Lacking == nil {
+		return nil
+	}
+	lacking, err := d.cfg.Lacking(ctx, user)
+	if err != nil || len(lacking) == 0 {
+		return err
+	}
+	refusal := &fleet.Error{Code: fleet.CodeConsentNeeded, Message: "before you book, agree to what is required: see /api/users/consents"}
+	for _, document := range lacking {
+		refusal.Flaws = append(refusal.Flaws, fleet.Flaw{
+			Location: "consents." + document.Kind, Message: fmt.Sprintf("%s, version %d", document.Title, document.Version),
+		})
+	}
+	return refusal
 }
 
 // terms prices an order by a tariff.

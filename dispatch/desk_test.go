@@ -41,7 +41,14 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{t: t, db: schematest.Plain(t), clock: fleet.NewManualClock(deskNoon), index: live.New(live.Options{}), bus: &bus.Bus{},
 		metres: 6437.376} // 4 miles
 	d.bookings = schema.Bookings{DB: d.db}
-	d.Desk = dispatch.NewDesk(dispatch.DeskConfig{
+	d.Desk = dispatch.NewDesk(d.config())
+	d.user = d.person(fleet.RoleRider)
+	return d
+}
+
+// config is what the desk needs.
+func (d *desk) config() dispatch.DeskConfig {
+	return dispatch.DeskConfig{
 		DB: d.db, Bus: d.bus, Map: d.index, Clock: d.clock, Log: slog.New(slog.DiscardHandler),
 		Hash: func(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] },
 		Way: func(_ context.Context, _ time.Time, places ...eta.Point) eta.Leg {
@@ -50,9 +57,7 @@ func newDesk(t *testing.T) *desk {
 			}
 			return eta.Leg{Metres: d.metres * float64(len(places)-1), Time: 9*time.Minute + time.Second}
 		},
-	})
-	d.user = d.person(fleet.RoleRider)
-	return d
+	}
 }
 
 // reprice changes what everything costs from now on.

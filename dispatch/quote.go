@@ -95,6 +95,9 @@ func (d *Desk) Book(ctx context.Context, user fleet.UserID, r Request) (View, er
 }
 
 func (d *Desk) place(ctx context.Context, b *fleet.Booking) (View, error) {
+	if err := d.agreed(ctx, b.User); err != nil {
+		return View{}, err
+	}
 	b.ID, b.Created = fleet.NewID[fleet.Booking](), d.cfg.Clock.Now()
 	if err := d.fund(ctx, b); err != nil {
 		return View{}, err

@@ -26,6 +26,9 @@ func (d *Desk) Repeat(ctx context.Context, user fleet.UserID, r Request, rule fl
 	if _, err := d.quote(ctx, user, &r); err != nil { // so that it could be booked as it is
 		return fleet.Series{}, err
 	}
+	if err := d.agreed(ctx, user); err != nil {
+		return fleet.Series{}, err
+	}
 	var f flaws
 	f.when(r.Now(), "local_start", "a series begins at a time")
 	f.when(rule.Every < 1 || rule.Every > maxEvery, "recurrence.every", "it is from 1 to 4 weeks")
@@ -126,6 +129,9 @@ func (d *Desk) makeOne(ctx context.Context, s *fleet.Series, local string) error
 		if !may {
 			r.Preferred = fleet.DriverID{}
 		}
+	}
+	if err := d.agreed(ctx, s.User); err != nil {
+		return err
 	}
 	terms, err := d.quote(ctx, s.User, &r)
 	if err != nil {
@@ -238,7 +244,7 @@ func (d *Desk) MakeSeries(ctx context.Context) error {
 		for i := range list {
 			after = list[i].ID
 			switch err := d.makeNext(ctx, &list[i]); fleet.CodeOf(err) {
-			case fleet.CodeForbidden, fleet.CodeInvalid:
+			case fleet.CodeForbidden, fleet.CodeConsentNeeded, fleet.CodeInvalid:
 				d.log.Warn("a series does not go on", "series", list[i].ID, "error", err)
 			default:
 				failed = append(failed, err)

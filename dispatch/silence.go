@@ -28,8 +28,14 @@ func (t *Trips) alarm(ctx context.Context, m *mark, is bool, kind fleet.AlertKin
 	}
 	if err != nil {
 		m.forget() // the next round tells
+		return err
 	}
-	return err
+	what := "raised"
+	if !is {
+		what = "settled"
+	}
+	t.metrics.alerts.WithLabelValues(string(kind), what).Inc()
+	return nil
 }
 
 // seeLate brings up to date when leads will be there, and tells ops of those who

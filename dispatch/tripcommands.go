@@ -63,6 +63,16 @@ func (t *Trips) Do(ctx context.Context, cmd fleet.TripCommand) (fleet.Booking, e
 	if err := t.check(&cmd); err != nil {
 		return fleet.Booking{}, err
 	}
+	b, err := t.do(ctx, cmd)
+	outcome := "taken"
+	if err != nil {
+		outcome = string(fleet.CodeOf(err))
+	}
+	t.metrics.commands.WithLabelValues(string(cmd.Kind), outcome).Inc()
+	return b, err
+}
+
+func (t *Trips) do(ctx context.Context, cmd fleet.TripCommand) (fleet.Booking, error) {
 	if cmd.Kind == fleet.TapStart && cmd.By.Kind == fleet.ByOfficer {
 		if err := t.checkStartCode(ctx, &cmd); err != nil {
 			return fleet.Booking{}, err

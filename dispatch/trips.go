@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"armora/bus"
 	"armora/dispatch/eta"
 	"armora/fleet"
@@ -15,7 +17,7 @@ import (
 	"armora/schema"
 )
 
-// TripsConfig is what Trips needs. All but Rules is required.
+// TripsConfig is what Trips needs. All but Rules and Metrics is required.
 type TripsConfig struct {
 	DB  *schema.DB
 	Bus *bus.Bus
@@ -27,6 +29,7 @@ type TripsConfig struct {
 	Rules   TripRules
 	Clock   fleet.Clock
 	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil: nobody counts
 }
 
 // TripRules are the times and distances that trips go by. A zero field is the
@@ -96,6 +99,7 @@ type Trips struct {
 	between   func(ctx context.Context, at time.Time, from, to eta.Point) eta.Leg
 	rules     TripRules
 	log       *slog.Logger
+	metrics   *tripMetrics
 
 	watch watch
 
@@ -108,11 +112,15 @@ func NewTrips(cfg TripsConfig) (*Trips, error) {
 	if cfg.DB == nil || cfg.Bus == nil || cfg.Map == nil || cfg.StartCode == nil || cfg.Between == nil || cfg.Clock == nil || cfg.Log == nil {
 		return nil, errors.New("dispatch: DB, Bus, Map, StartCode, Between, Clock and Log are required")
 	}
+	metrics, err := newTripMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	t := &Trips{
 		book:  book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		trips: schema.Trips{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, duty: schema.DutySpells{DB: cfg.DB},
 		alerts: schema.Alerts{DB: cfg.DB}, guesses: schema.Guesses{DB: cfg.DB},
-		index: cfg.Map, startCode: cfg.StartCode, between: cfg.Between, rules: cfg.Rules.withDefaults(), log: cfg.Log,
+		index: cfg.Map, startCode: cfg.StartCode, between: cfg.Between, rules: cfg.Rules.withDefaults(), log: cfg.Log, metrics: metrics,
 	}
 	t.watch.init(fence.NewSet(), cfg.Clock.Now())
 	return t, nil
@@ -208,4 +216,5 @@ func (t *Trips) Round(ctx context.Context) {
 			t.log.Warn("trips could not be looked after, it is tried again in a moment", "task", task.what, "error", err)
 		}
 	}
+	t.metrics.count(t.watch.all())
 }

@@ -16,11 +16,18 @@ type Clock interface {
 	NewTimer(d time.Duration) (fired <-chan time.Time, stop func() bool)
 }
 
-// SystemClock reads the machine's clock.
+// SystemClock reads the machine's clock, to the microsecond: the database keeps no
+// more, and what the hub says of a moment is the same before and after it was stored.
 type SystemClock struct{}
 
 // Now implements Clock.
-func (SystemClock) Now() time.Time { return time.Now() }
+func (SystemClock) Now() time.Time { return microseconds(time.Now()) }
+
+// microseconds cuts a time to whole ones. Unlike Truncate it leaves it able to tell
+// durations, whatever the machine's clock is set to.
+func microseconds(t time.Time) time.Time {
+	return t.Add(-time.Duration(t.Nanosecond() % int(time.Microsecond)))
+}
 
 // NewTimer implements Clock.
 func (SystemClock) NewTimer(d time.Duration) (<-chan time.Time, func() bool) {
@@ -37,7 +44,7 @@ type CorrectedClock struct {
 
 // Now implements Clock.
 func (c *CorrectedClock) Now() time.Time {
-	return c.SystemClock.Now().Add(time.Duration(c.offset.Load()))
+	return microseconds(time.Now().Add(time.Duration(c.offset.Load())))
 }
 
 // Correct sets by how much the machine's clock is behind.

@@ -17,6 +17,7 @@ const (
 	CodeOTPNeeded       Code = "otp_needed"      // right so far: the second factor is missing
 	CodeApprovalNeeded  Code = "approval_needed" // allowed once a second person has agreed
 	CodeLinkNeeded      Code = "link_needed"     // the address has an account, which has to link this way to sign in
+	CodeConsentNeeded   Code = "consent_needed"  // allowed to whoever has agreed to what is required; the flaws say to what
 	CodeStaleSignIn     Code = "stale_sign_in"   // allowed to whoever has just proved who they are
 	CodeNotFound        Code = "not_found"
 	CodeConflict        Code = "conflict"         // somebody else was first

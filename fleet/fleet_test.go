@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,5 +227,24 @@ func TestCorrectedClock(t *testing.T) {
 	c.Correct(-time.Hour)
 	if behind := time.Since(c.Now()); behind < 59*time.Minute || behind > 61*time.Minute || c.Offset() != -time.Hour {
 		t.Errorf("set back by an hour, it is behind by %v", behind)
+	}
+}
+
+// A moment is the same before and after the database has kept it, and durations are
+// told by the machine's monotonic clock.
+func TestClocksTickInMicroseconds(t *testing.T) {
+	t.Parallel()
+	var corrected fleet.CorrectedClock
+	corrected.Correct(1234567 * time.Nanosecond)
+	for name, clock := range map[string]fleet.Clock{"system": fleet.SystemClock{}, "corrected": &corrected} {
+		for range 1000 {
+			now := clock.Now()
+			if now.Nanosecond()%1000 != 0 {
+				t.Fatalf("the %s clock says %v", name, now)
+			}
+			if !strings.Contains(now.String(), "m=") {
+				t.Fatalf("the %s clock tells no durations: %v", name, now)
+			}
+		}
 	}
 }

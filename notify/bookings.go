@@ -66,7 +66,7 @@ var rules = map[string][]rule{
 	"booked": {{to: thePrincipal, kind: "booking_made", by: inWriting, echo: true}},
 	"assigned": {
 		{to: thePrincipal, kind: "booking_assigned", by: both, while: assigned},
-		{to: theNew, kind: "assignment_yours", by: both},
+		{to: theNew, kind: "assignment_yours", by: both, echo: true},
 	},
 	"assigned_by_ops":          {{to: theFormer, kind: "assignment_taken", by: both}},
 	"officer_released":         lost,

@@ -93,7 +93,7 @@ func (w *bookingWorld) assign(b *fleet.Booking, name string) {
 		if err := c.Take(seat); err != nil {
 			return err
 		}
-		return c.Move(fleet.Assigned, schema.Event{Kind: "assigned", Data: map[string]any{"driver_id": seat.Driver, "team": []fleet.DriverID{seat.Driver}}})
+		return c.Move(fleet.Assigned, schema.Event{Kind: "assigned", By: w.by(name), Data: map[string]any{"driver_id": seat.Driver, "team": []fleet.DriverID{seat.Driver}}})
 	})
 }
 

@@ -50,10 +50,11 @@ func (x PersonalExport) Sections() (files, hidden []Section) {
 // purpose says; it holds JSON.
 const sealedPrefix = "sealed_"
 
-// Rows calls yield with each row of a section, until it fails. Values are strings,
+// Rows calls head with the names of a section's columns, also if it has no row, and
+// yield with each row, until one fails. Values are strings,
 // ids as well, numbers, booleans, times, nil, or what can be written as JSON. No row
 // but one is in memory.
-func (x PersonalExport) Rows(ctx context.Context, s Section, yield func(columns []string, values []any) error) error {
+func (x PersonalExport) Rows(ctx context.Context, s Section, head func(columns []string) error, yield func(columns []string, values []any) error) error {
 	rows, err := x.DB.pool.Query(ctx, s.query, x.User)
 	if err != nil {
 		return translate(s.Table, err)
@@ -65,6 +66,13 @@ func (x PersonalExport) Rows(ctx context.Context, s Section, yield func(columns 
 		if columns = append(columns, f.Name); f.Name == "purpose" && strings.Contains(s.query, sealedPrefix) {
 			purpose = i
 		}
+	}
+	names, _, err := x.open(columns, make([]any, len(columns)), purpose)
+	if err == nil {
+		err = head(names)
+	}
+	if err != nil {
+		return err
 	}
 	for rows.Next() {
 		values, err := rows.Values()

@@ -49,6 +49,9 @@ func (h *hub) enlistCast(ctx context.Context) ([]demoPerson, error) {
 			return nil, fmt.Errorf("enlist %s: %w", p.Email, err)
 		}
 		p.Password, p.Secret = made.Password, made.Secret
+		if err := h.agree(ctx, made.User); err != nil {
+			return nil, err
+		}
 		if slices.Contains(p.Roles, fleet.RoleDriver) && len(drivers) > 0 {
 			driver := drivers[0].ID
 			drivers = drivers[1:]

@@ -59,6 +59,9 @@ func (h *hub) openTrade(ctx context.Context, r *roster, officers, riders int) (*
 		}
 	}
 	for _, user := range r.Riders[:riders] {
+		if err := h.agree(ctx, user); err != nil {
+			return nil, err
+		}
 		trips.Riders = append(trips.Riders, h.demoSignIn(user, false))
 	}
 	return trips, nil
@@ -92,6 +95,11 @@ func (h *hub) enrol(ctx context.Context, mailbox, name string, role fleet.Role) 
 	}
 	_, err := (schema.Users{DB: h.db}).Enlist(ctx, schema.Enlisted{User: user}, now)
 	return user.ID, err
+}
+
+// agree has somebody of the demo agree to what is required of them.
+func (h *hub) agree(ctx context.Context, user fleet.UserID) error {
+	return h.consents.GiveRequired(ctx, account.Signatory{User: user, Where: account.Where{Agent: "simulated app", Address: "127.0.0.1"}})
 }
 
 // demoSignIn is how somebody of the demo signs in.

@@ -152,7 +152,8 @@ func (h *hub) openNotify(context.Context, context.Context) error {
 	return err
 }
 
-// showOn prints what people would be told, for whoever looks at the demo.
+// showOn prints what people would be told, for whoever looks at the demo. Of what is
+// told of assignments, which is much, the subject is enough: the rest is in the inbox.
 func showOn(out io.Writer) func(fleet.Notice, notify.Message) {
 	return func(n fleet.Notice, m notify.Message) {
 		to := n.To
@@ -160,6 +161,9 @@ func showOn(out io.Writer) func(fleet.Notice, notify.Message) {
 			to = "the apps of " + n.User.String()
 		}
 		text := fmt.Sprintf("%s to %s: %s\n%s", n.Channel, to, m.Subject, m.Body)
+		if !n.Booking.IsZero() && m.Subject != "" {
+			text, _, _ = strings.Cut(text, "\n")
+		}
 		// In one piece: others write there too.
 		_, _ = io.WriteString(out, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  | ")+"\n")
 	}

@@ -37,7 +37,7 @@ func (s *tripSettings) rules() dispatch.TripRules {
 // was heard before the hub was down is where they were.
 func (h *hub) openTrips(ctx, _ context.Context) (err error) {
 	h.trips, err = dispatch.NewTrips(dispatch.TripsConfig{
-		DB: h.db, Bus: &h.bus, Map: h.index, Between: h.eta.Between, Rules: h.settings.rules(), Clock: h.clock, Log: h.log,
+		DB: h.db, Bus: &h.bus, Map: h.index, Between: h.eta.Between, Rules: h.settings.rules(), Clock: h.clock, Log: h.log, Metrics: h.registry,
 		StartCode: func(id fleet.BookingID) string { return dispatch.StartCode(h.keyring.Hash, id) },
 	})
 	if err != nil {
