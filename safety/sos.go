@@ -67,7 +67,7 @@ func (w *Watch) raising(call *fleet.SOSCall) (*fleet.SOS, fleet.SOSEntry) {
 // w.mu is held.
 func (w *Watch) answered(r *fleet.Raiser, client fleet.SOSClientID) *fleet.SOS {
 	for _, s := range w.all {
-		if s.Knows(client) && s.Raiser.Key() == r.Key() {
+		if s.Knows(client) && s.Key() == r.Key() {
 			return s
 		}
 	}
@@ -78,7 +78,7 @@ func (w *Watch) answered(r *fleet.Raiser, client fleet.SOSClientID) *fleet.SOS {
 // made to cancel is none any more, for them. w.mu is held.
 func (w *Watch) openOf(r *fleet.Raiser) *fleet.SOS {
 	for _, s := range w.all {
-		if !s.Over() && !s.Hidden && s.Raiser.Key() == r.Key() {
+		if !s.Over() && !s.Hidden && s.Key() == r.Key() {
 			return s
 		}
 	}
@@ -150,7 +150,7 @@ func (w *Watch) duress(known *book, user fleet.UserID, code string) bool {
 // meant returns the SOS that a cancel is about, of the raiser's own; nil if there is
 // none. w.mu is held.
 func (w *Watch) meant(c *Cancel) *fleet.SOS {
-	if s := w.all[c.SOS]; s != nil && s.Raiser.Key() == c.Key() {
+	if s := w.all[c.SOS]; s != nil && s.Key() == c.Key() {
 		return s
 	}
 	if s := w.answered(&c.Raiser, c.Client); s != nil {

@@ -281,3 +281,74 @@ func TestADamagedChainIsFound(t *testing.T) {
 		}
 	})
 }
+
+// Who cannot be told that it is written down is told to try again; everybody else is
+// told of it all the same.
+func TestAJournalThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ada := w.person(fleet.RoleRider)
+	w.person(fleet.RoleDispatcher)
+	w.open()
+	path := filepath.Join(w.dir, "sos.journal")
+	w.Watch.mu.Lock()
+	if err := os.Mkdir(path, 0o700); err != nil { // a disk that takes nothing
+		t.Fatal(err)
+	}
+	w.Watch.mu.Unlock()
+	call := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: ada}, Via: "rest"}
+	_, err := w.Raise(call)
+	if fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("it is answered with %v", err)
+	}
+	w.until("ops to be told all the same", func() bool { return w.took("safety_sos", fleet.MailChannel) == 1 })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Raise(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.stored(s.ID); kinds(&got)[0] != fleet.SOSRaised {
+		t.Errorf("the database has %v", kinds(&got))
+	}
+}
+
+func TestTheTripOfAnSOSAndItsPhones(t *testing.T) {
+	t.Parallel()
+	ada, bo, driver := fleet.NewID[fleet.User](), fleet.NewID[fleet.User](), fleet.NewID[fleet.Driver]()
+	soon, now, other := fleet.NewID[fleet.Booking](), fleet.NewID[fleet.Booking](), fleet.NewID[fleet.Booking]()
+	phone := func(user fleet.UserID, driver fleet.DriverID, kind fleet.DeviceKind) schema.DeviceLogin {
+		return schema.DeviceLogin{Identity: fleet.Identity{Device: fleet.NewID[fleet.Device](), Kind: kind, User: user, Driver: driver}}
+	}
+	b := newBook(&schema.SOSBook{
+		Officers: []schema.SOSOfficer{{Driver: driver, User: bo}},
+		Trips: []schema.SOSTrip{
+			{Booking: soon, Principal: ada, Drivers: []fleet.DriverID{driver}},
+			{Booking: now, Principal: ada, Drivers: []fleet.DriverID{driver}, Active: true},
+			{Booking: other, Principal: fleet.NewID[fleet.User](), Active: true},
+		},
+		Devices: []schema.DeviceLogin{
+			phone(ada, fleet.DriverID{}, fleet.Phone), phone(bo, driver, fleet.Phone), phone(fleet.UserID{}, driver, fleet.Tracker),
+			phone(fleet.NewID[fleet.User](), fleet.DriverID{}, fleet.Phone),
+		},
+	})
+	for _, c := range []struct {
+		call fleet.SOSCall
+		want fleet.BookingID
+	}{
+		{fleet.SOSCall{Raiser: fleet.Raiser{User: ada}}, now},
+		{fleet.SOSCall{Raiser: fleet.Raiser{User: ada}, Trip: soon}, soon},
+		{fleet.SOSCall{Raiser: fleet.Raiser{User: ada}, Trip: other}, now}, // not hers
+		{fleet.SOSCall{Raiser: fleet.Raiser{User: bo, Driver: driver}}, now},
+		{fleet.SOSCall{Raiser: fleet.Raiser{Device: fleet.NewID[fleet.Device]()}}, fleet.BookingID{}},
+	} {
+		if got := b.tripOf(&c.call); got != c.want {
+			t.Errorf("%+v is on %s, want %s", c.call, got, c.want)
+		}
+	}
+	s := fleet.SOS{SOSCall: fleet.SOSCall{Raiser: fleet.Raiser{User: ada}, Trip: now}}
+	if got, want := b.phones(&s), []fleet.DeviceID{b.Devices[0].Identity.Device, b.Devices[1].Identity.Device}; !slices.Equal(got, want) {
+		t.Errorf("the phones are %v, want %v", got, want)
+	}
+}
