@@ -71,7 +71,7 @@ func (e *Engine) withdraw(ctx context.Context, o *fleet.Offer, reason string) er
 
 // candidate is what is known of an officer now.
 func (e *Engine) candidate(ctx context.Context, driver fleet.DriverID) (*schema.Candidate, error) {
-	found, err := e.drivers.Candidates(ctx, []fleet.DriverID{driver})
+	found, err := e.drivers.Candidates(ctx, []fleet.DriverID{driver}, e.clock.Now().Add(-lately))
 	if err == nil && len(found) == 0 {
 		err = &fleet.Error{Code: fleet.CodeNotFound, Message: "no such driver"}
 	}

@@ -16,6 +16,7 @@ import (
 // something of it changes. It is safe for concurrent use.
 type roster struct {
 	drivers schema.Drivers
+	clock   fleet.Clock
 	mu      sync.Mutex
 	known   map[fleet.DriverID]*schema.Candidate // never changed, only replaced
 	forgets int                                  // how often something was forgotten
@@ -45,7 +46,7 @@ func (r *roster) get(ctx context.Context, ids []fleet.DriverID) (map[fleet.Drive
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	read, err := r.drivers.Candidates(ctx, unknown)
+	read, err := r.drivers.Candidates(ctx, unknown, r.clock.Now().Add(-lately))
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		weights: match.DefaultWeights(), awake: make(chan struct{}, 1),
 		holds: make(map[fleet.BookingID]match.Hold), nearby: nearby,
 	}
-	e.roster.drivers = e.drivers
+	e.roster.drivers, e.roster.clock = e.drivers, cfg.Clock
 	e.weights.Preferred = preferred
 	return e, nil
 }

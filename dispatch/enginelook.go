@@ -63,6 +63,7 @@ func (r *matching) lookAround(requests []*request) error {
 	if err := r.meet(slices.Concat(near...)); err != nil {
 		return err
 	}
+	r.mean = r.meanWork()
 	return inParallel(len(requests), func(i int) error {
 		r.consider(requests[i], near[i])
 		return nil

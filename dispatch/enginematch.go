@@ -41,6 +41,7 @@ type matching struct {
 	officers    map[fleet.DriverID]*schema.Candidate
 	taken       map[fleet.DriverID][]fleet.Seat
 	left        map[fleet.DriverID]time.Duration // for how long they may still work
+	mean        time.Duration                    // of the work lately of those who are near
 	leaving     []prospect                       // who will be free in a moment
 
 	columns map[fleet.DriverID]int32

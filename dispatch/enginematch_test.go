@@ -339,3 +339,26 @@ func TestTheYoungerTeamTakesNobodyFromTheOlder(t *testing.T) {
 		}
 	}
 }
+
+// Of two who are about as near the one is asked who has had less work lately.
+func TestWorkIsShared(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	trips, busy := s.trips(), s.officer(strand.Lat, strand.Lon)
+	before := s.busy(trips, busy, time.Minute)
+	s.taps(trips, before.ID, busy, fleet.TapComplete)
+	s.clock.Advance(time.Hour) // who has been idle for as long as counts
+	s.see(busy, strand.Lat, strand.Lon)
+	rested := s.officer(strand.Lat+0.0009, strand.Lon) // 100 m farther, and has just come
+	s.clock.Advance(time.Hour)
+	for _, d := range []fleet.DriverID{busy, rested} {
+		fix, _ := s.index.Get(fleet.Unit(d))
+		s.see(d, fix.Lat, fix.Lon)
+		s.roster.forget(d) // as it is once a minute
+	}
+	b := s.book()
+	s.step(0)
+	if o := s.mustOffer(rested); o.Booking != b.ID {
+		t.Error("another booking is offered")
+	}
+}

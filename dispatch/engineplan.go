@@ -19,7 +19,7 @@ const (
 	replanEvery = 5 * time.Minute
 	replanPause = 10 * time.Second
 	// lately is since when an officer who is off duty has worked, at most, to be
-	// counted on for the hours to come.
+	// counted on for the hours to come, and since when work counts for its fair share.
 	lately = 7 * 24 * time.Hour
 	// askAhead is how long before they have to set out planned officers are asked,
 	// at least: so that others can be if they decline.

@@ -75,10 +75,32 @@ func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
 		// Two more offers that were accepted are assumed of everybody.
 		Acceptance: float64(c.Accepted+2) / float64(c.Asked+2),
 		Idle:       r.now.Sub(idleSince),
-		Share:      1,
+		Share:      r.share(c),
 		Preferred:  q.seat.Number == 1 && q.booking.Preferred == o.driver,
 	})
 	return cost + match.Cost((lapseCost*time.Duration(lapsed) + r.rolling.cost(q, o, lapsed > 0)).Milliseconds())
+}
+
+// meanWork is how much officers on duty have worked lately, on average: those who
+// are looked at first.
+func (r *matching) meanWork() time.Duration {
+	var all time.Duration
+	n := time.Duration(0)
+	for _, c := range r.officers {
+		if c.Duty == fleet.OnDuty {
+			all, n = all+c.Worked, n+1
+		}
+	}
+	return all / max(n, 1)
+}
+
+// share is how much an officer has worked lately, by what others have: 1 if nobody
+// has.
+func (r *matching) share(c *schema.Candidate) float64 {
+	if r.mean == 0 {
+		return 1
+	}
+	return c.Worked.Hours() / r.mean.Hours()
 }
 
 // span is the time of an officer that a seat takes: from setting out, in time, to

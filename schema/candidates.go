@@ -18,8 +18,9 @@ type Candidate struct {
 	User      fleet.UserID
 	Gender    fleet.Gender
 	Languages []string
-	OnDuty    time.Time // since when; zero: they are off duty
-	LastWork  time.Time // when their last trip ended; zero: they had none
+	OnDuty    time.Time     // since when; zero: they are off duty
+	LastWork  time.Time     // when their last trip ended; zero: they had none
+	Worked    time.Duration // on trips that ended since a time
 	// Of the last offers that the officer answered, or let expire: how many there
 	// were, and how many were accepted.
 	Asked, Accepted int
@@ -28,8 +29,9 @@ type Candidate struct {
 // recentOffers is how many offers say how likely an officer accepts.
 const recentOffers = 20
 
-// Candidates returns those of the drivers who exist, in order of id.
-func (t Drivers) Candidates(ctx context.Context, ids []fleet.DriverID) ([]Candidate, error) {
+// Candidates returns those of the drivers who exist, in order of id, with what they
+// have worked since a time.
+func (t Drivers) Candidates(ctx context.Context, ids []fleet.DriverID, since time.Time) ([]Candidate, error) {
 	records, err := t.fitness(ctx, `d.id = ANY($1::uuid[]) ORDER BY d.id`, idStrings(ids))
 	if err != nil {
 		return nil, err
@@ -42,19 +44,23 @@ func (t Drivers) Candidates(ctx context.Context, ids []fleet.DriverID) ([]Candid
 		var id fleet.DriverID
 		var c Candidate
 		var onDuty, lastWork *time.Time
-		err := row.Scan(&id, &c.User, &c.Gender, &c.Languages, &onDuty, &lastWork, &c.Asked, &c.Accepted)
+		var worked float64
+		err := row.Scan(&id, &c.User, &c.Gender, &c.Languages, &onDuty, &lastWork, &worked, &c.Asked, &c.Accepted)
+		c.Worked = time.Duration(worked * float64(time.Second))
 		c.FitnessRecord, c.OnDuty, c.LastWork = byID[id].FitnessRecord, orZero(onDuty), orZero(lastWork)
 		return c, err
 	}
 	return all(ctx, t.DB, "driver", scan, `
 		SELECT d.id, d.user_id, d.gender, d.languages,
 		       (SELECT s.began FROM duty_spells s WHERE s.driver = d.id AND s.ended IS NULL),
-		       (SELECT max(b.ended) FROM booking_seats s JOIN bookings b ON b.id = s.booking_id
-		        WHERE s.driver_id = d.id AND s.state = 'released' AND b.status = 'completed'),
-		       o.asked, o.accepted
+		       w.last, w.seconds, o.asked, o.accepted
 		FROM drivers d, LATERAL (
+			SELECT max(b.ended) AS last,
+			       coalesce(sum(extract(epoch FROM b.ended - b.started)) FILTER (WHERE b.ended > $3), 0)::float8 AS seconds
+			FROM booking_seats s JOIN bookings b ON b.id = s.booking_id
+			WHERE s.driver_id = d.id AND s.state = 'released' AND b.status = 'completed') w, LATERAL (
 			SELECT count(*) AS asked, count(*) FILTER (WHERE r.state = 'accepted') AS accepted
 			FROM (SELECT state FROM offers WHERE driver_id = d.id AND state IN ('accepted', 'declined', 'expired')
 			      ORDER BY id DESC LIMIT $2) r) o
-		WHERE d.id = ANY($1::uuid[]) ORDER BY d.id`, idStrings(slices.Collect(maps.Keys(byID))), recentOffers)
+		WHERE d.id = ANY($1::uuid[]) ORDER BY d.id`, idStrings(slices.Collect(maps.Keys(byID))), recentOffers, since)
 }
