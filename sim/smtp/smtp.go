@@ -111,6 +111,8 @@ func (s *Server) Close() error {
 		return nil
 	}
 	close(s.closed)
+	// One that had not begun to be served yet is not known to smtp, and stays open.
+	_ = s.listener.Close()
 	s.serving.Wait()
 	return nil
 }
