@@ -65,7 +65,8 @@ func (w *Watch) callDue(ctx context.Context, turns map[fleet.Channel]chan struct
 			start, again := w.tryNow(s, &t, p.now)
 			next = earlier(next, again)
 			if start {
-				w.running.Go(func() { w.send(ctx, s.ID, t, turns[t.notice.Channel]) })
+				id := s.ID
+				w.running.Go(func() { w.send(ctx, id, t, turns[t.notice.Channel]) })
 			}
 		}
 	}

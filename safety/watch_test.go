@@ -96,8 +96,9 @@ func TestTheJournalOutlivesItsHub(t *testing.T) {
 			t.Errorf("its press is not known any more: %v", err)
 		}
 		w.Close()
-		if text, err := os.ReadFile(filepath.Join(dir, "sos.journal")); err != nil || len(text) > 0 {
-			t.Errorf("the journal holds %q, %v", text, err)
+		left, damaged, err := w.journal.read() // what the hub itself did last may be in it
+		if people := slices.ContainsFunc(left, func(e fleet.SOSEntry) bool { return e.By != Hub }); err != nil || damaged > 0 || people {
+			t.Errorf("the journal holds %+v, %d lines are damaged, %v", left, damaged, err)
 		}
 	}
 	if set, err := filepath.Glob(filepath.Join(dir, "sos.journal.damaged-*")); err != nil || len(set) != 1 {

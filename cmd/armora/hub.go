@@ -200,18 +200,11 @@ func (h *hub) openMetrics(ctx, _ context.Context) error {
 }
 
 func (h *hub) openDatabase(ctx, background context.Context) error {
-	if err := h.connect(ctx, background); err != nil {
-		return noDatabase{err}
-	}
-	return nil
-}
-
-func (h *hub) connect(ctx, background context.Context) error {
 	dsn := h.settings.DatabaseURL
 	if dsn == "" {
 		private, err := schema.StartPrivate(ctx, h.settings.dataDir(), h.log)
 		if err != nil {
-			return err
+			return noDatabase{err}
 		}
 		h.private, dsn = private, private.DSN()
 		h.onClose("private PostgreSQL", private.Close)

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -188,5 +191,36 @@ func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
 	if err != nil || len(all) != 1 {
 		text, _ := json.Marshal(all)
 		h.t.Errorf("%v, there are %d: %s", err, len(all), text)
+	}
+}
+
+// A hub stands by for a database that is away, with a snapshot; not for a setting that
+// is wrong, another hub's folder, or a database that is there and does not fit.
+func TestWhenAHubStandsBy(t *testing.T) {
+	t.Parallel()
+	with, without := settings{DataDir: t.TempDir()}, settings{DataDir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(with.DataDir, "sos.book"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	of := func(code fleet.Code) error { return &fleet.Error{Code: code, Message: "x"} }
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"away":                 {of(fleet.CodeUnavailable), true},
+		"away while closing":   {errors.Join(of(fleet.CodeUnavailable), errors.New("x")), true},
+		"a wrong setting":      {of(fleet.CodeInvalid), false},
+		"a newer database":     {schema.ErrDatabaseNewer, false},
+		"a taken port":         {errors.New("taken"), false},
+		"our own does not run": {noDatabase{errors.New("it has ended")}, true},
+		"our own is another's": {noDatabase{of(fleet.CodeConflict)}, false},
+		"our own does not fit": {noDatabase{of(fleet.CodeInvalid)}, false},
+	} {
+		if got := with.standsBy(c.err); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if without.standsBy(c.err) {
+			t.Errorf("%s: it stands by without a snapshot", name)
+		}
 	}
 }

@@ -20,24 +20,22 @@ import (
 // folder it sees to emergencies, and to nothing else. When the database answers, it
 // closes and starts anew, as a whole hub, which finds the journal.
 
-// noDatabase is why there is no database.
+// noDatabase is why the private database does not start.
 type noDatabase struct{ error }
 
 func (e noDatabase) Unwrap() error { return e.error }
 
-// standsBy reports whether a hub that does not start for an error can stand by.
+// standsBy reports whether a hub that does not start for an error can stand by: the
+// database is away, and not one that this hub should not use, or by a wrong setting.
 func (s *settings) standsBy(err error) bool {
 	if !safety.HasBook(s.dataDir()) {
 		return false
 	}
-	if _, database := errors.AsType[noDatabase](err); !database {
-		return fleet.CodeOf(err) == fleet.CodeUnavailable
+	code := fleet.CodeOf(err)
+	if _, private := errors.AsType[noDatabase](err); private {
+		return code != fleet.CodeConflict && code != fleet.CodeInvalid
 	}
-	switch fleet.CodeOf(err) {
-	case fleet.CodeConflict, fleet.CodeInvalid: // another hub's, or a setting is wrong
-		return false
-	}
-	return true
+	return code == fleet.CodeUnavailable
 }
 
 // openStandby starts a hub that sees to emergencies alone.
