@@ -149,3 +149,16 @@ func (t Payments) ForgetCustomer(ctx context.Context, user fleet.UserID) error {
 		return nil
 	})
 }
+
+// Abandon forgets a Stripe that is no more, as that of the demo before: its
+// customers and their cards. What is under way is invoiced from now on.
+func (t Payments) Abandon(ctx context.Context) error {
+	return t.DB.transact(ctx, "customer", func(tx pgx.Tx) error {
+		for _, sql := range []string{`DELETE FROM card_setups`, `DELETE FROM payment_methods`, `DELETE FROM customers`, `DELETE FROM booking_money`} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -21,6 +21,7 @@ type rider struct {
 	city   *City
 	random *rand.Rand
 	every  time.Duration // mean time between the end of one booking and the next
+	stripe string        // "": nothing is to be paid
 	codes  *codes
 	tally  *tripTally
 	log    func(msg string, err error)
@@ -94,6 +95,9 @@ func (r *rider) travel(ctx context.Context) error {
 		return err
 	}
 	r.tally.asked.Add(1)
+	if err := r.pay(ctx, b); err != nil {
+		return fmt.Errorf("pay: %w", err)
+	}
 	return r.follow(ctx, b, asked)
 }
 

@@ -15,6 +15,7 @@ import (
 // to go.
 type Trips struct {
 	API      string           // http://host:port
+	Stripe   string           // where the principals' cards are paid with, http://host:port; "": nothing is to be paid
 	Riders   []SignIn         // the principals
 	Officers map[int]Employee // by the officer's number; who is not in it takes no part
 	// Every is the mean time between the end of a principal's booking and their
@@ -49,7 +50,7 @@ func (f *Fleet) newCrowd(t *Trips, city *City) *crowd {
 	for i, signIn := range t.Riders {
 		c.riders = append(c.riders, &rider{
 			web: newWeb(signIn), city: city, random: stream(f.cfg.Seed, i, streamRider), every: t.Every,
-			codes: shown, tally: &c.tally, log: log,
+			stripe: t.Stripe, codes: shown, tally: &c.tally, log: log,
 		})
 	}
 	for _, m := range f.members {

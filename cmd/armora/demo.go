@@ -47,6 +47,11 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if c.AdminToken == "" {
 		c.AdminToken = rand.Text()
 	}
+	till, err := c.openStripe()
+	if err != nil {
+		return err
+	}
+	defer till.close()
 	c.AllowBootstrap = true // the demo has an admin, and shows requests by the token
 	h, err := openHub(ctx, c.settings, log, func(h *hub) { h.show = showOn(status.above(to.out)) })
 	if err != nil {
@@ -70,7 +75,14 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 		return fmt.Errorf("give the demo's people their accounts: %w", err)
 	}
 	trips.Every = c.BookEvery
+	if err := till.tell(ctx, h); err != nil {
+		return err
+	}
+	if till != nil {
+		trips.Stripe = till.url
+	}
 	h.announce(to.out)
+	till.introduce(to.out)
 	introduce(to.out, "http://"+h.api.Addr().String(), roster.People)
 	h.invite(to.out, roster)
 	return errors.Join(c.simulate(ctx, h, roster, trips, status, log), h.closeTrade(context.WithoutCancel(ctx), trips))

@@ -208,6 +208,12 @@ func (s *Server) Endpoint(url string, events ...string) (secret string) {
 	return secret
 }
 
+// Send is Endpoint with a secret that the caller has chosen: of a hub that has to
+// know it before it listens.
+func (s *Server) Send(url, secret string) {
+	s.locked(func() { s.endpoint(url, []string{"*"}, APIVersion).key = secret })
+}
+
 func (s *Server) endpoint(url string, events []string, version string) *Endpoint {
 	o := &Endpoint{
 		Head: s.fresh("we", "webhook_endpoint"), APIVersion: ref(version), EnabledEvents: events, Metadata: map[string]string{}, Status: "enabled", URL: url,
