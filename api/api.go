@@ -86,7 +86,8 @@ type Config struct {
 	Books          *payment.Books   // nil: every account is invoiced
 	Earnings       *payment.Earnings
 	Terms          *payment.Terms
-	Places         *place.Geocoder // nil: places are not looked for
+	Members        *payment.Members // nil: there is no membership
+	Places         *place.Geocoder  // nil: places are not looked for
 	Notify         *notify.Sender
 	Safety         *safety.Watch
 	Exports        *account.Exports
@@ -336,6 +337,7 @@ func (s *Server) addRoutes() error {
 	s.addPushTokens()
 	s.addEmergencyContacts()
 	s.addInbox()
+	s.addMembership()
 	s.addRetention()
 	s.addExports()
 	s.addErasure()

@@ -221,6 +221,9 @@ PUT     /api/bookings/{id}/cancel                   rider dispatcher admin
 PUT     /api/bookings/{id}/waive                    dispatcher admin
 POST    /api/bookings/{id}/rate                     rider
 GET     /api/bookings/{id}/receipt                  rider finance admin
+GET     /api/users/membership                       rider
+POST    /api/users/membership                       rider
+DELETE  /api/users/membership                       rider
 GET     /api/organisations/mine                     rider
 GET     /api/organisations/mine/waiting             rider
 PUT     /api/bookings/{id}/approval                 rider

@@ -27,6 +27,10 @@ type DeskConfig struct {
 	Clock fleet.Clock
 	Log   *slog.Logger
 
+	// Member reports whether a person pays as a member; nil: nobody does. What is
+	// quoted and booked keeps what it said.
+	Member func(ctx context.Context, user fleet.UserID) (bool, error)
+
 	// Way is how far and how long it is through some places, setting out at a
 	// time; nil: as the built-in model says.
 	Way func(ctx context.Context, at time.Time, places ...eta.Point) eta.Leg

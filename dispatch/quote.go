@@ -32,11 +32,14 @@ func (d *Desk) quote(ctx context.Context, user fleet.UserID, r *Request) (fleet.
 	if err := d.prepare(ctx, user, r, &table); err != nil {
 		return fleet.Terms{}, err
 	}
-	return d.terms(ctx, &r.Order, &table, d.member(user))
+	member := false
+	if d.cfg.Member != nil {
+		if member, err = d.cfg.Member(ctx, user); err != nil {
+			return fleet.Terms{}, err
+		}
+	}
+	return d.terms(ctx, &r.Order, &table, member)
 }
-
-// member reports whether a person pays as one. Membership comes with payments.
-func (d *Desk) member(fleet.UserID) bool { return false }
 
 // Pickup is how long the nearest officer would take to a place, who is on duty
 // and may be offered for a tier; false if there is none. It is rounded up to

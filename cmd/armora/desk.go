@@ -8,9 +8,13 @@ import (
 
 // openDesk makes what takes quotes and bookings. Its jobs are run by openJobs.
 func (h *hub) openDesk(context.Context, context.Context) error {
-	h.desk = dispatch.NewDesk(dispatch.DeskConfig{
+	cfg := dispatch.DeskConfig{
 		DB: h.db, Bus: &h.bus, Map: h.index, Hash: h.keyring.Hash, Way: h.eta.Way, Terms: h.terms(), Lacking: h.consents.Lacking,
 		Clock: h.clock, Log: h.log,
-	})
+	}
+	if h.members != nil {
+		cfg.Member = h.members.Member
+	}
+	h.desk = dispatch.NewDesk(cfg)
 	return nil
 }

@@ -83,6 +83,7 @@ type hub struct {
 	earnings *payment.Earnings
 	book     *schema.SOSBook // what is known of a database that is away; nil: it is there
 	accounts *payment.Terms
+	members  *payment.Members // nil: there is no membership
 
 	index    *live.Index
 	fences   *fences.Fences
@@ -347,7 +348,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Chat:   h.chat,
 		Trips:  h.trips, Desk: h.desk,
 		Tracks:   h.tracks,
-		Earnings: h.earnings, Terms: h.accounts,
+		Earnings: h.earnings, Terms: h.accounts, Members: h.members,
 		Exports: h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Shares: account.NewShares(account.SharesConfig{

@@ -16,6 +16,8 @@ type paymentSettings struct {
 	StripeKey            string `name:"stripe-key" env:"STRIPE_KEY" group:"payment" help:"Stripe's secret key; without it, and without another server, every account is invoiced. Set it in the environment."`
 	StripePublishableKey string `name:"stripe-publishable-key" env:"STRIPE_PUBLISHABLE_KEY" group:"payment" help:"Stripe's publishable key, which clients' card forms are told."`
 	StripeWebhookSecret  string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" group:"payment" help:"With which Stripe signs what it tells of. Set it in the environment."`
+	MemberPrice          string `name:"member-price" env:"ARMORA_MEMBER_PRICE" group:"payment" help:"Stripe's id of the price of a membership, price_…, paid by the period; without it there is none."`
+	MemberTrial          int    `name:"member-trial-days" env:"ARMORA_MEMBER_TRIAL_DAYS" default:"14" group:"payment" help:"How many days a first membership is free; 0: none."`
 	StripeURL            string `name:"stripe-url" env:"ARMORA_STRIPE_URL" group:"payment" help:"Another server that speaks Stripe's protocol, http://host:port."`
 }
 
@@ -69,6 +71,9 @@ func (h *hub) openPayment(context.Context, context.Context) error {
 		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL,
 		ReturnURL: public + "/paid", Link: public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
 	})
+	if err == nil && h.settings.MemberPrice != "" {
+		h.members = payment.NewMembers(h.cashier, h.settings.MemberPrice, h.settings.MemberTrial)
+	}
 	return err
 }
 

@@ -39,7 +39,11 @@ func (h *hub) openBooks(context.Context, context.Context) (err error) {
 		h.log.Warn("Stripe is not heard, only asked: STRIPE_WEBHOOK_SECRET is not set (armora admin stripe-webhook)")
 		return nil
 	}
-	h.feed, err = payment.NewFeed(payment.FeedConfig{Cashier: h.cashier, Secrets: secrets, Metrics: h.registry})
+	cfg := payment.FeedConfig{Cashier: h.cashier, Secrets: secrets, Metrics: h.registry}
+	if h.members != nil {
+		cfg.See = map[string]func(context.Context, string) error{"sub_": h.members.See}
+	}
+	h.feed, err = payment.NewFeed(cfg)
 	return err
 }
 
