@@ -158,7 +158,7 @@ type Said struct {
 // already is returned as it was kept. Of a trip that is over, CodeConflict; of more
 // than the limit, CodeTooMany; to who takes no part, CodeNotFound.
 func (t Chats) Say(ctx context.Context, who Participant, m fleet.ChatMessage, limit ChatLimit, pushAfter time.Duration, now time.Time) (said Said, err error) {
-	m.Author = who.User
+	m.Author, now = who.User, now.Truncate(time.Microsecond) // as the database keeps it: an answer is the same later
 	err = t.DB.transact(ctx, "booking", func(tx pgx.Tx) error {
 		c, err := lockBooking(ctx, t.DB, tx, anyBooking(m.Booking), now)
 		if err != nil {
