@@ -21,7 +21,7 @@ type TrackedEvent struct {
 // What is told to whom, of events e: of messages the conversation tells.
 const (
 	toOps   = `e.kind <> 'message'`
-	fenced  = `e.kind IN ('officer_arrive', 'departed', 'left_pickup', 'reached_destination', 'left_destination')`
+	fenced  = `e.kind IN ('officer_arriving', 'officer_arrive', 'reached_stop', 'departed', 'left_pickup', 'reached_destination', 'left_destination')`
 	toParty = toOps + ` AND (e.to_status IS NOT NULL OR e.actor = 'principal' OR ` + fenced + `)`
 	toGuest = toOps + ` AND (e.to_status IS NOT NULL OR ` + fenced + `)`
 )
