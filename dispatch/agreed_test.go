@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"armora/dispatch"
@@ -28,7 +29,7 @@ func TestConsentsAreNeededToBook(t *testing.T) {
 	d.ok(err)
 	_, err = desk.BookQuote(ctx, d.user, q.ID, dispatch.Details{})
 	d.code(err, fleet.CodeConsentNeeded)
-	if refusal, ok := err.(*fleet.Error); !ok || len(refusal.Flaws) != 1 || refusal.Flaws[0].Location != "consents.terms" {
+	if refusal, ok := errors.AsType[*fleet.Error](err); !ok || len(refusal.Flaws) != 1 || refusal.Flaws[0].Location != "consents.terms" {
 		t.Errorf("refused with %+v", err)
 	}
 	_, err = desk.Book(ctx, d.user, transfer())
