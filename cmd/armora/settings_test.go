@@ -33,7 +33,7 @@ func TestEnvExampleListsEverySetting(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(text), -1) {
 		listed[m[1]] = m[2]
 	}
-	parser, err := kong.New(new(cli), kong.Vars{"data_dir_default": ""})
+	parser, err := kong.New(new(cli), kong.Vars{"data_dir_default": "", "webhook_path": webhookPath})
 	if err != nil {
 		t.Fatal(err)
 	}
