@@ -193,6 +193,9 @@ func (cfg *Config) missing() []string {
 
 // New returns a server with all its routes.
 func New(cfg Config) (*Server, error) {
+	if err := cfg.checkToken(); err != nil {
+		return nil, err
+	}
 	if missing := cfg.missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("api: %s: required, and not given", strings.Join(missing, ", "))
 	}
@@ -221,9 +224,17 @@ func NewStandby(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-func newServer(cfg Config) (*Server, error) {
+// checkToken refuses an admin token that could be guessed.
+func (cfg *Config) checkToken() error {
 	if cfg.AdminToken != "" && len(cfg.AdminToken) < minAdminToken {
-		return nil, fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
+		return fmt.Errorf("the admin token has %d characters: it takes at least %d", len(cfg.AdminToken), minAdminToken)
+	}
+	return nil
+}
+
+func newServer(cfg Config) (*Server, error) {
+	if err := cfg.checkToken(); err != nil {
+		return nil, err
 	}
 	if cfg.ExportLimit == 0 {
 		cfg.ExportLimit = DefaultExportLimit

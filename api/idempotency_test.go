@@ -211,7 +211,8 @@ func TestWithoutADatabaseNothingIsCarriedOutUnderAKey(t *testing.T) {
 	}
 }
 
-// Every POST by somebody who is known takes a key, and says so.
+// Every POST by somebody who is known takes a key, and says so; but for emergencies,
+// which are named by the press and do without the database.
 func TestEveryPostDocumentsItsKey(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -225,7 +226,7 @@ func TestEveryPostDocumentsItsKey(t *testing.T) {
 			for _, p := range op.Parameters {
 				takes = takes || p.Name == keyHeader
 			}
-			if want := op.Method == http.MethodPost && !open(op); takes != want {
+			if want := op.Method == http.MethodPost && !open(op) && !strings.HasPrefix(path, "/api/sos"); takes != want {
 				t.Errorf("%s %s takes a key: %v, want %v", op.Method, path, takes, want)
 			}
 			if takes {

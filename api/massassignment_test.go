@@ -17,7 +17,7 @@ var privileged = []string{
 }
 
 // documents are judged by a JSON Schema of their own, which names every field.
-var documents = []string{"/api/users/preferences", "/api/users/questionnaire", "/api/users/questionnaire/steps/{step}"}
+var documents = []string{"/api/users/preferences", "/api/users/questionnaire", "/api/users/questionnaire/steps/{step}", "/api/payments/webhook"}
 
 // tripCommands are what comes after a booking's path where the body's id is one that
 // an app makes up, of the command itself.
