@@ -43,7 +43,7 @@ func (c *Cashier) Reserve(ctx context.Context, user fleet.UserID, booking fleet.
 	}
 	var early bool
 	_, err = c.bookings.ChangeOf(ctx, user, booking, c.cfg.Clock.Now(), func(tx *schema.BookingTx) error {
-		m, ok, err := c.read(ctx, tx)
+		m, ok, err := c.read(tx)
 		switch {
 		case err != nil:
 			return err
@@ -211,7 +211,7 @@ func (c *Cashier) PayDebt(ctx context.Context, user fleet.UserID, id fleet.DebtI
 		return Reservation{}, err
 	}
 	_, err = c.bookings.ChangeOf(ctx, user, d.Booking, c.cfg.Clock.Now(), func(tx *schema.BookingTx) error {
-		m, ok, err := c.read(ctx, tx)
+		m, ok, err := c.read(tx)
 		if err != nil || !ok {
 			return err
 		}

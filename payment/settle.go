@@ -58,7 +58,7 @@ func (c *Cashier) advance(ctx context.Context, id fleet.BookingID) (next *todo, 
 	_, err = c.bookings.Change(ctx, id, c.cfg.Clock.Now(), func(tx *schema.BookingTx) error {
 		next = nil
 		for range maxSteps {
-			m, ok, err := c.read(ctx, tx)
+			m, ok, err := c.read(tx)
 			if err != nil || !ok {
 				return err
 			}
@@ -74,7 +74,7 @@ func (c *Cashier) advance(ctx context.Context, id fleet.BookingID) (next *todo, 
 
 // read reads all that is known of the money of a booking that is locked; ok is
 // false if it is not paid by card.
-func (c *Cashier) read(ctx context.Context, tx *schema.BookingTx) (m *matter, ok bool, err error) {
+func (c *Cashier) read(tx *schema.BookingTx) (m *matter, ok bool, err error) {
 	m = &matter{booking: &tx.Booking, now: tx.Now}
 	if m.money, ok, err = tx.Money(); err != nil || !ok {
 		return nil, false, err
@@ -99,11 +99,11 @@ func (c *Cashier) read(ctx context.Context, tx *schema.BookingTx) (m *matter, ok
 			m.credited += r.Amount.Amount
 		}
 	}
-	preferred, err := c.cards.Preferred(ctx, tx.User)
+	preferred, err := tx.PreferredCard()
 	if err != nil {
 		return nil, false, err
 	}
-	for _, card := range []string{m.money.Method, preferred.Stripe} {
+	for _, card := range []string{m.money.Method, preferred} {
 		if card != "" && (len(m.cards) == 0 || m.cards[0] != card) {
 			m.cards = append(m.cards, card)
 		}

@@ -160,6 +160,15 @@ func (c *BookingTx) EndDebt(id fleet.DebtID, state fleet.DebtState, paidBy fleet
 	return err
 }
 
+// PreferredCard is Stripe's id of the card that the principal pays with without
+// being asked; "": they have none. It is read on the change's own connection: one
+// more for each change would leave none for any.
+func (c *BookingTx) PreferredCard() (stripe string, err error) {
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT coalesce((SELECT stripe_id FROM payment_methods WHERE user_id = $1 AND preferred), '')`, c.User).Scan(&stripe)
+	return stripe, err
+}
+
 // Posted is what the ledger has of the booking in an account by transactions of a
 // kind: the sum, and how many they are.
 func (c *BookingTx) Posted(account fleet.Account, kind string) (sum int64, n int, err error) {

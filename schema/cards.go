@@ -32,17 +32,6 @@ func (t Cards) Of(ctx context.Context, user fleet.UserID, id fleet.PaymentMethod
 		SELECT `+cardColumns+` FROM payment_methods m WHERE m.id = $1 AND m.user_id = $2 AND m.removed IS NULL`, id, user)
 }
 
-// Preferred returns the card that a user pays with without being asked; one that
-// is none if they have no card.
-func (t Cards) Preferred(ctx context.Context, user fleet.UserID) (fleet.PaymentMethod, error) {
-	m, err := one(ctx, t.DB, "payment method", scanCard, `
-		SELECT `+cardColumns+` FROM payment_methods m WHERE m.user_id = $1 AND m.preferred`, user)
-	if fleet.CodeOf(err) == fleet.CodeNotFound {
-		return fleet.PaymentMethod{}, nil
-	}
-	return m, err
-}
-
 // Others reports whether a card is another user's.
 func (t Cards) Others(ctx context.Context, user fleet.UserID, stripe string) (bool, error) {
 	return one(ctx, t.DB, "payment method", pgx.RowTo[bool], `
