@@ -164,7 +164,7 @@ func (k *track) catchUp(ctx context.Context, t *Tracks, whole bool) error {
 // refresh is catchUp with reading held.
 func (k *track) refresh(ctx context.Context, t *Tracks, whole bool) error {
 	announced := k.announced.Load() // whatever comes later may not be in what is read
-	b, err := t.bookings.Get(ctx, k.id)
+	b, err := t.whole(ctx, k.id)
 	if err != nil {
 		return err
 	}
@@ -189,6 +189,22 @@ func (k *track) refresh(ctx context.Context, t *Tracks, whole bool) error {
 	}
 	k.take(t, b, announced, events, blind)
 	return k.showAgain(ctx, t)
+}
+
+// whole reads a booking with the seats that it had at one moment: its row and its
+// seats are read one after the other, and a change may come between.
+func (t *Tracks) whole(ctx context.Context, id fleet.BookingID) (fleet.Booking, error) {
+	for range changeTries {
+		b, err := t.bookings.Get(ctx, id)
+		if err != nil {
+			return b, err
+		}
+		after, err := t.bookings.Get(ctx, id)
+		if err != nil || after.Seq == b.Seq && after.Version == b.Version {
+			return b, err
+		}
+	}
+	return fleet.Booking{}, errBusyTrip
 }
 
 // blind returns those of ops who may not see the principal any more.
