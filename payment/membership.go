@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
@@ -86,7 +87,13 @@ func (m *Members) Join(ctx context.Context, user fleet.UserID, method fleet.Paym
 // card is the card that a membership is paid by.
 func (m *Members) card(ctx context.Context, user fleet.UserID, method fleet.PaymentMethodID) (card fleet.PaymentMethod, err error) {
 	if method.IsZero() {
-		card, err = m.cards.Preferred(ctx, user)
+		kept, err := m.cards.List(ctx, user)
+		if err != nil {
+			return card, err
+		}
+		if i := slices.IndexFunc(kept, func(c fleet.PaymentMethod) bool { return c.Preferred }); i >= 0 {
+			card = kept[i]
+		}
 	} else {
 		card, err = m.cards.Of(ctx, user, method)
 	}
