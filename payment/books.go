@@ -176,16 +176,24 @@ func (b *Books) mend(ctx context.Context, d *fleet.Difference) error {
 	return nil
 }
 
-// mendCharge looks at the intent of a charge, which the hub may know without it.
+// mendCharge looks at the intent of a charge, which the hub may know without it, or
+// books what it is for if it is a member's.
 func (b *Books) mendCharge(ctx context.Context, charge string) error {
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	params := &stripe.ChargeParams{}
 	params.Context = asking
+	params.AddExpand("balance_transaction")
 	from, err := b.stripe.Charges.Get(charge, params)
 	a := reduce(err)
-	if err := a.failure(); err != nil || from.PaymentIntent == nil {
+	if err := a.failure(); err != nil {
 		return ifNotOurs(err)
+	}
+	if from.Invoice != nil {
+		return b.bookDues(ctx, from)
+	}
+	if from.PaymentIntent == nil {
+		return nil
 	}
 	return b.SeeIntent(ctx, from.PaymentIntent.ID)
 }

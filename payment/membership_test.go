@@ -151,3 +151,22 @@ func TestWhatHasEndedStaysSo(t *testing.T) {
 	w.want(err, fleet.CodeNotFound)
 	w.must(m.See(t.Context(), "sub_nobodys"))
 }
+
+// What members pay is no booking's: it is found in Stripe's book, and posted once.
+func TestWhatMembersPayIsInTheBooks(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	w.keeps(stripe.Visa)
+	_, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	books := w.books()
+	for range 2 {
+		w.wantDifferences(books, 0)
+		for account, want := range map[fleet.Account]int64{fleet.AccountRevenue: -4_167, fleet.AccountVAT: -833} {
+			got, err := schema.Ledger{DB: w.db}.Balance(t.Context(), account, fleet.GBP)
+			if w.must(err); got.Amount != want {
+				t.Errorf("%s has %s, want %d", account, got, want)
+			}
+		}
+	}
+}

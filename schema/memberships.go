@@ -26,6 +26,11 @@ func (t Memberships) Of(ctx context.Context, user fleet.UserID) (fleet.Membershi
 	return one(ctx, t.DB, "membership", scanMembership, `SELECT `+membershipColumns+` FROM memberships m WHERE m.user_id = $1 AND m.state <> 'ended'`, user)
 }
 
+// ByStripe returns the membership of a subscription of Stripe's, ended or not.
+func (t Memberships) ByStripe(ctx context.Context, subscription string) (fleet.Membership, error) {
+	return one(ctx, t.DB, "membership", scanMembership, `SELECT `+membershipColumns+` FROM memberships m WHERE m.stripe_id = $1`, subscription)
+}
+
 // Begin returns a user's membership that has not ended, and makes one, new, if there
 // is none. hadOne says whether there ever was another one.
 func (t Memberships) Begin(ctx context.Context, user fleet.UserID, now time.Time) (m fleet.Membership, hadOne bool, err error) {

@@ -37,6 +37,8 @@ func (t StripeBook) Match(ctx context.Context) error {
 		for _, sql := range []string{
 			`UPDATE stripe_transactions s SET key = 'capture/' || p.id, fee_key = 'fee/' || p.id
 				FROM payments p WHERE s.key IS NULL AND s.type = 'charge' AND p.charge_id = s.source`,
+			`UPDATE stripe_transactions s SET key = t.key
+				FROM ledger_transactions t WHERE s.key IS NULL AND s.type = 'charge' AND t.key = 'membership/' || s.source`,
 			`UPDATE stripe_transactions s SET key = 'refund/' || r.id
 				FROM refunds r WHERE s.key IS NULL AND s.type = 'refund' AND r.stripe_id = s.source`,
 			`UPDATE stripe_transactions s SET key = 'refund_failed/' || r.id
