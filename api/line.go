@@ -248,9 +248,12 @@ func (e *expiring) next(l *line) time.Time {
 // look ends a line whose token has expired, and returns what to warn of one that is
 // about to.
 func (e *expiring) look(l *line, now time.Time) (warning []byte) {
-	at := l.Caller().Expires
+	caller := l.Caller()
+	at, share := caller.Expires, caller.Share
 	switch {
 	case at.IsZero():
+	case share != nil && !share.Expires.IsZero() && !now.Before(share.Expires): // no other token comes of it
+		l.End(closedShareOver)
 	case !now.Before(at):
 		l.End(closedExpired)
 	case !at.Equal(e.warned) && !now.Before(at.Add(-warnBefore)):

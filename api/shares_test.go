@@ -132,7 +132,7 @@ func TestALinkEndsWhenItWasSaidThatItWould(t *testing.T) {
 	w := h.guest(half.URL).watch(id, "")
 	w.expect("snapshot")
 	h.clock.Advance(5 * time.Minute)
-	w.ends(closedExpired)
+	w.ends(closedShareOver)
 	byArrival, byTrip := h.guest(arrival.URL).watch(id, ""), h.guest(trip.URL).watch(id, "")
 	byArrival.expect("snapshot")
 	byTrip.expect("snapshot")

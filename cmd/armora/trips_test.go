@@ -51,7 +51,7 @@ func TestATripOutlivesItsHub(t *testing.T) {
 	d.fixes(5, 0)
 	again()
 	ops("complete")
-	want := []string{"booked", "assigned", "en_route", "arrived", "in_progress", "departed", "completed"}
+	want := []string{"booked", "assigned", "en_route", "officer_arriving", "arrived", "in_progress", "departed", "completed"}
 	if got := d.events(); !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)
 	}
