@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ func (h *hub) earn(officer *person) fleet.BookingID {
 	b := h.person(fleet.RoleRider).book()
 	h.assign(b.ID, id, fleet.EnRoute, fleet.Arrived, fleet.InProgress)
 	_, err = schema.Bookings{DB: h.db}.Change(h.t.Context(), b.ID, h.clock.Now(), func(c *schema.BookingTx) error {
-		return c.Move(fleet.Completed, schema.Event{Kind: "completed", Data: map[string]any{"price": json.RawMessage(c.Price)}})
+		return c.Move(fleet.Completed, schema.Event{Kind: "completed", Data: map[string]any{"price": c.Price}})
 	})
 	if err == nil {
 		err = h.cfg.Earnings.Settle(h.t.Context(), b.ID)

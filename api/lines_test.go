@@ -317,7 +317,8 @@ func TestAReconnectStorm(t *testing.T) {
 	storm(func(*spectator) *spectator { return rider.watch(id, fmt.Sprintf("?since=%d", before-1)) }, watchers)
 	seq = h.move(id, fleet.InProgress, "started").Seq
 	storm(func(w *spectator) *spectator {
-		missed, snapshot := w.expect("state"), heard{}
+		missed := w.expect("state")
+		var snapshot heard
 		next := w.next()
 		if next.Type == "state" { // it was still on its way in
 			next, snapshot = w.next(), next

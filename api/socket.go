@@ -158,7 +158,7 @@ func (sk *socket) read(t talk) {
 // take takes one message of the client.
 func (sk *socket) take(t talk, kind int, message []byte) error {
 	if sk.ctx.Err() != nil {
-		return nil // what comes after the end is not heard
+		return nil //nolint:nilerr // what comes after the end is not heard
 	}
 	if err := sk.s.limit(sk.ctx, sk.Caller(), usual); err != nil {
 		return &ending{closedTooManyWords}

@@ -110,7 +110,7 @@ func readTripTopic(topic string) (trip fleet.BookingID, kind string, ok bool) {
 // isPersons reports whether a device is the phone of somebody who may have a trip:
 // a car's tracker has none.
 func isPersons(id *fleet.Identity) bool {
-	return id.Kind != fleet.Tracker && !(id.User.IsZero() && id.Driver.IsZero())
+	return id.Kind != fleet.Tracker && (!id.User.IsZero() || !id.Driver.IsZero())
 }
 
 // mayFollow reports whether c may subscribe to a filter that is a topic of a trip.

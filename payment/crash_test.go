@@ -2,6 +2,7 @@ package payment_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -130,7 +131,7 @@ func TestTheHubDiesAroundEachRequest(t *testing.T) {
 			w.stripe.Interfere(func(r stripe.Request) stripe.Act {
 				mu.Lock()
 				defer mu.Unlock()
-				if r.Method != "POST" || !strings.HasPrefix(r.Path, "/v1/payment_intents") && !strings.HasPrefix(r.Path, "/v1/refunds") {
+				if r.Method != http.MethodPost || !strings.HasPrefix(r.Path, "/v1/payment_intents") && !strings.HasPrefix(r.Path, "/v1/refunds") {
 					return stripe.Pass
 				}
 				if n++; n == at {

@@ -216,7 +216,7 @@ func (b *trackBench) openPeer(ctx context.Context) error {
 		return nil
 	})
 	for range 100 {
-		conn, err := net.DialTimeout("tcp", b.peer, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", b.peer)
 		if err == nil {
 			return conn.Close()
 		}

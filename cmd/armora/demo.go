@@ -47,7 +47,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if c.AdminToken == "" {
 		c.AdminToken = rand.Text()
 	}
-	till, err := c.openStripe()
+	till, err := c.openStripe(ctx)
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,11 @@ type demoStripe struct {
 
 // openStripe starts a Stripe for the demo, unless there is another one to pay at,
 // and has the hub pay there.
-func (c *demoCommand) openStripe() (*demoStripe, error) {
+func (c *demoCommand) openStripe(ctx context.Context) (*demoStripe, error) {
 	if c.pays() {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,8 @@ type conn struct {
 	in *bufio.Reader
 }
 
-func connect(broker, username, password, clientID string) (*conn, error) {
-	raw, err := net.DialTimeout("tcp", broker, patience)
+func connect(ctx context.Context, broker, username, password, clientID string) (*conn, error) {
+	raw, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", broker)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +77,8 @@ func (c *conn) leave() {
 
 // subscribe has a watcher told on its topic. next returns the fix time that the next
 // message names, in milliseconds.
-func subscribe(_ context.Context, broker string, w Watcher) (next func() (int64, error), done func(), err error) {
-	c, err := connect(broker, "", "", "")
+func subscribe(ctx context.Context, broker string, w Watcher) (next func() (int64, error), done func(), err error) {
+	c, err := connect(ctx, broker, "", "", "")
 	if err != nil {
 		return nil, nil, fmt.Errorf("subscribe: %w", err)
 	}
@@ -110,7 +110,7 @@ func subscribe(_ context.Context, broker string, w Watcher) (next func() (int64,
 // dial has a watcher told over its WebSocket.
 func dial(ctx context.Context, _ string, w Watcher) (next func() (int64, error), done func(), err error) {
 	dialer := websocket.Dialer{HandshakeTimeout: patience, ReadBufferSize: 1024, WriteBufferSize: 256}
-	c, response, err := dialer.DialContext(ctx, strings.Replace(w.URL, "http", "ws", 1), http.Header{"Authorization": {"Bearer " + w.Token}})
+	c, response, err := dialer.DialContext(ctx, strings.Replace(w.URL, "http", "ws", 1), http.Header{"Authorization": {"Bearer " + w.Token}}) //nolint:bodyclose // gorilla has no body to close: NetConn is the connection
 	if err != nil {
 		if response != nil {
 			err = fmt.Errorf("%w: %s", err, response.Status)

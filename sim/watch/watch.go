@@ -151,7 +151,7 @@ func (r *run) watch(ctx context.Context, w Watcher, slots chan struct{}, opened 
 // publish has a device publish until ctx ends.
 func (r *run) publish(ctx context.Context, number int) error {
 	d := r.cfg.Devices[number]
-	c, err := connect(r.cfg.Broker, d.Username, d.Password, "watch-device-"+strconv.Itoa(number))
+	c, err := connect(ctx, r.cfg.Broker, d.Username, d.Password, "watch-device-"+strconv.Itoa(number))
 	if err != nil {
 		return fmt.Errorf("device %d: %w", number, err)
 	}

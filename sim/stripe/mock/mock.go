@@ -34,7 +34,7 @@ func Start(ctx context.Context) (*Mock, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mock{process: exec.Command(program, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")} // outlives ctx; Close ends it
+	m := &Mock{process: exec.Command(program, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")} //nolint:noctx // it outlives ctx: Close ends it
 	out, err := m.process.StdoutPipe()
 	if err != nil {
 		return nil, err
