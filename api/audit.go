@@ -131,11 +131,21 @@ type timeRange struct {
 	To   time.Time `json:"to"`
 }
 
-// auditedDevice is audited for what a device has told from from to to.
+// auditedDevice is audited for what a device has told from from to to. If one whom it
+// tells of is visible to named staff alone, it is not found by the others.
 func (s *Server) auditedDevice(ctx context.Context, action string, device fleet.DeviceID, from, to time.Time) error {
 	people, err := s.tables.audit.PeopleOfDevice(ctx, device, from, to)
 	if err != nil {
 		return err
+	}
+	for _, person := range people {
+		_, err := s.tables.users.Visible(ctx, callerOf(ctx).User, person)
+		if fleet.CodeOf(err) == fleet.CodeNotFound {
+			return &fleet.Error{Code: fleet.CodeNotFound, Message: "no such device"}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return s.audited(ctx, action, "device/"+device.String(), people, timeRange{from.UTC(), to.UTC()})
 }

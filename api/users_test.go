@@ -282,7 +282,13 @@ func TestRestrictedPeopleAreSeenByNamedStaffAlone(t *testing.T) {
 			}
 			return got
 		}
+		phone := "/api/devices/" + as[struct {
+			ID string `json:"device_id"`
+		}](t, rider.must(http.StatusOK, http.MethodPost, "/api/devices/enrol", map[string]any{"name": "p", "platform": "android", "app_version": "1"})).ID
+		h.clock.Advance(time.Minute)
+		ada.must(http.StatusOK, http.MethodGet, phone+"/points", nil)
 		ada.must(http.StatusNoContent, http.MethodPut, path+"/restricted", map[string]any{"restricted": true})
+		problem(t, ada.do(http.MethodGet, phone+"/points", nil), http.StatusNotFound, fleet.CodeNotFound)
 		if seenBy(ada) || seenBy(finance) {
 			t.Error("staff who were not named see a restricted person")
 		}

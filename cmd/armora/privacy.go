@@ -39,6 +39,10 @@ func (h *hub) processors() []account.Processor {
 			return h.notify.ForgetSMS(ctx, who.Phone)
 		}},
 		{Name: "stripe", Forget: h.forgetCustomer},
+		// What pushes knows apps by tokens, which are deleted here, and nobody by name.
+		{Name: "push", Forget: func(context.Context, account.Erased) (string, error) {
+			return "the tokens of their apps are deleted; the push service knows nothing else of them", nil
+		}},
 	}
 }
 
