@@ -49,7 +49,7 @@ func (s *Server) showSOS(e *fleet.SOS) SOS {
 type raiseSOSInput struct {
 	Body *struct {
 		ID         fleet.SOSClientID `json:"id,omitzero" required:"false" format:"uuid" doc:"The app's own, of this press of the button: sent again, it joins what it opened and never reopens it"`
-		Type       fleet.SOSType     `json:"type,omitempty" required:"false" enum:"medical,threat,vehicle,other" default:"other"`
+		Type       string            `json:"type,omitempty" required:"false" doc:"medical, threat, vehicle or other; nobody is refused help for a word: any other is other"`
 		Silent     bool              `json:"silent,omitempty" required:"false" doc:"Nothing must show, or sound, at your end"`
 		Drill      bool              `json:"drill,omitempty" required:"false" doc:"An exercise"`
 		TripID     fleet.BookingID   `json:"trip_id,omitzero" required:"false" format:"uuid" doc:"Absent, or not yours: the one that you are on"`
@@ -106,7 +106,7 @@ func (s *Server) addSOS() {
 func (s *Server) raiseSOS(ctx context.Context, in *raiseSOSInput) (*sosOutput, error) {
 	call := fleet.SOSCall{Raiser: fleet.Raiser{User: callerOf(ctx).User}, Type: fleet.SOSOther, Via: "rest"}
 	if b := in.Body; b != nil {
-		call.Client, call.Type, call.Silent, call.Drill, call.Trip = b.ID, fleet.SOSTypeOf(string(b.Type)), b.Silent, b.Drill, b.TripID
+		call.Client, call.Type, call.Silent, call.Drill, call.Trip = b.ID, fleet.SOSTypeOf(b.Type), b.Silent, b.Drill, b.TripID
 		call.Occurred = b.OccurredAt
 		if b.Lat != nil && b.Lon != nil {
 			call.Place = &fleet.SOSPlace{Lat: *b.Lat, Lon: *b.Lon, Accuracy: b.Accuracy}

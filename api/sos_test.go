@@ -62,6 +62,15 @@ func TestAnSOSNeedsNothingButWhoYouAre(t *testing.T) {
 	}
 }
 
+// Nobody is refused help for a word that the hub does not know.
+func TestAnSOSOfAnUnknownTypeIsRaised(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	if got := h.person(fleet.RoleRider).sos(map[string]any{"type": "dragon"}); got.Type != fleet.SOSOther {
+		t.Errorf("it is %q", got.Type)
+	}
+}
+
 // What is shown of a cancel is the same whether the code was the duress code or not,
 // in time, late, and when nothing was raised.
 func TestACancelUnderDuressLooksLikeACancel(t *testing.T) {
