@@ -182,7 +182,7 @@ func (h *hub) recruit(ctx context.Context, officers int) (roster, error) {
 		r.Devices = append(r.Devices, pair...)
 	}
 	if complete {
-		return r, nil
+		return r, h.castAgrees(ctx, r.People)
 	}
 	if r.Visitor.ID == "" {
 		if r.Visitor, err = h.provision(ctx, fleet.Device{Kind: fleet.Phone, Name: "Visitor's phone"}, 0, wire.JSON); err != nil {
@@ -193,6 +193,9 @@ func (h *hub) recruit(ctx context.Context, officers int) (roster, error) {
 		if r.People, err = h.enlistCast(ctx); err != nil {
 			return r, err
 		}
+	}
+	if err := h.castAgrees(ctx, r.People); err != nil {
+		return r, err
 	}
 	return r, r.write(path)
 }

@@ -49,9 +49,6 @@ func (h *hub) enlistCast(ctx context.Context) ([]demoPerson, error) {
 			return nil, fmt.Errorf("enlist %s: %w", p.Email, err)
 		}
 		p.Password, p.Secret = made.Password, made.Secret
-		if err := h.agree(ctx, made.User); err != nil {
-			return nil, err
-		}
 		if slices.Contains(p.Roles, fleet.RoleDriver) && len(drivers) > 0 {
 			driver := drivers[0].ID
 			drivers = drivers[1:]
@@ -65,6 +62,21 @@ func (h *hub) enlistCast(ctx context.Context) ([]demoPerson, error) {
 		}
 	}
 	return cast, nil
+}
+
+// castAgrees has the cast agree to what is required of them now: a folder may be of a
+// demo that required less.
+func (h *hub) castAgrees(ctx context.Context, cast []demoPerson) error {
+	for _, p := range cast {
+		known, err := (schema.Passwords{DB: h.db}).Proof(ctx, p.Email)
+		if err != nil {
+			return err
+		}
+		if err := h.agree(ctx, known.User.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // introduce says who can sign in, and how.
