@@ -30,13 +30,22 @@ func (h *hub) addPayments(cfg *Config) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	price, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, server.URL+"/v1/prices",
+		strings.NewReader("currency=gbp&unit_amount=5000&recurring[interval]=month&product_data[name]=Membership"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	price.SetBasicAuth("sk_test_api", "")
+	price.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	h.send(price)
+	cfg.Members = payment.NewMembers(cfg.Payments, stripe.All[stripe.Price](h.stripe)[0].ID, 14)
 }
 
-// byCard has a hub's principals pay by card.
+// byCard has a hub's principals pay by card, members less.
 func byCard(cfg *Config) {
 	index, _ := cfg.Map.(*live.Index)
 	cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{
-		DB: cfg.DB, Bus: cfg.Bus, Map: index, Hash: cfg.Keyring.Hash, Terms: cfg.Payments.Invoiced, Clock: cfg.Clock, Log: cfg.Log,
+		DB: cfg.DB, Bus: cfg.Bus, Map: index, Hash: cfg.Keyring.Hash, Terms: cfg.Payments.Invoiced, Member: cfg.Members.Member, Clock: cfg.Clock, Log: cfg.Log,
 	})
 }
 

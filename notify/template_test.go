@@ -87,6 +87,8 @@ var samples = map[string]map[string]string{
 	"payment_action.mail":       money,
 	"payment_action.push":       money,
 	"payment_action.sms":        money,
+	"payment_membership.mail":   {"amount": "£50.00", "link": "https://armora.example/pay#membership"},
+	"payment_membership.push":   {"amount": "£50.00", "link": "https://armora.example/pay#membership"},
 	"payment_failed.mail":       money,
 	"payment_receipt.mail":      money,
 	"booking_series.mail":       {"count": "8", "last": "2026-05-04T09:00:00Z", "zone": "Europe/London"},

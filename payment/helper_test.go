@@ -31,6 +31,7 @@ type till struct {
 	payments schema.Payments
 	user     fleet.UserID
 	told     []string // kinds of what the principal was told
+	tidings  []fleet.Tidings
 }
 
 func newTill(t *testing.T) *till {
@@ -55,7 +56,7 @@ func (w *till) restart() {
 		Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Tell: func(about fleet.Tidings) schema.Telling {
 			return func(fleet.User) ([]fleet.Notice, error) {
-				w.told = append(w.told, about.Kind)
+				w.told, w.tidings = append(w.told, about.Kind), append(w.tidings, about)
 				return nil, nil
 			}
 		},

@@ -15,7 +15,7 @@ import (
 
 // Members are principals who pay as members, by a subscription at Stripe Billing.
 // How it stands is what Stripe says: by its webhooks, which are looked at anew, and
-// when what is known has run out. It is safe for concurrent use.
+// when what is known has run out (memberpay.go). It is safe for concurrent use.
 type Members struct {
 	*Cashier
 	store schema.Memberships
@@ -32,62 +32,116 @@ func NewMembers(c *Cashier, price string, trialDays int) *Members {
 // keyKept is for how long Stripe surely knows an idempotency key.
 const keyKept = 23 * time.Hour
 
-// Of returns a person's membership: CodeNotFound if they have none.
+// Of returns a person's membership, as far as Stripe can be asked: CodeNotFound if
+// they have none.
 func (m *Members) Of(ctx context.Context, user fleet.UserID) (fleet.Membership, error) {
+	known, err := m.store.Of(ctx, user)
+	if err != nil || !m.old(&known) {
+		return known, err
+	}
+	if err := m.look(ctx, known.Stripe, &known); err != nil {
+		m.log.Warn("how a membership stands cannot be seen", "membership", known.ID, "error", err)
+	}
 	return m.store.Of(ctx, user)
 }
 
-// Join makes a person a member, who pays by a card that is kept; the zero one is the
-// preferred. It is saved before Stripe is asked, and whoever was interrupted, or got
-// no answer, asks again under the same key; the attempt rises after a definite
-// refusal alone. Who is a member already stays the one they are.
-func (m *Members) Join(ctx context.Context, user fleet.UserID, method fleet.PaymentMethodID) (fleet.Membership, error) {
+// Joining is a membership, and what its principal has to do for it. The secret is
+// read from Stripe each time and stored nowhere.
+type Joining struct {
+	fleet.Membership
+	ClientSecret string // "": the client has nothing to confirm
+	NextAction   string // what, as of a reservation; "": nothing
+	URL          string // of the bank's page, where there is one
+	Code         string // why the card was refused, "": it was not
+}
+
+// Join makes a person a member, who pays by a card that is kept, with them there; the
+// zero one is the preferred. It is saved before Stripe is asked, and whoever was
+// interrupted, or got no answer, asks again under the same key; the attempt rises
+// after a definite refusal alone. The subscription is made first, when no money moves,
+// and its payment confirmed after that. Who has one whose payment waits, for their
+// bank or for another card, pays it by asking again; who is a member stays the one
+// they are.
+func (m *Members) Join(ctx context.Context, user fleet.UserID, method fleet.PaymentMethodID) (j Joining, err error) {
 	card, err := m.card(ctx, user, method)
 	if err != nil {
-		return fleet.Membership{}, err
+		return j, err
 	}
-	customer, err := m.customer(ctx, user)
+	for range 2 { // what was known may have ended at Stripe meanwhile
+		var hadOne bool
+		asOf := m.cfg.Clock.Now()
+		if j.Membership, hadOne, err = m.store.Begin(ctx, user, m.cfg.Clock.Now()); err != nil {
+			return j, err
+		}
+		var s *stripe.Subscription
+		if j.State == fleet.MembershipNew {
+			s, err = m.subscribe(ctx, &j.Membership, card, !hadOne)
+		} else {
+			s, err = m.subscription(ctx, j.Stripe)
+		}
+		if err != nil {
+			return j, err
+		}
+		if err := m.keep(ctx, &j.Membership, s, asOf); err != nil {
+			return j, err
+		}
+		if j.State != fleet.MembershipEnded {
+			return m.pay(ctx, j, s, card, !method.IsZero())
+		}
+	}
+	return j, &fleet.Error{Code: fleet.CodeConflict, Message: "the membership has just ended: try again"}
+}
+
+// subscribe has Stripe make the subscription of a membership, by which nothing is paid
+// yet; first: with a trial, if there is one.
+func (m *Members) subscribe(ctx context.Context, joined *fleet.Membership, card fleet.PaymentMethod, first bool) (*stripe.Subscription, error) {
+	if card.Stripe == "" {
+		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "a membership is paid by a card that is kept: keep one first"}
+	}
+	customer, err := m.customer(ctx, joined.User)
 	if err != nil {
-		return fleet.Membership{}, err
-	}
-	joined, hadOne, err := m.store.Begin(ctx, user, m.cfg.Clock.Now())
-	if err != nil || joined.State != fleet.MembershipNew {
-		return joined, err
+		return nil, err
 	}
 	if m.cfg.Clock.Now().Sub(joined.Changed) > keyKept { // the key may be forgotten: is it there?
-		found, err := m.find(ctx, customer, &joined)
-		if err != nil || found {
-			return joined, err
+		if found, err := m.find(ctx, customer, joined.ID); err != nil || found != nil {
+			return found, err
 		}
 	}
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	params := &stripe.SubscriptionParams{
-		Customer: stripe.String(customer), DefaultPaymentMethod: stripe.String(card.Stripe), OffSession: stripe.Bool(true),
-		Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(m.price)}}, PaymentBehavior: stripe.String("error_if_incomplete"),
+		Customer: stripe.String(customer), DefaultPaymentMethod: stripe.String(card.Stripe),
+		Items:           []*stripe.SubscriptionItemsParams{{Price: stripe.String(m.price)}},
+		PaymentBehavior: stripe.String("default_incomplete"),
+		PaymentSettings: &stripe.SubscriptionPaymentSettingsParams{
+			SaveDefaultPaymentMethod: stripe.String(string(stripe.SubscriptionPaymentSettingsSaveDefaultPaymentMethodOnSubscription)),
+		},
 	}
-	if m.trial > 0 && !hadOne { // a trial is for who has not been a member before
+	if m.trial > 0 && first {
 		params.TrialPeriodDays = stripe.Int64(m.trial)
 	}
 	params.Context, params.IdempotencyKey = asking, stripe.String(fmt.Sprintf("membership/%s/%d", joined.ID, joined.Attempt))
 	params.AddMetadata("membership", joined.ID.String())
+	expandSubscription(params)
 	made, err := m.stripe.Subscriptions.New(params)
-	if err != nil {
-		said := reduce(err)
-		if said.verdict == refused {
-			if err := m.store.Refused(ctx, &joined, m.cfg.Clock.Now()); err != nil {
-				return joined, err
-			}
+	said := reduce(err)
+	switch said.verdict {
+	case done:
+		return made, nil
+	case broken: // under this key Stripe would say so for a day
+		if found, err := m.find(ctx, customer, joined.ID); err != nil || found != nil {
+			return found, err
 		}
-		return joined, said.failure()
+	case unknown:
+		return nil, said.failure()
 	}
-	return joined, m.keep(ctx, &joined, made)
+	return nil, errors.Join(said.failure(), m.store.Refused(ctx, joined, m.cfg.Clock.Now()))
 }
 
-// card is the card that a membership is paid by.
+// card is the card that a membership is paid by; the zero one: there is none.
 func (m *Members) card(ctx context.Context, user fleet.UserID, method fleet.PaymentMethodID) (card fleet.PaymentMethod, err error) {
 	if method.IsZero() {
-		kept, err := m.cards.List(ctx, user)
+		kept, err := m.Methods(ctx, user)
 		if err != nil {
 			return card, err
 		}
@@ -97,113 +151,62 @@ func (m *Members) card(ctx context.Context, user fleet.UserID, method fleet.Paym
 	} else {
 		card, err = m.cards.Of(ctx, user, method)
 	}
-	if err == nil && card.Stripe == "" {
-		err = &fleet.Error{Code: fleet.CodeConflict, Message: "a membership is paid by a card that is kept: keep one first"}
-	}
 	return card, err
 }
 
-// find looks for a membership among the customer's subscriptions, by our metadata.
-func (m *Members) find(ctx context.Context, customer string, joined *fleet.Membership) (bool, error) {
-	asking, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	params := &stripe.SubscriptionListParams{Customer: stripe.String(customer), Status: stripe.String("all")}
-	params.Context = asking
-	list := m.stripe.Subscriptions.List(params)
-	for list.Next() {
-		if s := list.Subscription(); s.Metadata["membership"] == joined.ID.String() {
-			return true, m.keep(ctx, joined, s)
-		}
-	}
-	if err := list.Err(); err != nil {
-		said := reduce(err)
-		return false, said.failure()
-	}
-	return false, nil
-}
-
-// Leave ends a membership with the period that is paid for.
-func (m *Members) Leave(ctx context.Context, user fleet.UserID) (fleet.Membership, error) {
+// Leave ends a membership: with the period that is paid for, or at once. One of which
+// nothing is paid ends at once.
+func (m *Members) Leave(ctx context.Context, user fleet.UserID, atOnce bool) (fleet.Membership, error) {
 	left, err := m.store.Of(ctx, user)
-	if err != nil || left.Cancelling {
+	if err != nil {
 		return left, err
 	}
 	if left.Stripe == "" {
 		return left, &fleet.Error{Code: fleet.CodeConflict, Message: "the membership is being made still: try again"}
 	}
+	atOnce = atOnce || !left.Entitled()
+	if left.Cancelling && !atOnce {
+		return left, nil
+	}
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	params := &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)}
-	params.Context, params.IdempotencyKey = asking, stripe.String("membership/"+left.ID.String()+"/leave")
-	s, err := m.stripe.Subscriptions.Update(left.Stripe, params)
-	if err != nil {
-		said := reduce(err)
-		return left, said.failure()
+	if atOnce {
+		params := &stripe.SubscriptionCancelParams{}
+		params.Context = asking
+		_, err = m.stripe.Subscriptions.Cancel(left.Stripe, params)
+	} else {
+		params := &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)}
+		params.Context, params.IdempotencyKey = asking, stripe.String("membership/"+left.ID.String()+"/leave")
+		_, err = m.stripe.Subscriptions.Update(left.Stripe, params)
 	}
-	return left, m.keep(ctx, &left, s)
-}
-
-// See looks at a subscription anew. One that is not ours is none of our business.
-func (m *Members) See(ctx context.Context, id string) error {
-	asking, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	params := &stripe.SubscriptionParams{}
-	params.Context = asking
-	s, err := m.stripe.Subscriptions.Get(id, params)
-	if err != nil {
-		said := reduce(err)
-		if err = said.failure(); fleet.CodeOf(err) == fleet.CodeNotFound {
-			return nil
-		}
-		return err
+	said := reduce(err)
+	if err := said.failure(); err != nil && fleet.CodeOf(err) != fleet.CodeNotFound { // not found: it has ended
+		return left, err
 	}
-	ours, err := fleet.ParseID[fleet.Membership](s.Metadata["membership"])
-	if err != nil {
-		return nil //nolint:nilerr // made by hand, or by another hub
-	}
-	return m.keep(ctx, &fleet.Membership{ID: ours}, s)
-}
-
-// keep keeps how a subscription stands.
-func (m *Members) keep(ctx context.Context, as *fleet.Membership, s *stripe.Subscription) error {
-	as.Stripe, as.Cancelling, as.State = s.ID, s.CancelAtPeriodEnd, fleet.MembershipPastDue // unpaid, paused
-	switch s.Status {
-	case stripe.SubscriptionStatusTrialing:
-		as.State = fleet.MembershipTrialing
-	case stripe.SubscriptionStatusActive:
-		as.State = fleet.MembershipActive
-	case stripe.SubscriptionStatusIncomplete:
-		as.State = fleet.MembershipIncomplete
-	case stripe.SubscriptionStatusCanceled, stripe.SubscriptionStatusIncompleteExpired:
-		as.State = fleet.MembershipEnded
-	}
-	if s.CurrentPeriodEnd > 0 {
-		as.Until = time.Unix(s.CurrentPeriodEnd, 0).UTC()
-	}
-	return m.store.Set(ctx, as, m.cfg.Clock.Now())
+	return left, m.look(ctx, left.Stripe, &left)
 }
 
 // Member reports whether what a person asks for is quoted as to a member. What is
-// known of a period that is over is old: Stripe is asked then, and whoever was a
-// member remains one while it does not answer.
+// known of a period that is over, or of a payment that waited, is old: Stripe is asked
+// then, and whoever was a member remains one while it does not answer.
 func (m *Members) Member(ctx context.Context, user fleet.UserID) (bool, error) {
 	known, err := m.store.Of(ctx, user)
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		return false, nil
 	}
-	if err != nil || !known.Entitled() || m.cfg.Clock.Now().Before(known.Until) {
+	if err != nil || !m.old(&known) {
 		return err == nil && known.Entitled(), err
 	}
-	if err := m.See(ctx, known.Stripe); err != nil {
+	entitled := known.Entitled()
+	if err := m.look(ctx, known.Stripe, &known); err != nil {
 		m.log.Warn("how a membership stands cannot be seen", "membership", known.ID, "error", err)
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return false, ctx.Err()
-		}
-		return true, nil
+		return entitled, ctx.Err()
 	}
-	known, err = m.store.Of(ctx, user)
-	if fleet.CodeOf(err) == fleet.CodeNotFound {
-		return false, nil
-	}
-	return err == nil && known.Entitled(), err
+	return known.Entitled(), nil
+}
+
+// old reports whether a membership may stand otherwise than is known: its period is
+// over, or a payment of it waits.
+func (m *Members) old(known *fleet.Membership) bool {
+	return known.Stripe != "" && (known.State == fleet.MembershipIncomplete || known.State == fleet.MembershipPastDue || !m.cfg.Clock.Now().Before(known.Until))
 }

@@ -16,20 +16,35 @@ import (
 func newClub(t *testing.T, trialDays int) (*till, *payment.Members) {
 	t.Helper()
 	w := newTill(t)
-	form := "currency=gbp&unit_amount=5000&recurring[interval]=month&product_data[name]=Membership&lookup_key=member"
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/v1/prices", strings.NewReader(form))
+	return w, w.club(trialDays)
+}
+
+func (w *till) club(trialDays int) *payment.Members {
+	w.t.Helper()
+	w.post("/v1/prices", "currency=gbp&unit_amount=5000&recurring[interval]=month&product_data[name]=Membership&lookup_key=member")
+	prices := stripe.All[stripe.Price](w.stripe)
+	return payment.NewMembers(w.Cashier, prices[0].ID, trialDays)
+}
+
+// post asks Stripe for what the hub does not.
+func (w *till) post(path, form string) {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url+path, strings.NewReader(form))
 	w.must(err)
 	r.Header.Set("Authorization", "Bearer sk_test_till")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Stripe-Version", "2023-10-16")
 	answer, err := http.DefaultClient.Do(r)
 	w.must(err)
 	w.must(answer.Body.Close())
-	prices := stripe.All[stripe.Price](w.stripe)
-	if len(prices) != 1 {
-		t.Fatalf("%s, %d prices", answer.Status, len(prices))
+	if answer.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s: %s", path, answer.Status)
 	}
-	return w, payment.NewMembers(w.Cashier, prices[0].ID, trialDays)
+}
+
+// pays has a subscription be paid by another card from now on.
+func (w *till) pays(subscription, card string) {
+	w.t.Helper()
+	w.post("/v1/subscriptions/"+subscription, "default_payment_method="+card)
 }
 
 func (w *till) member(m *payment.Members, want bool) {
@@ -63,7 +78,7 @@ func TestAMembershipFromTrialToItsEnd(t *testing.T) {
 	if known, err := m.Of(ctx, w.user); err != nil || known.State != fleet.MembershipActive {
 		t.Errorf("%+v, %v", known, err)
 	}
-	left, err := m.Leave(ctx, w.user)
+	left, err := m.Leave(ctx, w.user, false)
 	if err != nil || !left.Cancelling || left.State != fleet.MembershipActive {
 		t.Errorf("%+v, %v", left, err)
 	}
@@ -79,28 +94,42 @@ func TestAMembershipFromTrialToItsEnd(t *testing.T) {
 	}
 }
 
-// Whatever happens to the answer, there is one subscription.
+// Whatever happens to an answer, there is one subscription, and it is paid once.
 func TestJoiningIsInterrupted(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]stripe.Act{"before": stripe.Cut, "after": stripe.Lose, "too many": stripe.Limit} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, m := newClub(t, 0)
-			w.keeps(stripe.Visa)
-			w.stripe.Plan(stripe.Fault{Act: act, On: "POST /v1/subscriptions"})
-			if _, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{}); err == nil {
-				t.Fatal("joined without an answer")
-			}
-			w.member(m, false)
-			if name == "after" { // a day later Stripe has forgotten the key
-				w.clock.Advance(25 * time.Hour)
-			}
-			joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-			if err != nil || joined.State != fleet.MembershipActive || len(stripe.All[stripe.Subscription](w.stripe)) != 1 {
-				t.Errorf("%+v, %v, %d subscriptions", joined, err, len(stripe.All[stripe.Subscription](w.stripe)))
-			}
-			w.member(m, true)
-		})
+	for _, on := range []string{"POST /v1/subscriptions", "POST /v1/payment_intents/*/confirm", "GET /v1/subscriptions/*"} {
+		for name, act := range map[string]stripe.Act{
+			"before": stripe.Cut, "after": stripe.Lose, "too many": stripe.Limit, "broken": stripe.Fail, "broken after": stripe.FailAfter,
+		} {
+			t.Run(on+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w, m := newClub(t, 0)
+				w.keeps(stripe.Visa)
+				w.stripe.Plan(stripe.Fault{Act: act, On: on})
+				found := on == "POST /v1/subscriptions" && act == stripe.FailAfter // it is looked for at once
+				if _, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{}); (fleet.CodeOf(err) == fleet.CodeUnavailable) == found {
+					t.Fatalf("joined without an answer: %v", err)
+				}
+				if on == "POST /v1/subscriptions" && !found {
+					w.member(m, false)
+					w.clock.Advance(22 * time.Hour) // Stripe knows the key, and the subscription can be paid
+				}
+				joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
+				if err != nil || joined.State != fleet.MembershipActive {
+					t.Errorf("%+v, %v", joined, err)
+				}
+				w.member(m, true)
+				paid := 0
+				for _, s := range stripe.All[stripe.Subscription](w.stripe) {
+					if s.Status == "active" {
+						paid++
+					}
+				}
+				if paid != 1 || w.charged() != 1 {
+					t.Errorf("%d subscriptions, charged %d times", paid, w.charged())
+				}
+			})
+		}
 	}
 }
 
@@ -108,14 +137,13 @@ func TestADeclinedCardJoinsNobody(t *testing.T) {
 	t.Parallel()
 	w, m := newClub(t, 0)
 	w.keeps(stripe.DeclineAfterAttach)
-	if _, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{}); err == nil {
-		t.Fatal("joined")
+	j, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	if j.State != fleet.MembershipIncomplete || j.Code != "card_declined" || j.NextAction != payment.ActConfirm || j.ClientSecret == "" {
+		t.Errorf("%+v", j)
 	}
 	w.member(m, false)
-	if len(stripe.All[stripe.Subscription](w.stripe)) != 0 {
-		t.Error("a subscription was left")
-	}
-	// Another's card is not found, and a good one is the second attempt.
+	// Another's card is not found, and a good one pays for the same subscription.
 	methods, err := w.Methods(t.Context(), w.user)
 	w.must(err)
 	stranger := w.person(fleet.RoleRider)
@@ -124,14 +152,211 @@ func TestADeclinedCardJoinsNobody(t *testing.T) {
 	w.keeps(stripe.Visa)
 	methods, err = w.Methods(t.Context(), w.user)
 	w.must(err)
-	for _, method := range methods {
-		if method.Last4 == "4242" {
-			joined, err := m.Join(t.Context(), w.user, method.ID)
-			w.must(err)
-			if joined.State != fleet.MembershipActive {
-				t.Errorf("%+v", joined)
-			}
+	paid, err := m.Join(t.Context(), w.user, methods[0].ID)
+	w.must(err)
+	subscriptions := stripe.All[stripe.Subscription](w.stripe)
+	if paid.State != fleet.MembershipActive || paid.ID != j.ID || len(subscriptions) != 1 || string(subscriptions[0].DefaultPaymentMethod) != methods[0].Stripe {
+		t.Errorf("%+v, %+v", paid, subscriptions)
+	}
+	w.member(m, true)
+}
+
+// A bank that asks is answered by its principal, on whose word alone they are a member.
+func TestABankAsksBeforeSomebodyIsAMember(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	ctx := t.Context()
+	w.keeps(stripe.AlwaysAuthenticate)
+	join := func() payment.Joining {
+		t.Helper()
+		j, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+		w.must(err)
+		return j
+	}
+	asked := join()
+	if asked.State != fleet.MembershipIncomplete || asked.NextAction != payment.ActAuthenticate || asked.URL == "" || asked.ClientSecret == "" {
+		t.Fatalf("%+v", asked)
+	}
+	w.member(m, false)
+	if again := join(); again.URL != asked.URL || again.ID != asked.ID {
+		t.Errorf("asked again: %+v", again)
+	}
+	w.must(w.browser.Authenticate(ctx, asked.URL, false))
+	if refused := join(); refused.State != fleet.MembershipIncomplete || refused.URL == asked.URL {
+		t.Errorf("refused, and joined again: %+v", refused)
+	} else {
+		w.must(w.browser.Authenticate(ctx, refused.URL, true))
+	}
+	w.member(m, true) // the webhook was lost
+	if j := join(); j.State != fleet.MembershipActive || j.NextAction != "" || j.ClientSecret != "" {
+		t.Errorf("%+v", j)
+	}
+	if charges := w.charged(); charges != 1 {
+		t.Errorf("charged %d times", charges)
+	}
+}
+
+// charged is how many charges have succeeded.
+func (w *till) charged() (n int) {
+	for _, c := range stripe.All[stripe.Charge](w.stripe) {
+		if c.Status == "succeeded" {
+			n++
 		}
+	}
+	return n
+}
+
+// What nobody confirms for 23 hours has never been: it is not paid after that, and
+// who comes back has another one.
+func TestAMembershipThatIsNotPaidExpires(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	ctx := t.Context()
+	w.keeps(stripe.AlwaysAuthenticate)
+	first, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	w.clock.Advance(23 * time.Hour)
+	w.must(m.SeeAll(ctx)) // no webhook came
+	_, err = m.Of(ctx, w.user)
+	w.want(err, fleet.CodeNotFound)
+	w.must(w.browser.Authenticate(ctx, first.URL, true)) // the bank's page is still open
+	if w.charged() != 0 {
+		t.Error("what has expired was paid")
+	}
+	second, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	if second.ID == first.ID || second.State != fleet.MembershipIncomplete {
+		t.Errorf("%+v", second)
+	}
+	// And so without a look between: Join finds that it has ended.
+	w.clock.Advance(23 * time.Hour)
+	if third, err := m.Join(ctx, w.user, fleet.PaymentMethodID{}); err != nil || third.ID == second.ID || third.State != fleet.MembershipIncomplete {
+		t.Errorf("%+v, %v", third, err)
+	}
+}
+
+// A renewal for which the bank wants the principal is past due, they are told once
+// each time it is tried, and pay it on-session.
+func TestARenewalAsksForItsMember(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 14)
+	ctx := t.Context()
+	w.keeps(stripe.AlwaysAuthenticate)
+	trial, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	if trial.State != fleet.MembershipTrialing || trial.NextAction != payment.ActSetUpCard {
+		t.Fatalf("%+v", trial)
+	}
+	next, err := w.browser.Confirm(ctx, trial.ClientSecret, "")
+	w.must(err)
+	w.must(w.browser.Authenticate(ctx, next.URL, true))
+	if j, err := m.Join(ctx, w.user, fleet.PaymentMethodID{}); err != nil || j.State != fleet.MembershipTrialing || j.NextAction != "" {
+		t.Errorf("after it was set up: %+v, %v", j, err)
+	}
+	w.clock.Advance(14 * 24 * time.Hour)
+	invoice := ""
+	for _, i := range stripe.All[stripe.Invoice](w.stripe) {
+		invoice = i.ID
+	}
+	for range 2 {
+		w.must(m.SeeInvoice(ctx, invoice))
+	}
+	w.member(m, false)
+	if due, err := m.Of(ctx, w.user); err != nil || due.State != fleet.MembershipPastDue {
+		t.Errorf("%+v, %v", due, err)
+	}
+	if len(w.told) == 0 || w.told[0] != "payment_membership" {
+		t.Errorf("told %q", w.told)
+	}
+	once := map[string]bool{}
+	for _, about := range w.tidings {
+		once[about.Once] = true
+	}
+	if len(once) != 1 {
+		t.Errorf("told of one try as %v", once)
+	}
+	j, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	if j.NextAction != payment.ActAuthenticate || j.ClientSecret == "" {
+		t.Fatalf("%+v", j)
+	}
+	if next, err = w.browser.Confirm(ctx, j.ClientSecret, ""); err == nil {
+		err = w.browser.Authenticate(ctx, next.URL, true)
+	}
+	w.must(err)
+	w.member(m, true)
+	if w.charged() != 1 {
+		t.Errorf("charged %d times", w.charged())
+	}
+}
+
+// Who leaves at once is a member no more, and nobody pays for what is left of it.
+func TestLeavingAtOnce(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	ctx := t.Context()
+	w.keeps(stripe.Visa)
+	_, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	_, err = m.Leave(ctx, w.user, false)
+	w.must(err)
+	w.member(m, true)
+	left, err := m.Leave(ctx, w.user, true)
+	if err != nil || left.State != fleet.MembershipEnded {
+		t.Errorf("%+v, %v", left, err)
+	}
+	w.member(m, false)
+	_, err = m.Leave(ctx, w.user, true)
+	w.want(err, fleet.CodeNotFound)
+	// What waits for its payment ends at once in any case, though its answer is lost.
+	w.keeps(stripe.AlwaysAuthenticate)
+	methods, err := w.Methods(ctx, w.user)
+	w.must(err)
+	waits, err := m.Join(ctx, w.user, methods[0].ID)
+	w.must(err)
+	w.stripe.Plan(stripe.Fault{Act: stripe.Lose, On: "DELETE /v1/subscriptions/*"})
+	_, err = m.Leave(ctx, w.user, false)
+	w.want(err, fleet.CodeUnavailable)
+	if left, err := m.Leave(ctx, w.user, false); err != nil || left.State != fleet.MembershipEnded || left.ID != waits.ID {
+		t.Errorf("%+v, %v", left, err)
+	}
+	w.must(w.browser.Authenticate(ctx, waits.URL, true))
+	if w.charged() != 1 {
+		t.Errorf("charged %d times", w.charged())
+	}
+	// So does a period that is past due: its invoice can't be paid any more.
+	w.keeps(stripe.DeclineAfterAttach)
+	methods, err = w.Methods(ctx, w.user)
+	w.must(err)
+	w.keeps(stripe.Visa)
+	good, err := w.Methods(ctx, w.user)
+	w.must(err)
+	due, err := m.Join(ctx, w.user, good[0].ID)
+	w.must(err)
+	w.pays(due.Stripe, methods[0].Stripe)
+	w.clock.Advance(32 * 24 * time.Hour)
+	w.member(m, false)
+	_, err = m.Leave(ctx, w.user, false)
+	w.must(err)
+	for _, i := range stripe.All[stripe.Invoice](w.stripe) {
+		if i.Status == "open" {
+			t.Errorf("invoice %s is open", i.ID)
+		}
+	}
+}
+
+// News that was asked for before what is known is old.
+func TestAnOldAnswerIsNoNews(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	w.keeps(stripe.Visa)
+	joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	before := joined.Membership
+	before.State = fleet.MembershipIncomplete
+	w.must(schema.Memberships{DB: w.db}.Set(t.Context(), &before, noon.Add(-time.Second), nil))
+	if known, err := m.Of(t.Context(), w.user); err != nil || known.State != fleet.MembershipActive {
+		t.Errorf("%+v, %v", known, err)
 	}
 }
 
@@ -142,10 +367,10 @@ func TestWhatHasEndedStaysSo(t *testing.T) {
 	w.keeps(stripe.Visa)
 	joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
 	w.must(err)
-	ended := joined
+	ended := joined.Membership
 	ended.State = fleet.MembershipEnded
 	store := schema.Memberships{DB: w.db}
-	w.must(store.Set(t.Context(), &ended, noon))
+	w.must(store.Set(t.Context(), &ended, noon, nil))
 	w.must(m.See(t.Context(), joined.Stripe)) // active there still
 	_, err = m.Of(t.Context(), w.user)
 	w.want(err, fleet.CodeNotFound)

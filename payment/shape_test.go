@@ -50,10 +50,44 @@ func TestEveryRequestHasItsShape(t *testing.T) {
 	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", true); err != nil {
 		t.Error(err)
 	}
+	w.joins()
 	methods, err := w.Methods(t.Context(), w.user)
 	w.must(err)
 	w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
 	if _, err := w.Forget(t.Context(), w.user); err != nil {
 		t.Error(err)
+	}
+}
+
+// joins makes the principal a member in each of the ways, and ends it in each.
+func (w *till) joins() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.keeps(stripe.AlwaysAuthenticate)
+	methods, err := w.Methods(ctx, w.user)
+	w.must(err)
+	m := w.club(14)
+	for _, leave := range []func(string){
+		func(string) { _, err = m.Leave(ctx, w.user, false) },                                       // with its trial
+		func(string) { w.clock.Advance(15 * 24 * time.Hour); _, err = m.Leave(ctx, w.user, false) }, // before it is paid
+		func(id string) { // what was interrupted is looked for
+			w.must(m.See(ctx, id))
+			_, err = m.Leave(ctx, w.user, true)
+		},
+	} {
+		j, joining := m.Join(ctx, w.user, methods[0].ID)
+		w.must(joining)
+		leave(j.Stripe)
+		w.must(err)
+		w.must(m.SeeAll(ctx))
+	}
+	w.stripe.Plan(stripe.Fault{Act: stripe.Cut, On: "POST /v1/subscriptions"})
+	_, err = m.Join(ctx, w.user, methods[0].ID)
+	w.want(err, fleet.CodeUnavailable)
+	w.clock.Advance(24 * time.Hour) // its key is forgotten: the customer's are listed
+	_, err = m.Join(ctx, w.user, methods[0].ID)
+	w.must(err)
+	for _, i := range stripe.All[stripe.Invoice](w.stripe) {
+		w.must(m.SeeInvoice(ctx, i.ID))
 	}
 }

@@ -53,11 +53,29 @@ func (t Memberships) Refused(ctx context.Context, m *fleet.Membership, now time.
 	return translate("membership", err)
 }
 
-// Set keeps how a membership stands at Stripe. One that has ended stays so.
-func (t Memberships) Set(ctx context.Context, m *fleet.Membership, now time.Time) error {
-	_, err := t.DB.pool.Exec(ctx, `
-		UPDATE memberships SET stripe_id = $2, state = $3, until = $4, cancelling = $5, changed = $6
-		WHERE id = $1 AND state <> 'ended' AND (stripe_id IS NULL OR stripe_id = $2)`,
-		m.ID, m.Stripe, m.State, null(m.Until), m.Cancelling, now)
-	return translate("membership", err)
+// Set keeps how a membership stood at Stripe as of a time, and tells its principal.
+// One that has ended stays so, and what was asked for later than that is newer.
+func (t Memberships) Set(ctx context.Context, m *fleet.Membership, asOf time.Time, told Telling) error {
+	return t.DB.transact(ctx, "membership", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			UPDATE memberships SET stripe_id = $2, state = $3, until = $4, cancelling = $5, changed = $6
+			WHERE id = $1 AND state <> 'ended' AND (stripe_id IS NULL OR stripe_id = $2) AND changed <= $6 RETURNING user_id`,
+			m.ID, m.Stripe, m.State, null(m.Until), m.Cancelling, asOf)
+		if err != nil {
+			return err
+		}
+		users, err := pgx.CollectRows(rows, pgx.RowTo[fleet.UserID])
+		for i := 0; i < len(users) && err == nil; i++ {
+			err = t.DB.tell(ctx, tx, users[i], told)
+		}
+		return err
+	})
+}
+
+// Old returns up to limit memberships that may stand otherwise than is known: whose
+// period is over, or of which a payment waits; those first that were looked at first.
+func (t Memberships) Old(ctx context.Context, now time.Time, limit int) ([]fleet.Membership, error) {
+	return all(ctx, t.DB, "membership", scanMembership, `
+		SELECT `+membershipColumns+` FROM memberships m
+		WHERE m.state <> 'ended' AND m.stripe_id IS NOT NULL AND (m.state IN ('incomplete', 'past_due') OR m.until <= $1) ORDER BY m.changed LIMIT $2`, now, limit)
 }

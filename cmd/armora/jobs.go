@@ -33,8 +33,9 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.accounts.AddWorkers(workers)
 	h.feed.AddWorkers(workers)
 	h.books.AddWorkers(workers)
+	h.members.AddWorkers(workers)
 	jobs, err := schema.NewJobs(schema.JobsConfig{
-		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping(), payment.MakingStatements(), payment.Reconciling()}, Clock: h.clock, Log: h.log,
+		DB: h.db, Workers: workers, Periodic: []*river.PeriodicJob{files.Sweeping(), dispatch.MakingSeries(), payment.Sweeping(), payment.MakingStatements(), payment.Reconciling(), payment.SeeingMembers()}, Clock: h.clock, Log: h.log,
 	})
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func (h *hub) openBooks(context.Context, context.Context) (err error) {
 	}
 	cfg := payment.FeedConfig{Cashier: h.cashier, Secrets: secrets, Metrics: h.registry}
 	if h.members != nil {
-		cfg.See = map[string]func(context.Context, string) error{"sub_": h.members.See}
+		cfg.See = map[string]func(context.Context, string) error{"sub_": h.members.See, "in_": h.members.SeeInvoice}
 	}
 	h.feed, err = payment.NewFeed(cfg)
 	return err

@@ -175,9 +175,11 @@ func (s *Server) collect(o *Invoice, sub *Subscription) error {
 	case m == nil:
 		err = invalid("invoice_payment_intent_requires_action", "", "This customer has no attached payment source or default payment method.")
 		s.emit("invoice.payment_failed", o)
-	case m.asks(true):
-		p.PaymentMethod = ref(m.ID)
-		err = s.fail(p, m, declined("authentication_required", "authentication_required"))
+	case m.asks(true): // unlike an intent of one's own, that of an invoice waits for its holder
+		p.PaymentMethod, p.Status = ref(m.ID), "requires_action"
+		p.NextAction = &NextAction{Type: "use_stripe_sdk", UseStripeSDK: map[string]any{"type": "three_d_secure_redirect"}}
+		err = invalid("invoice_payment_intent_requires_action", "", "This payment requires additional user action before it can be completed successfully.")
+		s.emit("payment_intent.requires_action", p)
 		s.emit("invoice.payment_action_required", o)
 		s.emit("invoice.payment_failed", o)
 	default:
@@ -193,16 +195,41 @@ func (s *Server) collect(o *Invoice, sub *Subscription) error {
 func (s *Server) paid(o *Invoice) {
 	o.Status, o.Paid, o.Attempted, o.NextPaymentAttempt = "paid", true, true, 0
 	o.AmountPaid, o.AmountRemaining = o.AmountDue, 0
-	if p, ok := s.index[string(o.PaymentIntent)].(*Intent); ok {
+	p, _ := s.index[string(o.PaymentIntent)].(*Intent) // nil: there was nothing to pay
+	if p != nil {
 		o.Charge = p.LatestCharge
 	}
 	s.emit("invoice.paid", o)
 	s.emit("invoice.payment_succeeded", o)
 	sub, ok := s.index[string(o.Subscription)].(*Subscription)
+	if ok && p != nil && sub.PaymentSettings.SaveDefaultPaymentMethod == "on_subscription" {
+		sub.DefaultPaymentMethod = p.PaymentMethod
+	}
 	if ok && slices.Contains([]string{"incomplete", "past_due", "unpaid"}, sub.Status) {
 		sub.Status = "active"
 		s.emit("customer.subscription.updated", sub)
 	}
+}
+
+// void has nobody pay an invoice any more.
+func (s *Server) void(o *Invoice) {
+	o.Status, o.NextPaymentAttempt = "void", 0
+	if p, ok := s.index[string(o.PaymentIntent)].(*Intent); ok {
+		s.cancel(p, "void_invoice")
+	}
+	s.emit("invoice.voided", o)
+}
+
+func voidInvoice(c *call) (any, error) {
+	o, err := find[Invoice](c.Server, c.id, "id")
+	if err != nil {
+		return nil, err
+	}
+	if o.Status != "open" && o.Status != "uncollectible" {
+		return nil, invalid("invoice_not_editable", "", "You can only pass in open invoices. This invoice isn't open.")
+	}
+	c.void(o)
+	return o, nil
 }
 
 func payInvoice(c *call) (any, error) {

@@ -86,3 +86,35 @@ func TestAFirstMonthThatIsNotPaidIsIncomplete(t *testing.T) {
 		t.Errorf("%s", sub.Status)
 	}
 }
+
+func TestATrialOfACardThatAsksIsSetUpByItsHolder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	sub := b.subscribe(AlwaysAuthenticate, 14)
+	params := &api.SubscriptionParams{}
+	params.AddExpand("pending_setup_intent")
+	sub = must[*api.Subscription](b)(b.api.Subscriptions.Get(sub.ID, params))
+	if sub.Status != api.SubscriptionStatusTrialing || sub.PendingSetupIntent == nil || sub.PendingSetupIntent.Status != api.SetupIntentStatusRequiresConfirmation {
+		t.Fatalf("%s, %+v", sub.Status, sub.PendingSetupIntent)
+	}
+	next := must[Next](b)(b.page.Confirm(t.Context(), sub.PendingSetupIntent.ClientSecret, ""))
+	if err := b.page.Authenticate(t.Context(), next.URL, true); err != nil {
+		t.Fatal(err)
+	}
+	if sub = b.subscription(sub.ID); sub.PendingSetupIntent != nil {
+		t.Errorf("%+v", sub.PendingSetupIntent)
+	}
+	// The period that follows is paid by nobody while its holder is away.
+	b.clock.step(14 * 24 * time.Hour)
+	sub = b.subscription(sub.ID)
+	if p := sub.LatestInvoice.PaymentIntent; sub.Status != api.SubscriptionStatusPastDue || p.Status != api.PaymentIntentStatusRequiresAction || p.PaymentMethod == nil {
+		t.Fatalf("%s, %s", sub.Status, p.Status)
+	}
+	invoice := must[*api.Invoice](b)(b.api.Invoices.VoidInvoice(sub.LatestInvoice.ID, nil))
+	if sub = b.subscription(sub.ID); invoice.Status != api.InvoiceStatusVoid || sub.LatestInvoice.PaymentIntent.Status != api.PaymentIntentStatusCanceled {
+		t.Errorf("%s, %s", invoice.Status, sub.LatestInvoice.PaymentIntent.Status)
+	}
+	if _, err := b.api.Invoices.VoidInvoice(invoice.ID, nil); err == nil {
+		t.Error("it was voided twice")
+	}
+}

@@ -118,6 +118,11 @@ func (m *Method) asks(off bool) bool {
 	}
 }
 
+// asksToBeSetUp reports whether the holder has to authenticate before it is kept.
+func (m *Method) asksToBeSetUp() bool {
+	return m.magic.Asks == Always || m.magic.Asks == UnlessSetUp && !m.setUp
+}
+
 // luhn reports whether the last digit of a card number fits the others (ISO/IEC
 // 7812-1).
 func luhn(number string) bool {

@@ -87,6 +87,7 @@ func (s *Server) routes() []route {
 		})},
 		{"GET /v1/invoices/{id}", false, "", get[Invoice]},
 		{"POST /v1/invoices/{id}/pay", false, "payment_method off_session paid_out_of_band", payInvoice},
+		{"POST /v1/invoices/{id}/void", false, "", voidInvoice},
 
 		{"POST /v1/webhook_endpoints", false, "url! enabled_events! api_version description connect", createEndpoint},
 		{"GET /v1/webhook_endpoints", false, paging, listOf(func(*call, *Endpoint) bool { return true })},

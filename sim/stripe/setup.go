@@ -96,7 +96,7 @@ func (c *call) setup(o *SetupIntent) (any, error) {
 	if !ok {
 		return nil, invalid("setup_intent_unexpected_state", "payment_method", "You cannot confirm this SetupIntent because it's missing a payment method.")
 	}
-	if asks := m.magic.Asks; asks == Always || asks == UnlessSetUp && !m.setUp {
+	if m.asksToBeSetUp() {
 		o.Status, o.NextAction = "requires_action", c.ask(o.ID, c.str("return_url"))
 		c.emit("setup_intent.requires_action", o)
 		return o, nil
@@ -124,6 +124,10 @@ func (s *Server) keep(o *SetupIntent, m *Method) error {
 	}
 	m.setUp, o.Status, o.LastSetupError = true, "succeeded", nil
 	s.emit("setup_intent.succeeded", o)
+	for _, sub := range every(s, func(sub *Subscription) bool { return string(sub.PendingSetupIntent) == o.ID }) {
+		sub.PendingSetupIntent, sub.DefaultPaymentMethod = "", ref(m.ID)
+		s.emit("customer.subscription.updated", sub)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"crypto/rand"
 	"strconv"
 	"time"
 )
@@ -21,10 +22,17 @@ type Subscription struct {
 	Items                Items             `json:"items"`
 	LatestInvoice        ref               `json:"latest_invoice"`
 	Metadata             map[string]string `json:"metadata"`
+	PaymentSettings      PaymentSettings   `json:"payment_settings"`
+	PendingSetupIntent   ref               `json:"pending_setup_intent"`
 	StartDate            int64             `json:"start_date"`
 	Status               string            `json:"status"` // incomplete, incomplete_expired, trialing, active, past_due, canceled
 	TrialEnd             stamp             `json:"trial_end"`
 	TrialStart           stamp             `json:"trial_start"`
+}
+
+// PaymentSettings say what becomes of the card that has paid.
+type PaymentSettings struct {
+	SaveDefaultPaymentMethod string `json:"save_default_payment_method"` // on_subscription, off
 }
 
 // Items are what it consists of.
@@ -91,6 +99,7 @@ func createSubscription(c *call) (any, error) {
 		Head: c.fresh("sub", "subscription"), CancelAtPeriodEnd: c.yes("cancel_at_period_end"), CollectionMethod: "charge_automatically", Currency: items[0].Price.Currency,
 		CurrentPeriodStart: c.moment.Unix(), Customer: c.str("customer"), DefaultPaymentMethod: ref(c.str("default_payment_method")),
 		Items: Items{Object: "list", Data: items}, Metadata: c.amend(nil), StartDate: c.moment.Unix(), Status: "incomplete",
+		PaymentSettings: PaymentSettings{SaveDefaultPaymentMethod: c.or("payment_settings[save_default_payment_method]", "off")},
 	}
 	if err := c.owns(sub); err != nil {
 		return nil, err
@@ -100,6 +109,7 @@ func createSubscription(c *call) (any, error) {
 	if !trial.IsZero() {
 		sub.Status, sub.TrialStart, sub.TrialEnd, sub.CurrentPeriodEnd = "trialing", stamp(c.moment.Unix()), stamp(trial.Unix()), trial.Unix()
 		c.invoice(sub, "subscription_create", 0, false)
+		c.setUpLater(sub)
 		c.warnTrial(sub, trial)
 		c.schedule(sub)
 		c.emit("customer.subscription.created", sub)
@@ -119,12 +129,29 @@ func createSubscription(c *call) (any, error) {
 	}
 	c.after(incompleteFor, func() {
 		if sub.Status == "incomplete" {
-			invoice.Status = "void"
+			c.void(invoice)
 			c.end(sub, "incomplete_expired")
 		}
 	})
 	c.schedule(sub)
 	return sub, nil
+}
+
+// setUpLater has the holder of a card that its issuer asks for, and that pays nothing
+// yet, authenticate it for the payments to come.
+func (c *call) setUpLater(sub *Subscription) {
+	m := c.payer(sub)
+	if m == nil || !m.asksToBeSetUp() {
+		return
+	}
+	o := &SetupIntent{
+		Head: c.fresh("seti", "setup_intent"), Customer: ref(sub.Customer), Metadata: map[string]string{}, PaymentMethod: ref(m.ID),
+		PaymentMethodTypes: []string{"card"}, Status: "requires_confirmation", Usage: "off_session",
+	}
+	o.ClientSecret = o.ID + "_secret_" + rand.Text()
+	sub.PendingSetupIntent = ref(o.ID)
+	c.add(o)
+	c.emit("setup_intent.created", o)
 }
 
 // owns checks that the card that is to pay is the customer's.
@@ -261,6 +288,11 @@ func cancelSubscription(c *call) (any, error) {
 	}
 	if sub.over() {
 		return nil, invalid("resource_missing", "id", "No such subscription: '%s'", sub.ID)
+	}
+	if sub.Status == "incomplete" { // its one invoice is of nothing then; others stay open
+		if invoice, ok := c.index[string(sub.LatestInvoice)].(*Invoice); ok {
+			c.void(invoice)
+		}
 	}
 	c.end(sub, "canceled")
 	return sub, nil
