@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -41,7 +42,8 @@ import (
 // Questionnaires, Consents, Addresses, PushTokens, Contacts, Files, Notify, Exports, Erasures, Tickets, Shares, Bus, Trips, Tracks, Engine, Desk,
 // Chat, Earnings, Terms, Safety, Map, Clock and Log are required.
 type Config struct {
-	Addr string // host:port to listen on; port 0 is chosen by the system
+	Addr     string       // host:port to listen on; port 0 is chosen by the system
+	Listener net.Listener // in place of it, of who had to know the port before; may be nil
 
 	// AdminToken is the bearer token of the bootstrap admin, 16 characters at
 	// least. Empty: there is none.

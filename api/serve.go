@@ -59,8 +59,10 @@ func (s *Server) Open(ctx context.Context) error {
 	if s.serving.closed || s.serving.listener != nil {
 		return errors.New("the API was opened before")
 	}
-	var listenConfig net.ListenConfig
-	inner, err := listenConfig.Listen(ctx, "tcp", s.cfg.Addr)
+	inner, err := s.cfg.Listener, error(nil)
+	if inner == nil {
+		inner, err = new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Addr)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("HTTP address %s is taken: another program listens there; stop it or choose another with --http-addr", s.cfg.Addr)
 	}

@@ -74,7 +74,7 @@ func (s *settings) people(ctx context.Context, db *schema.DB, log *slog.Logger) 
 		return nil, err
 	}
 	clock := fleet.SystemClock{}
-	keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: clock, Log: log, Issuer: s.PublicURL})
+	keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: clock, Log: log, Issuer: s.issuer()})
 	if err := keys.Open(ctx); err != nil { // above all, the secret key is the database's
 		return nil, err
 	}

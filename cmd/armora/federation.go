@@ -11,7 +11,7 @@ func (h *hub) openFederation() error {
 	}
 	h.others = account.NewFederation(account.FederationConfig{
 		DB: h.db, Keyring: h.keyring, People: h.people, Clock: h.clock,
-		Providers: providers, Redirects: h.settings.OIDCRedirects, PublicURL: h.settings.PublicURL,
+		Providers: providers, Redirects: h.settings.OIDCRedirects, PublicURL: h.public,
 	})
 	h.partners = account.NewPartners(h.db, h.keyring, h.keys, &h.bus, h.clock)
 	return nil

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -93,6 +93,9 @@ type hub struct {
 	api      *api.Server
 	metrics  *metricsServer
 
+	door   net.Listener // of the API, where the system has chosen its port; nil: the API listens
+	public string       // the hub's address as others know it
+
 	show func(fleet.Notice, notify.Message) // what people would be told, had the hub a way to; nil: to nobody
 
 	stopping atomic.Bool
@@ -118,6 +121,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		c(h)
 	}
 	return h.open(ctx,
+		h.openDoor,
 		h.openMetrics,
 		h.openDatabase,
 		h.openAccounts,
@@ -260,7 +264,7 @@ func (h *hub) openAccounts(ctx, background context.Context) error {
 		return err
 	}
 	h.keys = account.NewKeys(account.KeysConfig{
-		DB: h.db, Keyring: h.keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.PublicURL,
+		DB: h.db, Keyring: h.keyring, Clock: h.clock, Log: h.log, Issuer: h.settings.issuer(),
 	})
 	if err := h.openKeys(ctx); err != nil {
 		return err
@@ -328,9 +332,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		h.log.Warn("this hub has no admin: make one with armora admin create, or set ARMORA_ADMIN_TOKEN")
 	}
 	server, err := api.New(api.Config{
-		Addr: h.settings.HTTPAddr, TrustedProxies: proxies,
+		Addr: h.settings.HTTPAddr, Listener: h.door, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
-		PublicURL: h.settings.PublicURL, PublicMQTTURL: h.settings.PublicMQTTURL,
+		PublicURL: h.public, PublicMQTTURL: h.settings.PublicMQTTURL,
 		DB: h.db, Keyring: h.keyring, Devices: h.devices, Officers: h.officers, Commands: h.commands, Keys: h.keys, Sessions: h.sessions, People: h.people,
 		Profiles: h.profiles, Questionnaires: h.questionnaires, Addresses: h.addresses, Contacts: h.contacts, Files: h.files,
 		Consents:   h.consents,
@@ -351,7 +355,7 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Exports: h.exports, Erasures: h.erasures,
 		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
 		Shares: account.NewShares(account.SharesConfig{
-			DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: strings.TrimSuffix(h.settings.PublicURL, "/") + "/watch",
+			DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: h.public + "/watch",
 		}),
 		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),

@@ -65,11 +65,10 @@ func (h *hub) openPayment(context.Context, context.Context) error {
 		return nil
 	}
 	secret, publishable := h.settings.keys()
-	public := strings.TrimSuffix(h.settings.PublicURL, "/")
 	var err error
 	h.cashier, err = payment.New(payment.Config{
 		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL,
-		ReturnURL: public + "/paid", Link: public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
+		ReturnURL: h.public + "/paid", Link: h.public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
 	})
 	if err == nil && h.settings.MemberPrice != "" {
 		h.members = payment.NewMembers(h.cashier, h.settings.MemberPrice, h.settings.MemberTrial)

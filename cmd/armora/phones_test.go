@@ -38,7 +38,7 @@ func openInsideOn(t *testing.T, dsn, dir string) inside {
 	h, err := openHub(t.Context(), settings{
 		HTTPAddr: "127.0.0.1:0", MQTTAddr: "127.0.0.1:0", MQTTTLSAddr: off, MQTTWSAddr: off, MetricsAddr: off,
 		DataDir: dir, DatabaseURL: dsn, KeepPoints: 720 * time.Hour, KeepPhone: 24 * time.Hour,
-		AdminToken: testToken, RateLimits: 1, PublicURL: "http://hub.example", PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
+		AdminToken: testToken, RateLimits: 1, PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func (h *served) enrol(known string) sim.Device {
 		Topics   struct{ Points string }
 	}
 	h.read(h.ask("POST", "/api/devices/enrol", body, http.StatusOK), &e)
-	if e.Topics.Points != "v1/devices/"+e.DeviceID+"/points" || e.JWKS != "http://hub.example/.well-known/jwks.json" {
+	if e.Topics.Points != "v1/devices/"+e.DeviceID+"/points" || e.JWKS != h.api+"/.well-known/jwks.json" {
 		h.t.Errorf("enrolled as %+v", e)
 	}
 	return sim.Device{ID: e.DeviceID, Secret: e.Token, Kind: sim.Phone}

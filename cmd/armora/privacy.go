@@ -124,7 +124,7 @@ func (s *settings) withErasures(ctx context.Context, log *slog.Logger, do func(*
 			return err
 		}
 		clock, news := fleet.SystemClock{}, new(bus.Bus)
-		keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: clock, Log: log, Issuer: s.PublicURL})
+		keys := account.NewKeys(account.KeysConfig{DB: db, Keyring: keyring, Clock: clock, Log: log, Issuer: s.issuer()})
 		if err := keys.Open(ctx); err != nil { // above all, the secret key is the database's
 			return err
 		}

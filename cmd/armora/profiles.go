@@ -19,7 +19,7 @@ func (h *hub) openProfiles(context.Context, context.Context) (err error) {
 		return err
 	}
 	h.addresses = account.NewAddresses(h.db, h.keyring, h.clock)
-	h.contacts = account.NewEmergencyContacts(h.db, h.keyring, h.clock, h.settings.PublicURL)
+	h.contacts = account.NewEmergencyContacts(h.db, h.keyring, h.clock, h.public)
 	store, err := files.OpenStore(h.settings.filesURL())
 	if err != nil {
 		return err

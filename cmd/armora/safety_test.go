@@ -35,7 +35,7 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	t.Cleanup(func() { _ = mails.Close() })
 	h := &served{
 		t: t, dir: schematest.Dir(t), mqtt: freeAddr(t), http: freeAddr(t), stderr: new(safeBuffer), token: testToken,
-		env: []string{"DATABASE_URL=" + server.DSN(), "SMTP_URL=smtp://" + mails.Addr(), "ARMORA_PUBLIC_URL=http://hub.example"},
+		env: []string{"DATABASE_URL=" + server.DSN(), "SMTP_URL=smtp://" + mails.Addr()},
 	}
 	t.Cleanup(h.cleanUp)
 	h.start()

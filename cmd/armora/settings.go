@@ -37,7 +37,7 @@ type settings struct {
 	AllowBootstrap bool     `name:"allow-bootstrap" env:"ARMORA_ALLOW_BOOTSTRAP" group:"access" help:"Let the admin token in even though a person is admin by now."`
 	TrustedProxies []string `name:"trusted-proxies" env:"ARMORA_TRUSTED_PROXIES" group:"access" help:"Addresses or networks (10.0.0.0/8) of the reverse proxies whose X-Forwarded-For is believed, separated by commas."`
 	SecretKey      string   `name:"secret-key" env:"ARMORA_SECRET_KEY" group:"access" help:"Root of the hub's keys, 32 bytes in base64; without it, secret.key in the data folder. Set it in the environment."`
-	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" default:"http://127.0.0.1:8080" group:"access" help:"The hub's address as others know it; issuer of its tokens."`
+	PublicURL      string   `name:"public-url" env:"ARMORA_PUBLIC_URL" group:"access" help:"The hub's address as others know it, to which links lead, and issuer of its tokens; without it, where the API listens."`
 	PublicMQTTURL  string   `name:"public-mqtt-url" env:"ARMORA_PUBLIC_MQTT_URL" default:"mqtt://127.0.0.1:1883" group:"access" help:"Where devices reach the hub by MQTT, as they are told: mqtt://host:port, or mqtts:// for TLS."`
 
 	OIDCProviders string   `name:"oidc-providers" env:"ARMORA_OIDC_PROVIDERS" group:"access" help:"By whom people may sign in: a JSON file (docs/operations.md), or the JSON itself, in the environment."`

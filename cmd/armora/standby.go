@@ -41,7 +41,7 @@ func (s *settings) standsBy(err error) bool {
 // openStandby starts a hub that sees to emergencies alone.
 func openStandby(ctx context.Context, s settings, log *slog.Logger) (*hub, error) {
 	h := newHub(s, log)
-	return h.open(ctx, h.openMetrics, h.openNowhere, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify,
+	return h.open(ctx, h.openDoor, h.openMetrics, h.openNowhere, h.openAccounts, h.openProfiles, h.openPapers, h.openNotify,
 		h.openSafety, h.openEvents, h.openEmergencies)
 }
 
@@ -134,7 +134,7 @@ func (h *hub) openEmergencies(ctx, _ context.Context) error {
 		return err
 	}
 	h.api, err = api.NewStandby(api.Config{
-		Addr: h.settings.HTTPAddr, TrustedProxies: proxies, AdminToken: h.settings.AdminToken, PublicURL: h.settings.PublicURL,
+		Addr: h.settings.HTTPAddr, Listener: h.door, TrustedProxies: proxies, AdminToken: h.settings.AdminToken, PublicURL: h.public,
 		DB: h.db, Keyring: h.keyring, Keys: h.keys, Sessions: h.sessions, Directory: h.directory, Safety: h.watch, Bus: &h.bus,
 		Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: []api.Check{{Name: "database", Ready: func(context.Context) error { return away() }}},

@@ -63,13 +63,13 @@ func (c *stripeWebhookCommand) Run(ctx context.Context, cli *cli, to console) er
 	}
 	at := c.URL
 	if at == "" {
-		at = strings.TrimSuffix(c.PublicURL, "/") + webhookPath
+		at = c.publicURL(c.HTTPAddr) + webhookPath
 	}
 	if !strings.HasPrefix(at, "https://") && c.StripeURL == "" {
 		return fmt.Errorf("Stripe sends to https:// alone, not to %s", at) //nolint:staticcheck // a name
 	}
-	secret, _ := c.keys()
-	cashier, err := payment.New(payment.Config{Key: secret, URL: c.StripeURL, Clock: fleet.SystemClock{}, Log: cli.logger(to.err)})
+	key, _ := c.keys()
+	cashier, err := payment.New(payment.Config{Key: key, URL: c.StripeURL, Clock: fleet.SystemClock{}, Log: cli.logger(to.err)})
 	if err != nil {
 		return err
 	}
@@ -83,6 +83,9 @@ func (c *stripeWebhookCommand) Run(ctx context.Context, cli *cli, to console) er
 		out = file
 	}
 	signing, err := cashier.Register(ctx, at, c.Replace)
+	if signing == "" && c.Out != "" {
+		_ = os.Remove(c.Out) // it holds nothing, and is in the way of the next try
+	}
 	if signing != "" { // Stripe tells it this once
 		_, _ = fmt.Fprintf(to.out, "Stripe sends to %s\n", at)
 		if _, failed := fmt.Fprintf(out, "STRIPE_WEBHOOK_SECRET=%s\n", signing); failed != nil {
