@@ -150,12 +150,23 @@ func (t Payments) ForgetCustomer(ctx context.Context, user fleet.UserID) error {
 	})
 }
 
-// Abandon forgets a Stripe that is no more, as that of the demo before: its
-// customers and their cards. What is under way is invoiced from now on.
-func (t Payments) Abandon(ctx context.Context) error {
+// KnownToStripe are the ids of what a Stripe knows.
+type KnownToStripe struct{ Customers, Methods, Intents []string }
+
+// Abandon forgets what the Stripe that there is does not know, as that of the demo
+// before: its customers and their cards. What is under way there is invoiced from now on.
+func (t Payments) Abandon(ctx context.Context, known KnownToStripe) error {
 	return t.DB.transact(ctx, "customer", func(tx pgx.Tx) error {
-		for _, sql := range []string{`DELETE FROM card_setups`, `DELETE FROM payment_methods`, `DELETE FROM customers`, `DELETE FROM booking_money`} {
-			if _, err := tx.Exec(ctx, sql); err != nil {
+		for _, unknown := range []struct {
+			sql string
+			ids []string
+		}{
+			{`DELETE FROM card_setups s WHERE NOT EXISTS (SELECT FROM customers c WHERE c.user_id = s.user_id AND c.stripe_id = ANY ($1::text[]))`, known.Customers},
+			{`DELETE FROM payment_methods WHERE stripe_id <> ALL ($1::text[])`, known.Methods},
+			{`DELETE FROM customers WHERE stripe_id <> ALL ($1::text[])`, known.Customers},
+			{`DELETE FROM booking_money m WHERE EXISTS (SELECT FROM payments p WHERE p.booking_id = m.booking_id AND p.stripe_id <> ALL ($1::text[]))`, known.Intents},
+		} {
+			if _, err := tx.Exec(ctx, unknown.sql, unknown.ids); err != nil {
 				return err
 			}
 		}

@@ -51,7 +51,7 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if err != nil {
 		return err
 	}
-	defer till.close()
+	defer func() { err = errors.Join(err, till.close()) }()
 	c.AllowBootstrap = true // the demo has an admin, and shows requests by the token
 	h, err := openHub(ctx, c.settings, log, func(h *hub) { h.show = showOn(status.above(to.out)) })
 	if err != nil {

@@ -122,7 +122,7 @@ func TestHealthOfARunningHub(t *testing.T) {
 }
 
 // The demo runs, reports, answers the request that it prints, stops when it is
-// told to, and goes on with the same fleet.
+// told to, and goes on with the same fleet, and with the cards that it was given.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := schematest.Dir(t)
@@ -141,6 +141,11 @@ func TestDemo(t *testing.T) {
 		nearby := printed(t, out, `curl -H '(Authorization: Bearer .*)' '(.*)'`)
 		waitFor(t, "the officers to be nearby", func() bool { return countNearby(t, nearby[1], nearby[2]) == 5 })
 		waitFor(t, "an officer to set out", func() bool { return regexp.MustCompile(`under way [1-9]`).MatchString(out.String()) })
+		ada := signsIn(t, out)
+		if i == 0 {
+			ada.keepsCard(out)
+		}
+		ada.paysByCard()
 		phones[i] = printed(t, out, `a phone over MQTT  user (\S+), password \S+`)[1]
 		if err := demo.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)

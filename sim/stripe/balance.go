@@ -42,9 +42,9 @@ func (s *Server) book(kind, category, source, currency string, amount, fee int64
 	}
 	if pending {
 		o.Status, o.AvailableOn = "pending", s.moment.Add(pendingFor).Unix()
-		s.after(pendingFor, func() { o.Status = "available" })
 	}
 	s.add(o)
+	s.foresee(o)
 	return o.ID
 }
 

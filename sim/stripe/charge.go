@@ -140,14 +140,11 @@ func createRefund(c *call) (any, error) {
 	o.BalanceTransaction = ref(c.book("refund", "refund", o.ID, o.Currency, -amount, 0, false))
 	ch.AmountRefunded += amount
 	ch.Refunded = ch.AmountRefunded == ch.Amount
-	switch ch.magic.Refund {
-	case "succeeded":
+	if ch.magic.Refund == "succeeded" {
 		o.Status = "pending"
-		c.after(refundLag, func() { c.settle(o, true) })
-	case "failed":
-		c.after(refundLag, func() { c.settle(o, false) })
 	}
 	c.add(o)
+	c.foresee(o)
 	c.emit("charge.refunded", ch)
 	return o, nil
 }

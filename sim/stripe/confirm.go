@@ -67,11 +67,7 @@ func (s *Server) pay(p *Intent, m *Method) error {
 	if p.CaptureMethod == "manual" {
 		p.Status, p.AmountCapturable = "requires_capture", p.Amount
 		ch.PaymentMethodDetails.Card.CaptureBefore = stamp(s.moment.Add(HoldFor).Unix())
-		s.after(HoldFor, func() {
-			if p.Status == "requires_capture" {
-				s.cancel(p, "automatic")
-			}
-		})
+		s.foresee(p)
 		s.emit("charge.succeeded", ch)
 		s.emit("payment_intent.amount_capturable_updated", p)
 		return nil
@@ -158,6 +154,7 @@ func (s *Server) pressed(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		found, back = true, page.back
+		s.changes++
 		s.remove(page.ID)
 		switch one := s.index[page.of].(type) {
 		case *Intent:

@@ -166,6 +166,7 @@ func (s *Server) forget(key string, kept *keyed) {
 func (s *Server) execute(c *call, at route, act Act, kept *keyed) {
 	s.locked(func() {
 		s.requests++
+		s.changes++
 		var made any
 		var err error
 		if act != Fail {

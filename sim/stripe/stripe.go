@@ -42,6 +42,7 @@ type Server struct {
 	waiting   []*delivery
 	version   string // of the events to come
 	requests  int
+	changes   int // how often something may have changed
 }
 
 // New returns a server with one account, known by the two keys.
@@ -172,42 +173,6 @@ func (s *Server) remove(id string) {
 		}
 	}
 	delete(s.index, id)
-}
-
-// effect is what time will do.
-type effect struct {
-	at time.Time
-	do func()
-}
-
-func (s *Server) after(d time.Duration, do func()) {
-	s.later = append(s.later, effect{at: s.moment.Add(d), do: do})
-}
-
-// elapse does what time has done since the last look, in order, each at its time.
-func (s *Server) elapse() {
-	now := s.clock.Now()
-	for {
-		next := -1
-		for i, e := range s.later {
-			if !e.at.After(now) && (next < 0 || e.at.Before(s.later[next].at)) {
-				next = i
-			}
-		}
-		if next < 0 {
-			break
-		}
-		e := s.later[next]
-		s.later = append(s.later[:next:next], s.later[next+1:]...)
-		s.moment = e.at
-		e.do()
-	}
-	s.moment = now
-	for key, kept := range s.keys {
-		if !kept.flying && now.Sub(kept.at) >= keysKept {
-			delete(s.keys, key)
-		}
-	}
 }
 
 // locked runs do as an endpoint runs.

@@ -28,6 +28,8 @@ type Subscription struct {
 	Status               string            `json:"status"` // incomplete, incomplete_expired, trialing, active, past_due, canceled
 	TrialEnd             stamp             `json:"trial_end"`
 	TrialStart           stamp             `json:"trial_start"`
+
+	warned bool // that its trial ends
 }
 
 // PaymentSettings say what becomes of the card that has paid.
@@ -110,8 +112,7 @@ func createSubscription(c *call) (any, error) {
 		sub.Status, sub.TrialStart, sub.TrialEnd, sub.CurrentPeriodEnd = "trialing", stamp(c.moment.Unix()), stamp(trial.Unix()), trial.Unix()
 		c.invoice(sub, "subscription_create", 0, false)
 		c.setUpLater(sub)
-		c.warnTrial(sub, trial)
-		c.schedule(sub)
+		c.foresee(sub)
 		c.emit("customer.subscription.created", sub)
 		return sub, nil
 	}
@@ -127,13 +128,7 @@ func createSubscription(c *call) (any, error) {
 		}
 		return nil, invalid("resource_missing", "", "This customer has no attached payment source or default payment method.")
 	}
-	c.after(incompleteFor, func() {
-		if sub.Status == "incomplete" {
-			c.void(invoice)
-			c.end(sub, "incomplete_expired")
-		}
-	})
-	c.schedule(sub)
+	c.foresee(sub)
 	return sub, nil
 }
 
@@ -177,24 +172,6 @@ func (c *call) trial() time.Time {
 	return time.Time{}
 }
 
-func (s *Server) warnTrial(sub *Subscription, end time.Time) {
-	s.after(max(0, end.Sub(s.moment)-trialWarning), func() {
-		if sub.Status == "trialing" {
-			s.emit("customer.subscription.trial_will_end", sub)
-		}
-	})
-}
-
-// schedule renews a subscription when its period ends.
-func (s *Server) schedule(sub *Subscription) {
-	end := sub.CurrentPeriodEnd
-	s.after(time.Unix(end, 0).Sub(s.moment), func() {
-		if sub.CurrentPeriodEnd == end && !sub.over() && sub.Status != "incomplete" {
-			s.renew(sub)
-		}
-	})
-}
-
 func (s *Server) renew(sub *Subscription) {
 	if sub.CancelAtPeriodEnd {
 		s.end(sub, "canceled")
@@ -211,22 +188,25 @@ func (s *Server) renew(sub *Subscription) {
 		s.retry(sub, invoice)
 	}
 	s.emit("customer.subscription.updated", sub)
-	s.schedule(sub)
+	s.foresee(sub)
 }
 
-// retry tries an invoice that could not be paid again, and gives up in the end.
+// retry has an invoice that could not be paid tried again.
 func (s *Server) retry(sub *Subscription, invoice *Invoice) {
 	invoice.NextPaymentAttempt = stamp(s.moment.Add(retryAfter).Unix())
-	s.after(retryAfter, func() {
-		switch {
-		case invoice.Status != "open" || sub.over():
-		case invoice.AttemptCount >= retries:
-			invoice.Status, invoice.NextPaymentAttempt = "uncollectible", 0
-			s.end(sub, "canceled")
-		case s.collect(invoice, sub) != nil:
-			s.retry(sub, invoice)
-		}
-	})
+	s.foresee(invoice)
+}
+
+// tryAgain tries it, and gives up in the end.
+func (s *Server) tryAgain(sub *Subscription, invoice *Invoice) {
+	switch {
+	case invoice.Status != "open" || sub.over():
+	case invoice.AttemptCount >= retries:
+		invoice.Status, invoice.NextPaymentAttempt = "uncollectible", 0
+		s.end(sub, "canceled")
+	case s.collect(invoice, sub) != nil:
+		s.retry(sub, invoice)
+	}
 }
 
 func (s *Server) end(sub *Subscription, status string) {

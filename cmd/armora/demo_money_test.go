@@ -1,0 +1,63 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"armora/sim/stripe"
+)
+
+// signsIn is the API as the demo's principal sees it, by the login that it prints.
+func signsIn(t *testing.T, out *safeBuffer) *served {
+	t.Helper()
+	login := printed(t, out, `-d '\{"email":"(rider@[^"]+)","password":"([^"]+)"\}' (http://[^/]+)`)
+	h := &served{t: t, api: login[3]}
+	var tokens struct {
+		AccessToken string `json:"access_token"`
+	}
+	h.read(h.ask("POST", "/api/auth/login", map[string]any{"email": login[1], "password": login[2]}, http.StatusOK), &tokens)
+	h.token = tokens.AccessToken
+	return h
+}
+
+// keepsCard gives the demo's Stripe a card, as the client's card form does.
+func (h *served) keepsCard(out *safeBuffer) {
+	h.t.Helper()
+	form := stripe.Browser{URL: printed(h.t, out, `cards are paid with at (\S+)`)[1], Key: testPublishableKey}
+	var begun struct {
+		Secret string `json:"client_secret"`
+	}
+	h.read(h.ask("POST", "/api/payments/methods", nil, http.StatusCreated), &begun)
+	card, err := form.Card(h.t.Context(), stripe.Visa)
+	if err == nil {
+		_, err = form.Confirm(h.t.Context(), begun.Secret, card)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// paysByCard books, and has the amount held by the one card that is kept.
+func (h *served) paysByCard() {
+	h.t.Helper()
+	var cards struct {
+		Items []struct{ Last4 string }
+	}
+	h.read(h.ask("GET", "/api/payments/methods", nil, http.StatusOK), &cards)
+	if len(cards.Items) != 1 || cards.Items[0].Last4 != "4242" {
+		h.t.Fatalf("cards are %+v", cards.Items)
+	}
+	var booking struct{ ID string }
+	h.read(h.ask("POST", "/api/bookings", map[string]any{
+		"type": "static_protection", "tier": "essential", "minutes": 120, "pickup": map[string]any{"lat": 51.5074, "lon": -0.1278},
+	}, http.StatusCreated), &booking)
+	var held struct {
+		Status string
+		Next   any `json:"next_action"`
+	}
+	h.read(h.ask("POST", "/api/payments/reserve", map[string]any{"booking_id": booking.ID}, http.StatusOK), &held)
+	if held.Status != "held" || held.Next != nil {
+		h.t.Errorf("reserved %+v", held)
+	}
+	h.ask("PUT", "/api/bookings/"+booking.ID+"/cancel", map[string]any{}, http.StatusOK) // within its free minutes
+}
