@@ -53,7 +53,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"schema"},
 	"github.com/jackc/puddle/v2":               {"schema"},
 	"github.com/pressly/goose/v3":              {"schema"},
-	"github.com/riverqueue/river":              {"schema", "notify", "chat", "account", "files", "dispatch", "payment", "cmd"},
+	"github.com/riverqueue/river":              {"schema", "notify", "chat", "account", "files", "dispatch", "safety", "payment", "cmd"},
 	"github.com/mochi-mqtt/server/v2":          {"broker"},
 	"github.com/gorilla/websocket":             {"broker", "sim"},
 	"github.com/go-json-experiment/json":       {"ingest"},

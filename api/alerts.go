@@ -22,11 +22,16 @@ type Alert struct {
 	ClosedAt  time.Time       `json:"closed_at,omitzero"`
 	ClosedBy  string          `json:"closed_by,omitempty" doc:"Absent: the hub, since its cause was gone"`
 	Note      string          `json:"note,omitempty"`
+
+	AcknowledgedAt time.Time `json:"acknowledged_at,omitzero"`
+	AcknowledgedBy string    `json:"acknowledged_by,omitempty"`
+	Steps          int       `json:"steps,omitempty" doc:"Of an automatic alarm: by how many steps ops were told of it, and called"`
 }
 
 func showAlert(a fleet.Alert) Alert {
 	return Alert{ID: a.ID, Kind: a.Kind, BookingID: a.Booking, DriverID: a.Driver, Data: a.Data,
-		RaisedAt: a.Raised, ClosedAt: a.Closed, ClosedBy: a.ClosedBy, Note: a.Note}
+		RaisedAt: a.Raised, ClosedAt: a.Closed, ClosedBy: a.ClosedBy, Note: a.Note,
+		AcknowledgedAt: a.Acked, AcknowledgedBy: a.AckedBy, Steps: a.Steps}
 }
 
 type listAlertsInput struct {
@@ -34,8 +39,13 @@ type listAlertsInput struct {
 	All bool `query:"all" doc:"Those that are closed as well"`
 }
 
+// AlertPath names an alert.
+type AlertPath struct {
+	ID fleet.AlertID `path:"id" format:"uuid"`
+}
+
 type closeAlertInput struct {
-	ID   fleet.AlertID `path:"id" format:"uuid"`
+	AlertPath
 	Body struct {
 		Note string `json:"note" minLength:"1" maxLength:"500" doc:"What was done about it"`
 	}
@@ -52,6 +62,12 @@ func (s *Server) addAlerts() {
 		OperationID: "close-alert", Method: http.MethodPost, Path: "/api/alerts/{id}/close",
 		Summary: "Say what was done about an alert", Tags: []string{"alerts"},
 	}, s.closeAlert)
+	route(s, ops(), huma.Operation{
+		OperationID: "acknowledge-alert", Method: http.MethodPost, Path: "/api/alerts/{id}/acknowledge",
+		Summary:     "Say that you see to an alert",
+		Description: "Nobody else is called for it from then on. Who was first stands. The bootstrap admin is nobody in particular, and cannot. An SOS has a path of its own.",
+		Tags:        []string{"alerts"},
+	}, s.acknowledgeAlert)
 }
 
 func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*pageOutput[Alert], error) {
@@ -68,6 +84,18 @@ func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*pageOutp
 
 func (s *Server) closeAlert(ctx context.Context, in *closeAlertInput) (*alertOutput, error) {
 	a, err := s.tables.alerts.Close(ctx, in.ID, callerOf(ctx).Name, in.Body.Note, s.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &alertOutput{Body: showAlert(a)}, nil
+}
+
+func (s *Server) acknowledgeAlert(ctx context.Context, in *AlertPath) (*alertOutput, error) {
+	user, err := opsPerson(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.tables.alerts.Acknowledge(ctx, in.ID, user.String(), s.clock.Now())
 	if err != nil {
 		return nil, err
 	}

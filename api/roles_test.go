@@ -285,6 +285,7 @@ GET     /api/trips/conflicts                        dispatcher admin
 POST    /api/trips/{id}/conflicts/{command}/resolve dispatcher admin
 GET     /api/alerts                                 dispatcher admin
 POST    /api/alerts/{id}/close                      dispatcher admin
+POST    /api/alerts/{id}/acknowledge                dispatcher admin
 `
 
 // grant is a row of routes.

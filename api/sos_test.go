@@ -45,6 +45,10 @@ func TestAnSOSNeedsNothingButWhoYouAre(t *testing.T) {
 		t.Fatalf("ops see %+v", list.Items)
 	}
 	path := "/api/sos/" + first.ID.String()
+	h.until("the alert", func() bool { return len(as[page[Alert]](t, ops.must(http.StatusOK, "GET", "/api/alerts", nil)).Items) == 2 })
+	for does, body := range map[string]any{"acknowledge": nil, "close": map[string]any{"note": "seen"}} { // it ends with the SOS, and not without it
+		problem(t, ops.do("POST", "/api/alerts/"+first.ID.String()+"/"+does, body), http.StatusConflict, fleet.CodeConflict)
+	}
 	problem(t, h.do("POST", path+"/acknowledge", nil), http.StatusForbidden, fleet.CodeForbidden) // nobody in particular
 	ops.must(http.StatusOK, "POST", path+"/acknowledge", nil)
 	if got := as[SOS](t, ada.must(http.StatusOK, "GET", path, nil)); got.Status != fleet.SOSIsAcknowledged || got.AcknowledgedBy != "Test Person" {

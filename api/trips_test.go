@@ -146,12 +146,20 @@ func TestTripsAndAlertsForOps(t *testing.T) {
 	if len(alerts.Items) != 1 || alerts.Next == "" {
 		t.Fatalf("alerts: %+v", alerts)
 	}
-	closing := "/api/alerts/" + alerts.Items[0].ID.String() + "/close"
+	path := "/api/alerts/" + alerts.Items[0].ID.String()
+	problem(t, h.do("POST", path+"/acknowledge", nil), http.StatusForbidden, fleet.CodeForbidden) // nobody in particular
+	for _, by := range []*person{ops, h.person(fleet.RoleAdmin)} {
+		if got := as[Alert](t, by.must(http.StatusOK, "POST", path+"/acknowledge", nil)); got.AcknowledgedBy != ops.id.String() || !got.ClosedAt.IsZero() {
+			t.Errorf("acknowledged: %+v", got)
+		}
+	}
+	closing := path + "/close"
 	closed := as[Alert](t, ops.must(http.StatusOK, "POST", closing, map[string]any{"note": "called them"}))
 	if closed.ClosedAt.IsZero() || closed.ClosedBy != ops.id.String() {
 		t.Errorf("closed: %+v", closed)
 	}
 	problem(t, ops.do("POST", closing, map[string]any{"note": "again"}), http.StatusConflict, fleet.CodeConflict)
+	problem(t, ops.do("POST", path+"/acknowledge", nil), http.StatusConflict, fleet.CodeConflict)
 	if all := as[page[Alert]](t, ops.must(http.StatusOK, "GET", "/api/alerts?all=true", nil)).Items; len(all) != 2 {
 		t.Errorf("alerts: %+v", all)
 	}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,11 @@ type Alert struct {
 	Closed   time.Time // zero: it is open
 	ClosedBy string    // the caller's name; empty: the hub, since its cause is gone
 	Note     string    // what was done about it
+
+	Steps   int       // by how many steps ops were told of an alarm, or called for it
+	Calls   bool      // the rota is called for it
+	Acked   time.Time // zero: nobody sees to it yet
+	AckedBy string    // the caller's name
 }
 
 // AlertKind is what an alert is about.
@@ -45,6 +51,48 @@ const (
 	AlertApart    AlertKind = "apart"          // the car is not where the officer's phone is
 	AlertSpeed    AlertKind = "speeding"
 )
+
+// Alarm reports whether ops are told of an alert of this kind when it is raised, and
+// are not left to find it in their list.
+func (k AlertKind) Alarm() bool {
+	return slices.Contains([]AlertKind{AlertSilent, AlertOffRoute, AlertStop, AlertApart, AlertSpeed}, k)
+}
+
+// Danger reports whether the rota is called for an alarm, beside the others about the
+// same officer that are open: taken elsewhere and stopped there is worse than either.
+func (k AlertKind) Danger(beside ...AlertKind) bool {
+	switch k {
+	case AlertSilent, AlertApart:
+		return true
+	case AlertOffRoute, AlertStop:
+		return slices.Contains(beside, k.pair())
+	}
+	return false
+}
+
+// pair is the kind that makes a danger of this one; "": none does.
+func (k AlertKind) pair() AlertKind {
+	switch k {
+	case AlertOffRoute:
+		return AlertStop
+	case AlertStop:
+		return AlertOffRoute
+	}
+	return ""
+}
+
+// Pairs reports whether two kinds are a danger together: for both the rota is called once.
+func (k AlertKind) Pairs(other AlertKind) bool { return other != "" && k.pair() == other }
+
+// AlarmJob is the job of a step of telling ops of an alarm: by 0 all of them, by each
+// later one who the rota says.
+type AlarmJob struct {
+	Alert AlertID `json:"alert"`
+	Step  int     `json:"step"`
+}
+
+// Kind names the job.
+func (AlarmJob) Kind() string { return "alarm" }
 
 // The kinds of what Stripe tells; but for a dispute of a booking's charge they are
 // about no booking.

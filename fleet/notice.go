@@ -22,7 +22,8 @@ type Notice struct {
 	Booking BookingID // what it is about; zero: no booking
 	// Once is what it tells of, by a name that those who tell of it agree on: a person
 	// is told that once by each channel, however often the job is run that tells.
-	// "": nothing keeps it from being told twice.
+	// "": nothing keeps it from being told twice. What is told again on purpose says
+	// so behind a #, and keeps its Reference.
 	Once    string
 	Created time.Time // when the change was made that it tells of
 	Expires time.Time // it is of no use later, and is not sent
@@ -82,7 +83,7 @@ func (n *Notice) Safety() bool { return strings.HasPrefix(n.Kind, safety) }
 // often they are sent.
 func (n *Notice) Reference() string {
 	const half = 3
-	of := n.Once
+	of, _, _ := strings.Cut(n.Once, "#")
 	if of == "" {
 		of = n.ID.String()
 	}

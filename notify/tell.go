@@ -11,7 +11,7 @@ import (
 
 // Telling makes the notices by which a person is told something, by each of the
 // channels that they have: mail goes to an address that is verified, a text message
-// to such a number. A push to who has no app is left out when it is stored.
+// or a call to such a number. A push to who has no app is left out when it is stored.
 func (s *Sender) Telling(t fleet.Tidings) schema.Telling {
 	return func(to fleet.User) ([]fleet.Notice, error) {
 		plain, err := json.Marshal(t.Data)
@@ -27,9 +27,9 @@ func (s *Sender) Telling(t fleet.Tidings) schema.Telling {
 			switch {
 			case channel == fleet.MailChannel && !to.EmailVerified.IsZero():
 				n.To = to.Email
-			case channel == fleet.SMSChannel && !to.PhoneVerified.IsZero():
+			case (channel == fleet.SMSChannel || channel == fleet.VoiceChannel) && !to.PhoneVerified.IsZero():
 				n.To = to.Phone
-			case channel == fleet.MailChannel, channel == fleet.SMSChannel:
+			case channel == fleet.MailChannel, channel == fleet.SMSChannel, channel == fleet.VoiceChannel:
 				continue
 			}
 			n.Sealed = s.seal(plain, n.Purpose())

@@ -16,6 +16,7 @@ var (
 		"tier": "client_vehicle", "officers": "Cy, Bo", "total": "£120.00", "fee": "£60.00", "yours": "yes",
 	}
 	emergency = map[string]string{"kind": "DRILL: SOS", "what": "medical, silent", "who": "a protection officer", "at": "2026-05-04T10:00:00Z"}
+	alarmed   = map[string]string{"what": "an assignment has stopped where no stop was planned", "at": "2026-05-04T10:00:00Z"}
 	money     = map[string]string{
 		"link":   "https://hub.example/pay#1",
 		"amount": "£120.00", "ref": "R-2026-000123", "start": "2026-05-04T09:00:00Z", "zone": "Europe/London", "by": "2026-05-03T09:00:00Z",
@@ -54,6 +55,10 @@ var samples = map[string]map[string]string{
 	"licence_expiring.mail": {
 		"document": "right_to_work", "status": "active", "officer": "Cy Marsh", "vehicle": "", "deadline": "2026-05-04T10:00:00Z", "reason": "",
 	},
+	"safety_alarm.mail":         alarmed,
+	"safety_alarm.push":         alarmed,
+	"safety_alarm.sms":          alarmed,
+	"safety_alarm.voice":        alarmed,
 	"safety_sos.mail":           emergency,
 	"safety_sos.push":           emergency,
 	"safety_sos.sms":            emergency,

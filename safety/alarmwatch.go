@@ -16,6 +16,7 @@ import (
 type AlarmsConfig struct {
 	DB    *schema.DB
 	Bus   *bus.Bus
+	Tell  func(fleet.Tidings) schema.Telling // notify.Sender.Telling is it
 	Rules AlarmRules
 	Clock fleet.Clock
 	Log   *slog.Logger

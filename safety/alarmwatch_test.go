@@ -46,13 +46,26 @@ func newAlarmed(t *testing.T) *alarmed {
 	return a
 }
 
+// tidings makes notices as notify does, with their words in the open.
+func (a *alarmed) tidings(t fleet.Tidings) schema.Telling {
+	return func(to fleet.User) (notices []fleet.Notice, err error) {
+		for _, channel := range t.Channels {
+			notices = append(notices, fleet.Notice{
+				ID: fleet.NewID[fleet.Notice](), User: to.ID, Channel: channel, To: to.Phone, Kind: t.Kind, Sealed: []byte(t.Data["what"]),
+				Booking: t.Booking, Once: t.Once, Created: a.clock.Now(), Expires: t.Expires,
+			})
+		}
+		return notices, nil
+	}
+}
+
 // restart is a hub that has died and come back.
 func (a *alarmed) restart() {
 	a.t.Helper()
 	if a.Alarms != nil {
 		a.Close()
 	}
-	a.Alarms = NewAlarms(AlarmsConfig{DB: a.db, Bus: a.bus, Clock: a.clock, Log: slog.New(slog.DiscardHandler)})
+	a.Alarms = NewAlarms(AlarmsConfig{DB: a.db, Bus: a.bus, Tell: a.tidings, Clock: a.clock, Log: slog.New(slog.DiscardHandler)})
 	a.Open()
 	a.t.Cleanup(a.Close)
 	a.until("the trip to be watched", func() bool { return a.watches() })

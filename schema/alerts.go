@@ -13,13 +13,13 @@ import (
 // Alerts are what ops have to look at.
 type Alerts struct{ DB *DB }
 
-const alertColumns = `id, kind, booking_id, driver_id, data::text, raised, closed, closed_by, note`
+const alertColumns = `id, kind, booking_id, driver_id, data::text, raised, closed, closed_by, note, steps, calls, acknowledged, acknowledged_by`
 
 func scanAlert(row pgx.CollectableRow) (a fleet.Alert, err error) {
 	var data *string
-	var closed *time.Time
-	err = row.Scan(&a.ID, &a.Kind, &a.Booking, &a.Driver, &data, &a.Raised, &closed, &a.ClosedBy, &a.Note)
-	a.Data, a.Raised, a.Closed = fromBody(data), a.Raised.UTC(), orZero(closed)
+	var closed, acked *time.Time
+	err = row.Scan(&a.ID, &a.Kind, &a.Booking, &a.Driver, &data, &a.Raised, &closed, &a.ClosedBy, &a.Note, &a.Steps, &a.Calls, &acked, &a.AckedBy)
+	a.Data, a.Raised, a.Closed, a.Acked = fromBody(data), a.Raised.UTC(), orZero(closed), orZero(acked)
 	return a, err
 }
 
@@ -30,17 +30,22 @@ func (t Alerts) Raise(ctx context.Context, a fleet.Alert) error {
 
 // RaiseOf is Raise of an alert about an officer of a booking, unless the booking is
 // over or the officer not on it any more: what was seen a moment ago may have ended
-// since, and with it who would settle the alert.
+// since, and with it who would settle the alert. Of an alarm ops are told.
 func (t Alerts) RaiseOf(ctx context.Context, a fleet.Alert) error {
-	_, err := t.DB.pool.Exec(ctx, `
-		INSERT INTO alerts (id, kind, booking_id, driver_id, data, raised)
-		SELECT $1::uuid, $2::text, b.id, $4::uuid, $5::text::jsonb, $6::timestamptz
-		FROM bookings b
-		WHERE b.id = $3 AND b.ended IS NULL AND EXISTS (
-			SELECT FROM booking_seats s WHERE s.booking_id = b.id AND s.driver_id = $4 AND s.state IN ('committed', 'active'))
-		FOR SHARE OF b
-		ON CONFLICT DO NOTHING`, a.ID, a.Kind, a.Booking, a.Driver, body(a.Data), a.Raised)
-	return translate("alert", err)
+	return t.DB.transact(ctx, "alert", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO alerts (id, kind, booking_id, driver_id, data, raised)
+			SELECT $1::uuid, $2::text, b.id, $4::uuid, $5::text::jsonb, $6::timestamptz
+			FROM bookings b
+			WHERE b.id = $3 AND b.ended IS NULL AND EXISTS (
+				SELECT FROM booking_seats s WHERE s.booking_id = b.id AND s.driver_id = $4 AND s.state IN ('committed', 'active'))
+			FOR SHARE OF b
+			ON CONFLICT DO NOTHING`, a.ID, a.Kind, a.Booking, a.Driver, body(a.Data), a.Raised)
+		if err != nil || tag.RowsAffected() == 0 || !a.Kind.Alarm() {
+			return err
+		}
+		return t.DB.enqueue(ctx, tx, fleet.AlarmJob{Alert: a.ID}, time.Time{})
+	})
 }
 
 // Alert is Raise with the change of the booking, about the booking.
@@ -60,16 +65,30 @@ func raise(ctx context.Context, on execer, a fleet.Alert) error {
 }
 
 // Close closes an alert that is open, and keeps by whom and why. One that is
-// closed is CodeConflict.
+// closed is CodeConflict, and so is that of an SOS, which ends with it.
 func (t Alerts) Close(ctx context.Context, id fleet.AlertID, by, note string, now time.Time) (fleet.Alert, error) {
+	return t.answer(ctx, id, `closed = $2, closed_by = $3, note = $4`, now, text(by), text(note))
+}
+
+// Acknowledge says that somebody sees to an alert: nobody else is called for it. Who
+// was first stands. One that is closed is CodeConflict, and so is that of an SOS.
+func (t Alerts) Acknowledge(ctx context.Context, id fleet.AlertID, by string, now time.Time) (fleet.Alert, error) {
+	return t.answer(ctx, id, `acknowledged_by = CASE WHEN acknowledged IS NULL THEN $3 ELSE acknowledged_by END,
+		acknowledged = coalesce(acknowledged, $2)`, now, text(by))
+}
+
+// answer keeps what somebody of ops does about an open alert.
+func (t Alerts) answer(ctx context.Context, id fleet.AlertID, set string, args ...any) (fleet.Alert, error) {
 	a, err := one(ctx, t.DB, "alert", scanAlert, `
-		UPDATE alerts SET closed = $2, closed_by = $3, note = $4 WHERE id = $1 AND closed IS NULL RETURNING `+alertColumns,
-		id, now, text(by), text(note))
+		UPDATE alerts SET `+set+` WHERE id = $1 AND closed IS NULL AND kind <> 'sos' RETURNING `+alertColumns, append([]any{id}, args...)...)
 	if fleet.CodeOf(err) != fleet.CodeNotFound {
 		return a, err
 	}
 	if a, err = one(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts WHERE id = $1`, id); err == nil {
 		err = &fleet.Error{Code: fleet.CodeConflict, Message: "the alert is closed already"}
+		if a.Kind == fleet.AlertSOS && a.Closed.IsZero() {
+			err = &fleet.Error{Code: fleet.CodeConflict, Message: "this is the alert of an SOS: see to that at /api/sos/" + a.ID.String()}
+		}
 	}
 	return a, err
 }

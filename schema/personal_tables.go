@@ -253,7 +253,7 @@ var personalTables = []personal{
 	{table: "invoices", class: classInvoices, people: []string{"user_id"}, section: "invoices",
 		export: `SELECT number, kind, issued, total, vat, currency, document FROM invoices WHERE user_id = $1 ORDER BY id`,
 		kept:   "as they were issued: the law wants to see them for six years"},
-	{table: "alerts", class: classMessages, people: []string{"driver_id", "closed_by"},
+	{table: "alerts", class: classMessages, people: []string{"driver_id", "closed_by", "acknowledged_by"},
 		hidden: "work of the staff",
 		erase: []erasing{anonymised(`UPDATE alerts SET data = NULL, note = '' WHERE closed IS NOT NULL
 			AND (booking_id IN ` + theirBookings + ` OR driver_id IN ` + theirDriver + ` AND NOT ` + wereHeld + `)`)},

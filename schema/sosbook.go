@@ -124,12 +124,7 @@ func (w *bookWriter) ops() (err error) {
 }
 
 func (w *bookWriter) rota() (err error) {
-	w.book.Rota, err = collect(w, func(row pgx.CollectableRow) (s fleet.SOSStep, err error) {
-		var since, until *time.Time
-		err = row.Scan(&s.Channel, &s.User, &since, &until)
-		s.Since, s.Until = orZero(since), orZero(until)
-		return s, err
-	}, `SELECT r.channel, r.user_id, r.since, r.until FROM sos_rota r JOIN users u ON u.id = r.user_id WHERE `+isOps+` ORDER BY r.position`)
+	w.book.Rota, err = rotaOf(w.ctx, w.tx)
 	return err
 }
 

@@ -14,13 +14,23 @@ type SOSRota struct{ DB *DB }
 
 // List returns the steps in their order.
 func (t SOSRota) List(ctx context.Context) ([]fleet.SOSStep, error) {
-	scan := func(row pgx.CollectableRow) (s fleet.SOSStep, err error) {
-		var since, until *time.Time
-		err = row.Scan(&s.Channel, &s.User, &since, &until)
-		s.Since, s.Until = orZero(since), orZero(until)
-		return s, err
+	return all(ctx, t.DB, "rota", scanSOSStep, `SELECT channel, user_id, since, until FROM sos_rota ORDER BY position`)
+}
+
+// rotaOf returns the steps, of those who are of ops still.
+func rotaOf(ctx context.Context, tx pgx.Tx) ([]fleet.SOSStep, error) {
+	rows, err := tx.Query(ctx, `SELECT r.channel, r.user_id, r.since, r.until FROM sos_rota r JOIN users u ON u.id = r.user_id WHERE `+isOps+` ORDER BY r.position`)
+	if err != nil {
+		return nil, err
 	}
-	return all(ctx, t.DB, "rota", scan, `SELECT channel, user_id, since, until FROM sos_rota ORDER BY position`)
+	return pgx.CollectRows(rows, scanSOSStep)
+}
+
+func scanSOSStep(row pgx.CollectableRow) (s fleet.SOSStep, err error) {
+	var since, until *time.Time
+	err = row.Scan(&s.Channel, &s.User, &since, &until)
+	s.Since, s.Until = orZero(since), orZero(until)
+	return s, err
 }
 
 // Replace puts steps in the place of all that there are. Whoever is called has to be

@@ -28,6 +28,7 @@ func (h *hub) openJobs(ctx, _ context.Context) error {
 	h.desk.AddWorkers(workers)
 	h.invoices.AddWorkers(workers)
 	h.chat.AddWorkers(workers)
+	h.alarms.AddWorkers(workers)
 	h.cashier.AddWorkers(workers)
 	h.earnings.AddWorkers(workers)
 	h.accounts.AddWorkers(workers)

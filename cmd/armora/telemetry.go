@@ -40,7 +40,7 @@ func (h *hub) openMap(ctx, _ context.Context) error {
 
 // openAlarms watches for dangers on trips. It is there before the first fix is.
 func (h *hub) openAlarms(context.Context, context.Context) error {
-	h.alarms = safety.NewAlarms(safety.AlarmsConfig{DB: h.db, Bus: &h.bus, Clock: h.clock, Log: h.log})
+	h.alarms = safety.NewAlarms(safety.AlarmsConfig{DB: h.db, Bus: &h.bus, Tell: h.notify.Telling, Clock: h.clock, Log: h.log})
 	h.alarms.Open()
 	h.onClose("alarms", func(context.Context) error {
 		h.alarms.Close()
