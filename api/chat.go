@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -215,17 +214,6 @@ func (s *Server) tellChat(ctx context.Context, l *line, in *chatSocketInput) {
 	l.Finish(closingFor(err))
 }
 
-// chatAnswer answers what was sent: sent, or refused, by a code as of a problem.
-type chatAnswer struct {
-	Type    string              `json:"type"`
-	ID      fleet.ChatMessageID `json:"client_id"`
-	Seq     int64               `json:"seq,omitempty"`
-	Sent    time.Time           `json:"sent_at,omitzero"`
-	Code    fleet.Code          `json:"code,omitempty"`
-	Message string              `json:"message,omitempty"`
-	Retry   int                 `json:"retry_after,omitempty"` // seconds
-}
-
 // hearChat takes what a client says. A message that is refused does not end the
 // socket, unless it is because its author takes no part any more.
 func (s *Server) hearChat(ctx context.Context, l *line, trip fleet.BookingID, message []byte) error {
@@ -249,9 +237,11 @@ func (s *Server) hearChat(ctx context.Context, l *line, trip fleet.BookingID, me
 		if fleet.CodeOf(err) == fleet.CodeNotFound {
 			return err
 		}
-		answer := chatAnswer{Type: "sent", ID: said.ID, Seq: m.Seq, Sent: m.Sent}
+		answer := chat.Sent(&m)
 		if err != nil {
-			answer = s.refusedMessage(said.ID, err)
+			if answer = chat.Refused(said.ID, err); answer.Code == fleet.CodeInternal {
+				s.log.Error("a message could not be sent", "error", err)
+			}
 		}
 		text, err := json.Marshal(answer)
 		if err == nil {
@@ -260,16 +250,4 @@ func (s *Server) hearChat(ctx context.Context, l *line, trip fleet.BookingID, me
 		return err
 	}
 	return &ending{closedMessage}
-}
-
-// refusedMessage says why a message was not sent; of what is the hub's own fault no
-// more than that.
-func (s *Server) refusedMessage(id fleet.ChatMessageID, err error) chatAnswer {
-	answer := chatAnswer{Type: "refused", ID: id, Code: fleet.CodeInternal, Message: "something went wrong here: try again"}
-	if e, ok := errors.AsType[*fleet.Error](err); ok && e.Code != fleet.CodeInternal {
-		answer.Code, answer.Message, answer.Retry = e.Code, e.Message, int((e.Retry+time.Second-1)/time.Second)
-	} else {
-		s.log.Error("a message could not be sent", "error", err)
-	}
-	return answer
 }

@@ -45,7 +45,9 @@ func TestAnSOSNeedsNothingButWhoYouAre(t *testing.T) {
 		t.Fatalf("ops see %+v", list.Items)
 	}
 	path := "/api/sos/" + first.ID.String()
-	h.until("the alert", func() bool { return len(as[page[Alert]](t, ops.must(http.StatusOK, "GET", "/api/alerts", nil)).Items) == 2 })
+	h.until("the alert", func() bool {
+		return len(as[page[Alert]](t, ops.must(http.StatusOK, "GET", "/api/alerts", nil)).Items) == 2
+	})
 	for does, body := range map[string]any{"acknowledge": nil, "close": map[string]any{"note": "seen"}} { // it ends with the SOS, and not without it
 		problem(t, ops.do("POST", "/api/alerts/"+first.ID.String()+"/"+does, body), http.StatusConflict, fleet.CodeConflict)
 	}

@@ -39,26 +39,56 @@ const (
 // Resolve is called once for each message. It does not block and may be called
 // from any goroutine.
 func (a *Ack) Resolve(err error) {
+	if a.c == nil {
+		return
+	}
+	a.resolve(err == nil, packets.CodeSuccess)
+	if err != nil && a.kind != 0 {
+		a.c.end(codeOf(err), "not_stored")
+	}
+}
+
+// Refuse is Resolve of a message that was dealt with, and not taken: sent again it
+// would not be either, so it is acknowledged, and the connection goes on. An MQTT 5
+// client is told why; MQTT 3 has no way to say it.
+func (a *Ack) Refuse(why error) {
+	if a.c == nil {
+		return
+	}
+	code := packets.CodeSuccess
+	if a.c.version == 5 {
+		code = refusalOf(why)
+	}
+	a.resolve(true, code)
+}
+
+func (a *Ack) resolve(done bool, code packets.Code) {
 	c := a.c
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if a.done {
-		c.mu.Unlock()
 		return
 	}
-	a.done = err == nil
+	a.done, a.code = done, code.Code
 	c.charge(-a.cost, 0)
 	a.cost = 0
-	if err == nil && a.kind == packets.Pubrec {
+	if done && a.kind == packets.Pubrec && code == packets.CodeSuccess { // a refusal is the end of it
 		c.session.received.add(a.id)
 	}
 	c.collect()
-	c.mu.Unlock()
-	if err != nil && a.kind != 0 {
-		c.end(codeOf(err), "not_stored")
+}
+
+// refusalOf is what an MQTT 5 client is told of a message that was not taken.
+func refusalOf(why error) packets.Code {
+	switch fleet.CodeOf(why) {
+	case fleet.CodeNotFound, fleet.CodeForbidden, fleet.CodeConflict:
+		return packets.ErrNotAuthorized
+	case fleet.CodeTooMany:
+		return packets.ErrQuotaExceeded
+	case fleet.CodeInvalid:
+		return packets.ErrPayloadFormatInvalid
 	}
+	return packets.ErrImplementationSpecificError
 }
 
 // errOverCap is what a receiver gets that keeps more of a message than fits.

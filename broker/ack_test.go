@@ -99,6 +99,55 @@ func TestUnresolvedIsNeverAcknowledged(t *testing.T) {
 	}
 }
 
+// What was refused is dealt with: it is acknowledged in its turn, the connection goes
+// on, and a client that can be told why, is.
+func TestARefusalIsAnAcknowledgement(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		why  error
+		code byte
+	}{
+		{&fleet.Error{Code: fleet.CodeNotFound}, packets.ErrNotAuthorized.Code},
+		{&fleet.Error{Code: fleet.CodeForbidden}, packets.ErrNotAuthorized.Code},
+		{&fleet.Error{Code: fleet.CodeConflict}, packets.ErrNotAuthorized.Code},
+		{&fleet.Error{Code: fleet.CodeTooMany}, packets.ErrQuotaExceeded.Code},
+		{&fleet.Error{Code: fleet.CodeInvalid}, packets.ErrPayloadFormatInvalid.Code},
+		{errors.New("x"), packets.ErrImplementationSpecificError.Code},
+	} {
+		h := newHub(t)
+		for version, connect := range map[string]func() (*client, fleet.DeviceID){"5": h.phone5, "3.1.1": h.phone} {
+			c, id := connect()
+			c.publish(pointsTopic(id), 1, 1, "refused")
+			c.publish(pointsTopic(id), 2, 2, "refused, QoS 2")
+			c.publish(pointsTopic(id), 1, 3, "kept")
+			got := receiveAll(t, h.points, 3)
+			for _, m := range got[:2] {
+				m.Ack.Refuse(tc.why)
+			}
+			got[2].Ack.Resolve(nil)
+			got[2].Ack.Flush()
+			want := tc.code
+			if version != "5" {
+				want = 0
+			}
+			for i, of := range []struct{ kind, code byte }{{packets.Puback, want}, {packets.Pubrec, want}, {packets.Puback, 0}} {
+				if pk := c.expect(of.kind); pk.PacketID != uint16(i+1) || pk.ReasonCode != of.code {
+					t.Errorf("MQTT %s, %v: packet %d is acknowledged with %#x, want %#x", version, tc.why, pk.PacketID, pk.ReasonCode, of.code)
+				}
+			}
+			if version == "5" { // the exchange is over: the packet id may be another message's
+				c.publish(pointsTopic(id), 2, 2, "another")
+				if m := h.points.next(t); string(m.Payload) != "another" {
+					t.Errorf("received %q", m.Payload)
+				}
+			}
+		}
+		if left := h.metric("inflight_bytes"); left > 1000 {
+			t.Errorf("%v bytes are still counted", left)
+		}
+	}
+}
+
 // An acknowledgement belongs to the connection that carried the message: after
 // a takeover the same packet id means something else.
 func TestTakeoverWhileAcksArePending(t *testing.T) {

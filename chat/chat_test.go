@@ -372,7 +372,8 @@ func TestMessagesFromPhones(t *testing.T) {
 			w.must(err)
 			payload = string(text)
 		}
-		return w.Receive(&fleet.Identity{User: user}, topic, []byte(payload))(ctx)
+		store, _ := w.Receive(&fleet.Identity{User: user}, topic, []byte(payload))
+		return store(ctx)
 	}
 	id := fleet.NewID[fleet.ChatMessage]()
 	message := map[string]any{"client_id": id, "text": "I am at the gate."}
@@ -391,24 +392,39 @@ func TestMessagesFromPhones(t *testing.T) {
 	if len(v.Marks) != 1 || v.Marks[0].Delivered != stored[1].Seq || v.Marks[0].Read != stored[1].Seq {
 		t.Errorf("marks %+v", v.Marks)
 	}
-	for name, err := range map[string]error{
-		"garbage":       receive(w.officer.User, topic, "I am at the gate."),
-		"nothing":       receive(w.officer.User, topic, "{}"),
-		"no text":       receive(w.officer.User, topic, map[string]any{"client_id": fleet.NewID[fleet.ChatMessage]()}),
-		"another text":  receive(w.officer.User, topic, map[string]any{"client_id": id, "text": "x"}),
-		"a stranger":    receive(w.stranger.User, topic, message),
-		"nobody":        receive(fleet.UserID{}, topic, message),
-		"another trip":  receive(w.officer.User, "v1/trips/"+fleet.NewID[fleet.Booking]().String()+"/chat/send", message),
-		"no trip":       receive(w.officer.User, "v1/trips/x/chat/send", message),
-		"ops by device": receive(w.theOps.User, topic, message),
+	for _, c := range []struct {
+		name string
+		err  error
+		want fleet.Code
+	}{
+		{"garbage", receive(w.officer.User, topic, "I am at the gate."), fleet.CodeInvalid},
+		{"nothing", receive(w.officer.User, topic, "{}"), fleet.CodeInvalid},
+		{"no text", receive(w.officer.User, topic, map[string]any{"client_id": fleet.NewID[fleet.ChatMessage]()}), fleet.CodeInvalid},
+		{"too long", receive(w.officer.User, topic, map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": strings.Repeat("x", chat.MaxText+1)}), fleet.CodeInvalid},
+		{"another text", receive(w.officer.User, topic, map[string]any{"client_id": id, "text": "x"}), fleet.CodeInvalid},
+		{"a stranger", receive(w.stranger.User, topic, message), fleet.CodeNotFound},
+		{"nobody", receive(fleet.UserID{}, topic, message), fleet.CodeForbidden},
+		{"another trip", receive(w.officer.User, "v1/trips/"+fleet.NewID[fleet.Booking]().String()+"/chat/send", message), fleet.CodeNotFound},
+		{"no trip", receive(w.officer.User, "v1/trips/x/chat/send", message), fleet.CodeInvalid},
+		{"ops by device", receive(w.theOps.User, topic, message), fleet.CodeNotFound},
 	} {
-		if !schema.IsBadRow(err) {
-			t.Errorf("%s: error %v, want one that is not tried again", name, err)
+		if fleet.CodeOf(c.err) != c.want {
+			t.Errorf("%s: error %v, want %s", c.name, c.err, c.want)
 		}
 	}
 	w.cancel()
-	if err := receive(w.officer.User, topic, map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "late"}); !schema.IsBadRow(err) {
+	late := fleet.NewID[fleet.ChatMessage]()
+	if err := receive(w.officer.User, topic, map[string]any{"client_id": late, "text": "late"}); fleet.CodeOf(err) != fleet.CodeConflict {
 		t.Errorf("after the trip: %v", err)
+	}
+	// Who takes part is told why, by the id of the message; to others there is no such trip.
+	_, refusal := w.Receive(&fleet.Identity{User: w.officer.User}, topic, []byte(`{"client_id":"`+late.String()+`","text":"late"}`))
+	over := refusal(&fleet.Error{Code: fleet.CodeTooMany, Message: "wait", Retry: 1500 * time.Millisecond})
+	if want := `{"type":"refused","client_id":"` + late.String() + `","code":"` + string(fleet.CodeTooMany) + `","message":"wait","retry_after":2}`; string(over) != want {
+		t.Errorf("told %s, want %s", over, want)
+	}
+	if told := refusal(&fleet.Error{Code: fleet.CodeNotFound}); told != nil {
+		t.Errorf("a stranger is told %s", told)
 	}
 	w.must(receive(w.officer.User, topic, message)) // it was kept before
 }

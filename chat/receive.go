@@ -11,10 +11,10 @@ import (
 
 // Receive reads what a phone publishes on v1/trips/{trip}/chat/send, and returns what
 // stores it: a message, {"client_id", "text" or "quick_reply"}, or marks, {"delivered",
-// "read"}, by seq. What cannot be, because of what it says or who says it, is
-// CodeInvalid: sent again it could not be either. A message that was stored comes back
-// on …/chat, to its author as well.
-func (r *Rooms) Receive(from *fleet.Identity, topic string, payload []byte) func(context.Context) error {
+// "read"}, by seq. A message that was stored comes back on …/chat, to its author as
+// well. Of one that store refuses, refusal makes the frame by which its author is told
+// there; nil: it is none of a message, or of a trip in which they take no part.
+func (r *Rooms) Receive(from *fleet.Identity, topic string, payload []byte) (store func(context.Context) error, refusal func(error) []byte) {
 	var m struct {
 		ID         fleet.ChatMessageID `json:"client_id"`
 		Text       string              `json:"text"`
@@ -22,34 +22,35 @@ func (r *Rooms) Receive(from *fleet.Identity, topic string, payload []byte) func
 		Delivered  int64               `json:"delivered"`
 		Read       int64               `json:"read"`
 	}
-	booking, err := tripOf(topic)
-	if err == nil {
-		err = json.Unmarshal(payload, &m)
-	}
-	if err != nil {
-		return func(context.Context) error { return cannotBe(err) }
+	booking, unread := TripOf(topic)
+	if unread == nil {
+		unread = json.Unmarshal(payload, &m)
 	}
 	who := Reader{User: from.User}
-	return func(ctx context.Context) (err error) {
-		if m.Delivered > 0 || m.Read > 0 {
-			err = r.Mark(ctx, who, booking, m.Delivered, m.Read)
-		} else {
-			_, err = r.Send(ctx, who, Draft{Booking: booking, ID: m.ID, Text: m.Text, QuickReply: m.QuickReply})
+	store = func(ctx context.Context) error {
+		switch {
+		case unread != nil:
+			return &fleet.Error{Code: fleet.CodeInvalid, Message: "this is neither a message nor marks", Err: unread}
+		case m.Delivered > 0 || m.Read > 0:
+			return r.Mark(ctx, who, booking, m.Delivered, m.Read)
 		}
-		switch fleet.CodeOf(err) {
-		case fleet.CodeNotFound, fleet.CodeForbidden, fleet.CodeConflict, fleet.CodeTooMany:
-			return cannotBe(err)
-		}
+		_, err := r.Send(ctx, who, Draft{Booking: booking, ID: m.ID, Text: m.Text, QuickReply: m.QuickReply})
 		return err
+	}
+	return store, func(why error) []byte {
+		if m.ID.IsZero() || fleet.CodeOf(why) == fleet.CodeNotFound {
+			return nil
+		}
+		frame, err := json.Marshal(Refused(m.ID, why))
+		if err != nil {
+			r.cfg.Log.Error("a refusal cannot be written", "error", err)
+		}
+		return frame
 	}
 }
 
-func cannotBe(err error) error {
-	return &fleet.Error{Code: fleet.CodeInvalid, Message: "chat: " + err.Error(), Err: err}
-}
-
-// tripOf is the trip that a topic, v1/trips/{trip}/…, names.
-func tripOf(topic string) (fleet.BookingID, error) {
+// TripOf is the trip that a topic, v1/trips/{trip}/…, names.
+func TripOf(topic string) (fleet.BookingID, error) {
 	levels := strings.Split(topic, "/")
 	if len(levels) < 3 {
 		return fleet.BookingID{}, fmt.Errorf("topic %q names no trip", topic)

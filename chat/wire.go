@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,4 +76,29 @@ func (u Update) Frame() ([]byte, error) {
 		return nil, fmt.Errorf("write an update: %w", err)
 	}
 	return frame, nil
+}
+
+// Answer is what its author is told of a message: sent, or refused, by a code as of a
+// problem.
+type Answer struct {
+	Type    string              `json:"type"`
+	ID      fleet.ChatMessageID `json:"client_id"`
+	Seq     int64               `json:"seq,omitempty"`
+	Sent    time.Time           `json:"sent_at,omitzero"`
+	Code    fleet.Code          `json:"code,omitempty"`
+	Message string              `json:"message,omitempty"`
+	Retry   int                 `json:"retry_after,omitempty"` // seconds
+}
+
+// Sent is the answer of a message that was stored.
+func Sent(m *Message) Answer { return Answer{Type: "sent", ID: m.ID, Seq: m.Seq, Sent: m.Sent} }
+
+// Refused says why a message was not sent; of what is the hub's own fault no more than
+// that.
+func Refused(id fleet.ChatMessageID, why error) Answer {
+	answer := Answer{Type: "refused", ID: id, Code: fleet.CodeInternal, Message: "something went wrong here: try again"}
+	if e, ok := errors.AsType[*fleet.Error](why); ok && e.Code != fleet.CodeInternal {
+		answer.Code, answer.Message, answer.Retry = e.Code, e.Message, int((e.Retry+time.Second-1)/time.Second)
+	}
+	return answer
 }

@@ -23,6 +23,7 @@ type tally struct{ waiting sync.WaitGroup }
 
 func (a *tally) Weigh(int) error { return nil }
 func (a *tally) Resolve(error)   { a.waiting.Done() }
+func (a *tally) Refuse(error)    { a.waiting.Done() }
 func (a *tally) Flush()          {}
 
 // BenchmarkReceive is the way of a point from its payload to its

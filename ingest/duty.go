@@ -30,7 +30,7 @@ func (n *Notices) Duty(m Message) {
 	if err != nil {
 		store = misread(err)
 	}
-	n.put(notice{m, "duty", store})
+	n.put(notice{message: m, kind: "duty", store: store})
 }
 
 // parseDuty reads a message of duty: duty, and t, since when, in Unix

@@ -126,6 +126,11 @@ func (k *ticket) Resolve(err error) {
 	}
 }
 
+func (k *ticket) Refuse(why error) { k.Resolve(&refused{why}) }
+
+// refused is the outcome of a message that was refused.
+type refused struct{ error }
+
 func (k *ticket) Flush() { close(k.flushed) }
 
 // outcome waits for the ack and returns what it was resolved with.

@@ -76,6 +76,9 @@ func (r *reply) Resolve(err error) {
 	r.outcome <- err
 }
 
+// Refuse implements Ack.
+func (r *reply) Refuse(why error) { r.Resolve(why) }
+
 // Flush implements Ack.
 func (r *reply) Flush() {}
 

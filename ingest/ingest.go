@@ -44,6 +44,9 @@ type Ack interface {
 	// Resolve is called once: nil when the message is committed, and otherwise
 	// it is not to be acknowledged.
 	Resolve(err error)
+	// Refuse is Resolve of a message that is dealt with and was not taken: sent again
+	// it would not be either. Its sender is told why, if there is a way to.
+	Refuse(why error)
 	// Flush is called after the commit that resolved the ack has resolved every
 	// other one that it sets free.
 	Flush()

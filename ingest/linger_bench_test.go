@@ -42,6 +42,7 @@ func (w *stopwatch) Resolve(error) {
 	w.waiting.Add(-1)
 }
 func (w *stopwatch) Weigh(int) error { return nil }
+func (w *stopwatch) Refuse(error)    {}
 func (w *stopwatch) Flush()          {}
 
 func benchmarkLinger(b *testing.B, pace int, linger time.Duration) {

@@ -61,6 +61,7 @@ type notice struct {
 	message Message
 	kind    string
 	store   func(context.Context) error
+	refused func(error) // nil: what is refused is a dead letter, and its sender not told
 }
 
 // lane is a queue with one worker.
@@ -137,7 +138,7 @@ func (n *Notices) Status(m Message) {
 	if err != nil {
 		store = misread(err)
 	}
-	n.put(notice{m, "status", store})
+	n.put(notice{message: m, kind: "status", store: store})
 }
 
 // Event takes a message by which a device says that something happened.
@@ -147,14 +148,22 @@ func (n *Notices) Event(m Message) {
 	if err != nil {
 		store = misread(err)
 	}
-	n.put(notice{m, "event", store})
+	n.put(notice{message: m, kind: "event", store: store})
 }
 
 // Hand takes a message that is stored in a way of the caller's own: it is tried
 // until it succeeds or is refused for what it holds, and the message acknowledged
 // then. What is refused is a dead letter.
 func (n *Notices) Hand(m Message, kind string, store func(context.Context) error) {
-	n.put(notice{m, kind, store})
+	n.put(notice{message: m, kind: kind, store: store})
+}
+
+// Answer is Hand of a message whose sender is told what becomes of it: what store
+// refuses (CodeInvalid, CodeNotFound, CodeForbidden, CodeConflict, CodeTooMany) is
+// handed to refused, and its acknowledgement says why. The dead letter holds nothing of
+// what it said: it was for somebody else's eyes.
+func (n *Notices) Answer(m Message, kind string, store func(context.Context) error, refused func(why error)) {
+	n.put(notice{m, kind, store, refused})
 }
 
 // misread is a store that refuses: what could not be understood goes the way of
@@ -197,12 +206,16 @@ func (n *Notices) run(ctx context.Context, l *lane) {
 // first.
 func (n *Notices) keep(ctx context.Context, w notice) bool {
 	outcome := "stored"
-	err := n.insist(ctx, w.kind, w.store)
-	if schema.IsBadRow(err) {
+	err := n.insist(ctx, &w, w.store)
+	why := err
+	if w.final(err) {
 		outcome = "dead_letter"
 		m := &w.message
 		letter := newLetter(m.From.Device, m.Topic, err.Error(), m.Payload, m.Received)
-		err = n.insist(ctx, w.kind, func(ctx context.Context) error {
+		if w.refused != nil {
+			letter.Payload = []byte{}
+		}
+		err = n.insist(ctx, &w, func(ctx context.Context) error {
 			return n.config.DeadLetters.Add(ctx, []fleet.DeadLetter{letter})
 		})
 	}
@@ -214,22 +227,40 @@ func (n *Notices) keep(ctx context.Context, w notice) bool {
 		return false
 	}
 	n.stored.WithLabelValues(w.kind, outcome).Inc()
+	if why != nil && w.refused != nil {
+		w.refused(why)
+		w.message.Ack.Refuse(why)
+		w.message.Ack.Flush()
+		return true
+	}
 	resolve(w.message.Ack, nil)
 	return true
 }
 
+// final reports whether an error is the last word: tried again it would come again.
+func (w *notice) final(err error) bool {
+	if schema.IsBadRow(err) || w.refused == nil || err == nil {
+		return schema.IsBadRow(err)
+	}
+	switch fleet.CodeOf(err) {
+	case fleet.CodeNotFound, fleet.CodeForbidden, fleet.CodeConflict, fleet.CodeTooMany:
+		return true
+	}
+	return false
+}
+
 // insist calls store until it succeeds, or is refused for what it holds, or ctx
 // ends; it returns which.
-func (n *Notices) insist(ctx context.Context, kind string, store func(context.Context) error) error {
+func (n *Notices) insist(ctx context.Context, w *notice, store func(context.Context) error) error {
 	for {
 		try, cancel := context.WithTimeout(ctx, noticeTimeout)
 		err := store(try)
 		cancel()
-		if err == nil || schema.IsBadRow(err) {
+		if err == nil || w.final(err) {
 			return err
 		}
 		if ctx.Err() == nil {
-			n.config.Log.Warn("a device's message cannot be stored, trying again", "kind", kind, "error", err)
+			n.config.Log.Warn("a device's message cannot be stored, trying again", "kind", w.kind, "error", err)
 		}
 		if err := wait(ctx, n.config.Clock, noticeRetry); err != nil {
 			return err

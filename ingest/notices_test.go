@@ -114,6 +114,34 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// Whose message is refused is told; what cannot be stored yet is tried again; and of
+// what it said nothing is kept.
+func TestAnAnsweredMessage(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[fleet.Code]bool{
+		fleet.CodeInvalid: true, fleet.CodeNotFound: true, fleet.CodeForbidden: true, fleet.CodeConflict: true, fleet.CodeTooMany: true,
+		fleet.CodeUnavailable: false, fleet.CodeInternal: false,
+	} {
+		b := newBook()
+		m, k := said(phone(), "between us")
+		tries, told := 0, error(nil)
+		noticing(t, b).Answer(m, "chat", func(context.Context) error {
+			if tries++; tries > 1 {
+				return nil
+			}
+			return &fleet.Error{Code: code, Message: "no"}
+		}, func(why error) { told = why })
+		_, refusal := k.outcome(t).(*refused)
+		if refusal != want || (fleet.CodeOf(told) == code && told != nil) != want || tries != map[bool]int{true: 1, false: 2}[want] {
+			t.Errorf("%s: refused %v, told %v, tried %d times", code, refusal, told, tries)
+		}
+		letters := b.buried()
+		if (len(letters) == 1) != want || want && len(letters[0].Payload) > 0 {
+			t.Errorf("%s: dead letters %+v", code, letters)
+		}
+	}
+}
+
 func TestUnreadableNoticesAreKeptWithTheirReason(t *testing.T) {
 	t.Parallel()
 	for payload, reason := range map[string]string{

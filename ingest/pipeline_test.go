@@ -235,6 +235,7 @@ type counted struct{ resolve, flush func() }
 
 func (c *counted) Weigh(int) error { return nil }
 func (c *counted) Resolve(error)   { c.resolve() }
+func (c *counted) Refuse(error)    { c.resolve() }
 func (c *counted) Flush()          { c.flush() }
 
 func TestOneBadRowInABatch(t *testing.T) {

@@ -15,9 +15,16 @@ func (h *hub) openChat(context.Context, context.Context) error {
 	return nil
 }
 
-// say hands what a phone writes in a conversation to it.
+// say hands what a phone writes in a conversation to it. What is refused, its phone is
+// told on the topic of the conversation, and by the reason code of its PUBACK.
 func (h *hub) say(m ingest.Message) {
-	h.notices.Hand(m, "chat", h.chat.Receive(m.From, m.Topic, m.Payload))
+	store, refusal := h.chat.Receive(m.From, m.Topic, m.Payload)
+	h.notices.Answer(m, "chat", store, func(why error) {
+		trip, err := chat.TripOf(m.Topic)
+		if frame := refusal(why); frame != nil && err == nil {
+			h.broker.PublishTrip(trip, broker.TripChat, frame, func(id *fleet.Identity) bool { return id.Device == m.From.Device })
+		}
+	})
 }
 
 // followChat tells a phone that follows the conversation of a trip what is new there,

@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"armora/bus"
+	"armora/chat"
 	"armora/fleet"
 	"armora/schema"
 	"armora/sim"
@@ -38,15 +40,25 @@ func (h *served) talks(d sim.Device, trip fleet.BookingID) (*talker, byte) {
 // says publishes something in the conversation, and waits for its PUBACK.
 func (k *talker) says(body map[string]any) {
 	k.t.Helper()
+	if code := k.tries(body); code != 0 {
+		k.t.Fatalf("acknowledged with %#x", code)
+	}
+}
+
+// tries is says of what may be refused: it returns the reason code.
+func (k *talker) tries(body map[string]any) byte {
+	k.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	k.packet++
 	k.publishOn(k.topic+"/send", k.packet, string(text))
-	if pk := k.expect(packets.Puback); pk.ReasonCode != 0 || pk.PacketID != k.packet {
-		k.t.Fatalf("acknowledged %d with %#x", pk.PacketID, pk.ReasonCode)
+	pk := k.expect(packets.Puback)
+	if pk.PacketID != k.packet {
+		k.t.Fatalf("%d is acknowledged, and not %d", pk.PacketID, k.packet)
 	}
+	return pk.ReasonCode
 }
 
 // talked is a frame of a conversation.
@@ -54,6 +66,8 @@ type talked struct {
 	Type, Text string
 	From       fleet.ActorKind
 	Seq        int64
+	ID         fleet.ChatMessageID `json:"client_id"`
+	Code       fleet.Code
 	Marks      []struct{ Read int64 }
 }
 
@@ -123,8 +137,22 @@ func TestAConversationOverMQTT(t *testing.T) {
 	if len(listed.Items) != 1 {
 		t.Errorf("kept: %+v", listed.Items)
 	}
-	// A stranger may say what they like: it is acknowledged, and nowhere.
-	s.says(map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Let me in."})
+	// A stranger may say what they like: it is dealt with, and nowhere.
+	if code := s.tries(map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Let me in."}); code != packets.ErrNotAuthorized.Code {
+		t.Errorf("a stranger is answered %#x", code)
+	}
+	// Whose message is refused is told which, and why; nobody else hears of it.
+	long := fleet.NewID[fleet.ChatMessage]()
+	r.packet++
+	r.publishOn(r.topic+"/send", r.packet, `{"client_id":"`+long.String()+`","text":"`+strings.Repeat("x", chat.MaxText+1)+`"}`)
+	why := r.hears("that it was refused", func(f talked) bool { return f.Type == "refused" })
+	if pk := r.expect(packets.Puback); pk.ReasonCode != packets.ErrPayloadFormatInvalid.Code || why.ID != long || why.Code != fleet.CodeInvalid {
+		t.Errorf("answered %#x, told %+v", pk.ReasonCode, why)
+	}
+	var letters int
+	if err := h.db.Pool().QueryRow(t.Context(), `SELECT count(*) FROM dead_letters WHERE topic LIKE '%/chat/send' AND payload = ''`).Scan(&letters); err != nil || letters != 2 {
+		t.Errorf("%d dead letters without a text, %v", letters, err)
+	}
 
 	// The officer gives the assignment back.
 	b, err := (schema.Bookings{DB: h.db}).Change(t.Context(), trip, h.clock.Now(), func(c *schema.BookingTx) error {
