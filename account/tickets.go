@@ -17,30 +17,35 @@ type Tickets struct {
 	store    schema.Tickets
 	keyring  *Keyring
 	sessions *Sessions
+	shares   *Shares
 	clock    fleet.Clock
 }
 
 // NewTickets returns the tickets of a hub.
-func NewTickets(db *schema.DB, keyring *Keyring, sessions *Sessions, clock fleet.Clock) *Tickets {
-	return &Tickets{store: schema.Tickets{DB: db}, keyring: keyring, sessions: sessions, clock: clock}
+func NewTickets(db *schema.DB, keyring *Keyring, sessions *Sessions, shares *Shares, clock fleet.Clock) *Tickets {
+	return &Tickets{store: schema.Tickets{DB: db}, keyring: keyring, sessions: sessions, shares: shares, clock: clock}
 }
 
 // Issue gives the caller a ticket for something of a trip, and the moment until
 // which it is good. Whether they may see the trip is found out when it is shown.
-// It dies with the caller's session, and no later than the token that was shown for
-// it.
+// It dies with the caller's session, or the link of a guest, and no later than the token
+// that was shown for it.
 func (t *Tickets) Issue(ctx context.Context, caller *Caller, opens fleet.Opens, trip fleet.BookingID) (ticket string, expires time.Time, err error) {
-	if caller.Session.IsZero() {
+	given := fleet.Ticket{Session: caller.Session, Opens: opens, Trip: trip, Until: caller.Expires}
+	switch {
+	case caller.Share != nil && opens == fleet.OpensChat:
+		return "", time.Time{}, &fleet.Error{Code: fleet.CodeForbidden, Message: "a link shows where the trip is, and nothing of what is written on it"}
+	case caller.Share != nil:
+		given.Share = caller.Share.ID
+	case caller.Session.IsZero():
 		return "", time.Time{}, &fleet.Error{Code: fleet.CodeForbidden, Message: "tickets are for those who have signed in"}
 	}
 	expires = caller.Expires
 	if opens.Once() {
 		expires = earlier(expires, t.clock.Now().Add(TicketLife))
 	}
-	ticket = newSecret(ticketSecret)
-	return ticket, expires, t.store.Add(ctx, t.keyring.Hash(ticket), fleet.Ticket{
-		Session: caller.Session, Opens: opens, Trip: trip, Expires: expires, Until: caller.Expires,
-	})
+	given.Expires, ticket = expires, newSecret(ticketSecret)
+	return ticket, expires, t.store.Add(ctx, t.keyring.Hash(ticket), given)
 }
 
 // Redeem says who shows a ticket for something of a trip, and fails as
@@ -52,6 +57,9 @@ func (t *Tickets) Redeem(ctx context.Context, ticket string, opens fleet.Opens, 
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !found.Share.IsZero() {
+		return t.shares.caller(ctx, found.Share, found.Until)
 	}
 	caller, err := t.sessions.caller(ctx, found.Session)
 	if err == nil {

@@ -100,6 +100,9 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	}
 	t.Cleanup(h.devices.Close)
 	h.officers = account.NewOfficers(account.OfficersConfig{DB: db, Keyring: keyring, Devices: h.devices, Bus: h.bus, Clock: h.clock, Log: log})
+	shares := account.NewShares(account.SharesConfig{
+		DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock, URL: "https://hub.example/watch",
+	})
 	cfg := Config{
 		Addr: "127.0.0.1:0", AdminToken: adminToken, AllowBootstrap: true, DB: db, Keyring: keyring, Limits: DefaultLimits().Times(1e6),
 		Directory: account.NewDirectory(db, h.sessions, h.clock), Approvals: account.NewApprovals(db, h.sessions, h.clock),
@@ -107,12 +110,10 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 		Devices: h.devices, Officers: h.officers, Commands: account.NewCommands(db, h.bus, h.clock), Keys: keys, Sessions: h.sessions, People: h.people, Map: live.New(live.Options{}),
 		Federation: account.NewFederation(account.FederationConfig{DB: db, Keyring: keyring, People: h.people, Clock: h.clock}),
 		Partners:   account.NewPartners(db, keyring, keys, h.bus, h.clock),
-		Tickets:    account.NewTickets(db, keyring, h.sessions, h.clock),
+		Tickets:    account.NewTickets(db, keyring, h.sessions, shares, h.clock),
 		Bus:        h.bus,
-		Shares: account.NewShares(account.SharesConfig{
-			DB: db, Keyring: keyring, Keys: keys, Bus: h.bus, Clock: h.clock, URL: "https://hub.example/watch",
-		}),
-		Clock: h.clock, Log: log,
+		Shares:     shares,
+		Clock:      h.clock, Log: log,
 	}
 	h.addPeople(&cfg)
 	h.addSafety(&cfg)

@@ -57,7 +57,7 @@ GET     /api/partners                               admin
 POST    /api/partners/{id}/secret                   admin fresh
 DELETE  /api/partners/{id}                          admin
 
-POST    /api/tickets                                person
+POST    /api/tickets                                person guest
 GET     /api/tracking/{tripId}                      rider driver dispatcher admin guest
 GET     /api/tracking/{tripId}/events               rider driver dispatcher admin guest
 POST    /api/bookings/{id}/shares                   rider fresh
@@ -338,9 +338,12 @@ type actor struct {
 
 func (h *hub) actors() []actor {
 	ada := h.partner()
+	rider, _, _, trip := h.trip()
+	link := rider.shared("/api/bookings/"+trip.String()+"/shares", "trip_end").URL
 	list := []actor{
 		{"nobody", []string{"anyone"}, func() *person { return &person{h: h} }},
 		{"a person without a role", []string{"anyone", "person"}, func() *person { return h.person() }},
+		{"who holds a link", []string{"anyone", "guest"}, func() *person { return h.guest(link) }},
 		{"a partner's system", []string{"anyone", "fleet:read"}, func() *person { return h.granted(ada) }},
 		{"an admin without a second factor", []string{"anyone", "person"}, func() *person {
 			p := h.person(fleet.RoleAdmin)

@@ -82,12 +82,26 @@ func TestWhoHasALinkWatchesThatTripAndNothingElse(t *testing.T) {
 	} {
 		var body any
 		if refused.method == "POST" {
-			body = map[string]any{"opens": "tracking", "trip_id": id.String()}
+			body = map[string]any{"opens": "chat", "trip_id": id.String()}
 		}
 		if a := guest.do(refused.method, refused.path, body); a.StatusCode != refused.status {
 			t.Errorf("%s %s by a guest: %s, want %d", refused.method, refused.path, a.Status, refused.status)
 		}
 	}
+	// A browser's WebSocket sends no header: a guest has tickets, for this trip alone, as
+	// long as the link is live.
+	ticketed, _, err := h.dial("/api/tracking/"+id.String()+"?ticket="+guest.ticket("tracking", id), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ticketed.Close() //nolint:errcheck // the hub has ended it
+	if told := (&spectator{t, ticketed}).next(); told.Type != "snapshot" || !told.Officers[0].Driver.IsZero() {
+		t.Errorf("by a ticket a guest is told %+v", told)
+	}
+	if _, resp, err := h.dial("/api/tracking/"+other.String()+"?ticket="+guest.ticket("tracking", other), nil); err == nil || resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a guest's ticket for another trip: %v", resp)
+	}
+	kept, again := guest.ticket("tracking", id), guest.ticket("events", id)
 	stranger := h.person(fleet.RoleRider)
 	problem(t, stranger.do("POST", path, map[string]any{"until": "1_h"}), http.StatusNotFound, fleet.CodeNotFound)
 	problem(t, stranger.do("DELETE", path+"/"+made.ID.String(), nil), http.StatusNotFound, fleet.CodeNotFound)
@@ -99,6 +113,11 @@ func TestWhoHasALinkWatchesThatTripAndNothingElse(t *testing.T) {
 	}
 	if a := h.exchange(made.URL); a.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a revoked link: %s", a.Status)
+	}
+	for what, ticket := range map[string]string{"": kept, "/events": again} {
+		if _, resp, err := h.dial("/api/tracking/"+id.String()+what+"?ticket="+ticket, nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a ticket of a revoked link: %v", resp)
+		}
 	}
 	if _, resp, err := h.dial("/api/tracking/"+id.String(), bearerOf(guest.token)); err == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the token of a revoked link: %v", resp)

@@ -33,11 +33,11 @@ type Ticket struct {
 type ticketOutput struct{ Body Ticket }
 
 func (s *Server) addTickets() {
-	route(s, signedIn(), huma.Operation{
+	route(s, signedIn().orGuests(), huma.Operation{
 		OperationID: "issue-ticket", Method: http.MethodPost, Path: "/api/tickets", DefaultStatus: http.StatusCreated,
 		Summary: "Get a ticket for a WebSocket or an event stream",
 		Description: "Browsers cannot send a token to these. A ticket for a WebSocket is good once, within half a minute; one for an event stream, " +
-			"again and again until the access token expires, since browsers reconnect to the same URL. Both end with the session. " +
+			"again and again until the access token expires, since browsers reconnect to the same URL. Both end with the session. Guests, who hold a link, get them as well, but for conversations. " +
 			"Whether the caller may see the trip is found out when the ticket is shown.",
 		Tags: []string{"tracking"},
 	}, s.issueTicket)

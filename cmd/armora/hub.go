@@ -331,6 +331,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 	if has, err := h.directory.HasAdmin(ctx); err == nil && !has && h.settings.AdminToken == "" {
 		h.log.Warn("this hub has no admin: make one with armora admin create, or set ARMORA_ADMIN_TOKEN")
 	}
+	shares := account.NewShares(account.SharesConfig{
+		DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: h.public + "/watch",
+	})
 	server, err := api.New(api.Config{
 		Addr: h.settings.HTTPAddr, Listener: h.door, TrustedProxies: proxies,
 		AdminToken: h.settings.AdminToken, AllowBootstrap: h.settings.AllowBootstrap,
@@ -353,11 +356,9 @@ func (h *hub) openAPI(ctx, _ context.Context) error {
 		Tracks:   h.tracks,
 		Earnings: h.earnings, Terms: h.accounts, Members: h.members,
 		Exports: h.exports, Erasures: h.erasures,
-		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, h.clock), Bus: &h.bus,
-		Shares: account.NewShares(account.SharesConfig{
-			DB: h.db, Keyring: h.keyring, Keys: h.keys, Bus: &h.bus, Clock: h.clock, URL: h.public + "/watch",
-		}),
-		Map: h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
+		Tickets: account.NewTickets(h.db, h.keyring, h.sessions, shares, h.clock), Bus: &h.bus,
+		Shares: shares,
+		Map:    h.index, Fences: h.fences, Limits: api.DefaultLimits().Times(h.settings.RateLimits),
 		Checks: h.checks(), Ingest: h.pipeline.HTTP(),
 		Clock: h.clock, Log: h.log, Metrics: h.registry,
 	})
