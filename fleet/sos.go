@@ -1,10 +1,13 @@
 package fleet
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 type (
@@ -12,9 +15,30 @@ type (
 	SOSID = ID[SOS]
 	// SOSEntryID identifies an entry of the timeline of an SOS.
 	SOSEntryID = ID[SOSEntry]
+	// HubID identifies a hub, by its data folder.
+	HubID = ID[hub]
 	// SOSClientID is the id that an app, or a device, gives to one press of its button.
 	SOSClientID = ID[SOSCall]
 )
+
+// hub is what a HubID identifies.
+type hub struct{}
+
+// SOSIDOf is the id of the SOS that a press raises. One whose own id is a UUIDv7 of
+// about now makes it, so that two hubs on which it was pressed raise the same one; it
+// begins with the press's time, as ids do.
+func SOSIDOf(r *Raiser, client SOSClientID, now time.Time) SOSID {
+	const aDay = 24 * time.Hour
+	seconds, nanos := uuid.UUID(client).Time().UnixTime()
+	if uuid.UUID(client).Version() != 7 || now.Sub(time.Unix(seconds, nanos)).Abs() > aDay {
+		return NewID[SOS]()
+	}
+	key, id := r.Key(), SOSID(client)
+	sum := sha256.Sum256(append(key[:], client[:]...))
+	copy(id[8:], sum[:])
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
 
 // CancelWindow is for how long after it was received an SOS is cancelled by who
 // raised it. Later only ops close it.
@@ -237,6 +261,10 @@ func (s *SOS) Apply(e SOSEntry) error {
 		if e.Call == nil {
 			return fmt.Errorf("entry %s of an SOS raises it and says nothing of it", e.ID)
 		}
+		if !s.Received.IsZero() { // on another hub
+			s.join(e.Call)
+			break
+		}
 		s.ID, s.SOSCall, s.Received = e.SOS, *e.Call, e.At
 		s.know(e.Call.Client)
 	case SOSJoined:
@@ -267,7 +295,7 @@ func (s *SOS) Apply(e SOSEntry) error {
 }
 
 func (s *SOS) know(client SOSClientID) {
-	if !client.IsZero() {
+	if !client.IsZero() && !slices.Contains(s.Clients, client) {
 		s.Clients = append(s.Clients, client)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -169,21 +170,29 @@ func (j *journal) close() error {
 func (j *journal) setAside(as string) error { return os.Rename(j.path, j.path+"."+as) }
 
 // lock keeps other hubs off the folder: one would empty the journal of the other. It
-// ends with the process, however that ends.
-func (j *journal) lock() error {
+// ends with the process, however that ends. It returns whose the folder is, the same
+// after every start.
+func (j *journal) lock() (hub fleet.HubID, err error) {
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
-		return err
+		return hub, err
 	}
 	file, err := os.OpenFile(j.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return hub, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close() // it was not used
-		return &fleet.Error{Code: fleet.CodeConflict, Message: "another hub uses this data folder: give each one its own with --data-dir", Err: err}
+		return hub, &fleet.Error{Code: fleet.CodeConflict, Message: "another hub uses this data folder: give each one its own with --data-dir", Err: err}
 	}
 	j.locked = file
-	return nil
+	if n, err := file.ReadAt(hub[:], 0); n == len(hub) {
+		return hub, nil
+	} else if !errors.Is(err, io.EOF) {
+		return hub, err
+	}
+	hub = fleet.HubID(fleet.NewID[journal]())
+	_, err = file.WriteAt(hub[:], 0)
+	return hub, err
 }
 
 // replaceFile puts content in the place of a file: whoever reads it, also after a

@@ -151,7 +151,8 @@ type beginning struct {
 
 func begun(s *fleet.SOS) (steps []beginning) {
 	for i := range s.Timeline {
-		if e := &s.Timeline[i]; e.Kind == fleet.SOSEscalated && e.Note != nil {
+		e := &s.Timeline[i]
+		if e.Kind == fleet.SOSEscalated && e.Note != nil && e.Note.Step > len(steps) { // two hubs may have begun the first
 			steps = append(steps, beginning{e.Note, e.At})
 		}
 	}

@@ -57,7 +57,7 @@ func (w *Watch) Raise(call fleet.SOSCall) (fleet.SOS, error) {
 }
 
 func (w *Watch) raising(call *fleet.SOSCall) (*fleet.SOS, fleet.SOSEntry) {
-	s := &fleet.SOS{ID: fleet.NewID[fleet.SOS]()}
+	s := &fleet.SOS{ID: fleet.SOSIDOf(&call.Raiser, call.Client, w.now())}
 	e := w.entry(s.ID, fleet.SOSRaised, by(&call.Raiser))
 	e.Call = call
 	return s, e

@@ -13,8 +13,11 @@ import (
 const (
 	storeTimeout = 10 * time.Second // for one try to store
 	storeRetry   = time.Second      // between two
-	// lookEvery is how often it is looked, while an SOS is open, what other hubs did.
+	// lookEvery is how often it is looked what other hubs did.
 	lookEvery = 5 * time.Second
+	// keepFor is for how long a hub that is heard of no more keeps an SOS, before
+	// another calls people for it.
+	keepFor = 20 * time.Second
 )
 
 // keep stores what happens in the database, and does there what follows from it,
@@ -109,7 +112,7 @@ func (w *Watch) nextRecord(but map[fleet.SOSID]bool) (r schema.SOSRecord, more b
 		}
 	}
 	s := view(w.all[id])
-	r.SOS = &s
+	r.SOS, r.Keeper, r.KeptUntil = &s, w.hub, w.now().Add(keepFor)
 	if slices.ContainsFunc(r.Entries, func(e fleet.SOSEntry) bool { return e.Kind == fleet.SOSRaised }) {
 		r.Inbox, r.Protect = w.inApp(&s), w.onTrip(&s)
 	}
@@ -170,22 +173,18 @@ func (w *Watch) storedIn(id fleet.SOSID, stored []fleet.SOSEntry) {
 func (w *Watch) followUp(ctx context.Context) time.Duration {
 	w.mu.Lock()
 	var due []fleet.SOS
-	open := false
 	for id, s := range w.all {
-		open = open || !s.Over()
-		if raised, restored := rates(s); raised && s.Over() && !restored || !raised && !s.Over() {
+		if raised, restored := rates(s); w.kept[id] && (raised && s.Over() && !restored || !raised && !s.Over()) {
 			due = append(due, view(s))
 		}
 		if s.Over() && len(w.pending) == 0 && s.Received.Before(w.now().Add(-remembered)) {
 			delete(w.all, id)
+			delete(w.kept, id)
 		}
 	}
 	w.mu.Unlock()
 	for i := range due {
 		w.setRate(ctx, &due[i])
-	}
-	if !open {
-		return 0
 	}
 	if len(due) == 0 {
 		w.look(ctx)
@@ -193,10 +192,16 @@ func (w *Watch) followUp(ctx context.Context) time.Duration {
 	return lookEvery
 }
 
-// look takes over what other hubs have written of what is open.
+// look takes over what other hubs have written of what is open, and finds out for
+// which of that this hub calls people: what it has raised itself, and what the hub that
+// did is heard of no more. While the database is away that stays as it was.
 func (w *Watch) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	open, err := w.table.Keep(ctx, w.hub, w.now(), w.now().Add(keepFor))
+	if err != nil {
+		return // the next look will do
+	}
 	w.mu.Lock()
 	since := w.now()
 	for _, s := range w.all {
@@ -207,12 +212,15 @@ func (w *Watch) look(ctx context.Context) {
 	w.mu.Unlock()
 	known, err := w.table.Recent(ctx, since)
 	if err != nil {
-		return // the next look will do
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range known {
 		w.merge(&known[i])
+	}
+	for id, mine := range open {
+		w.kept[id] = mine
 	}
 	w.refollow()
 	poke(w.tell)

@@ -55,7 +55,7 @@ func (w *Watch) callDue(ctx context.Context, turns map[fleet.Channel]chan struct
 	defer w.mu.Unlock()
 	p := planner{book: w.book.Load(), contact: w.cfg.Contact, now: w.now(), opened: w.opened}
 	for _, s := range w.all {
-		if s.Over() {
+		if s.Over() || !w.kept[s.ID] {
 			continue
 		}
 		w.beginStep(&p, s)

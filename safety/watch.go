@@ -62,9 +62,11 @@ type Watch struct {
 	book    atomic.Pointer[book]
 	follows atomic.Pointer[map[fleet.UserID][]fleet.Spell] // whose phones are followed for an SOS; never changed
 	opened  time.Time                                      // set by Open
+	hub     fleet.HubID                                    // likewise
 
 	mu        sync.Mutex
 	all       map[fleet.SOSID]*fleet.SOS // of the last remembered, and all that are open
+	kept      map[fleet.SOSID]bool       // of these, for which this hub calls people
 	pending   []fleet.SOSEntry           // not in the database yet, in order
 	unwritten []fleet.SOSEntry           // of these, what the journal did not take
 	changed   []bus.SOSChange            // what the bus is yet to hear of
@@ -96,7 +98,7 @@ func New(cfg Config) (*Watch, error) {
 	w := &Watch{
 		cfg: cfg, clock: cfg.Clock, log: cfg.Log, table: schema.SOSes{DB: cfg.DB},
 		journal: journal{path: filepath.Join(cfg.Dir, "sos.journal"), sealer: cfg.Sealer},
-		all:     make(map[fleet.SOSID]*fleet.SOS), tries: make(map[fleet.NoticeID]*try),
+		all:     make(map[fleet.SOSID]*fleet.SOS), kept: make(map[fleet.SOSID]bool), tries: make(map[fleet.NoticeID]*try),
 		store: make(chan struct{}, 1), tell: make(chan struct{}, 1), reread: make(chan struct{}, 1), inbox: make(chan Message, inboxSize),
 	}
 	w.book.Store(newBook(&schema.SOSBook{}))
@@ -137,9 +139,11 @@ func (w *Watch) register(metrics prometheus.Registerer) error {
 // the watch from then on. Only a journal that cannot be read is an error.
 func (w *Watch) Open(ctx context.Context) error {
 	w.opened = w.now()
-	if err := w.journal.lock(); err != nil {
+	hub, err := w.journal.lock()
+	if err != nil {
 		return err
 	}
+	w.hub = hub
 	if err := w.readJournal(); err != nil {
 		return fmt.Errorf("the journal of emergencies: %w", err)
 	}
@@ -209,6 +213,7 @@ func (w *Watch) readJournal() error {
 		if err := s.Apply(e); err != nil {
 			return err
 		}
+		w.kept[e.SOS] = true
 	}
 	w.pending = entries
 	w.refollow()
@@ -267,6 +272,9 @@ func (w *Watch) write(s *fleet.SOS, entries ...fleet.SOSEntry) error {
 		if err := s.Apply(e); err != nil {
 			return err
 		}
+	}
+	if _, known := w.all[s.ID]; !known || s.Over() { // who ends it asks phones for no more
+		w.kept[s.ID] = true
 	}
 	w.all[s.ID] = s
 	w.pending = append(w.pending, entries...)

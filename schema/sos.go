@@ -23,6 +23,10 @@ type SOSRecord struct {
 	Entries []fleet.SOSEntry
 	Protect []fleet.UserID // whose data is frozen when it was raised: all on the trip
 	Inbox   []fleet.Notice // what ops are told in the app
+	// Keeper is the hub that raised it, which calls people for it, until KeptUntil at
+	// least; see Keep.
+	Keeper    fleet.HubID
+	KeptUntil time.Time
 }
 
 // Store adds entries to a timeline, each chained to the one before, and does what
@@ -33,7 +37,7 @@ func (t SOSes) Store(ctx context.Context, r SOSRecord) ([]fleet.SOSEntry, error)
 	var stored []fleet.SOSEntry
 	err := t.DB.transact(ctx, "SOS", func(tx pgx.Tx) error {
 		stored = stored[:0]
-		seq, head, err := lockSOS(ctx, tx, r.SOS)
+		seq, head, err := lockSOS(ctx, tx, &r)
 		if err != nil {
 			return err
 		}
@@ -65,11 +69,12 @@ func (t SOSes) Store(ctx context.Context, r SOSRecord) ([]fleet.SOSEntry, error)
 }
 
 // lockSOS makes the row of an SOS if there is none, and returns the end of its chain.
-func lockSOS(ctx context.Context, tx pgx.Tx, s *fleet.SOS) (seq int64, head []byte, err error) {
+func lockSOS(ctx context.Context, tx pgx.Tx, r *SOSRecord) (seq int64, head []byte, err error) {
+	s := r.SOS
 	_, err = tx.Exec(ctx, `
-		INSERT INTO sos (id, user_id, driver_id, device, booking_id, drill, received, seq, head)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '') ON CONFLICT (id) DO NOTHING`,
-		s.ID, s.User, s.Driver, s.Device, s.Trip, s.Drill, s.Received)
+		INSERT INTO sos (id, user_id, driver_id, device, booking_id, drill, received, seq, head, keeper, kept_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '', $8, $9) ON CONFLICT (id) DO NOTHING`,
+		s.ID, s.User, s.Driver, s.Device, s.Trip, s.Drill, s.Received, r.Keeper, null(r.KeptUntil))
 	if err == nil {
 		err = tx.QueryRow(ctx, `SELECT seq, head FROM sos WHERE id = $1 FOR UPDATE`, s.ID).Scan(&seq, &head)
 	}
@@ -97,6 +102,9 @@ func (t SOSes) follow(ctx context.Context, tx pgx.Tx, r *SOSRecord, e *fleet.SOS
 	}
 	switch e.Kind {
 	case fleet.SOSRaised:
+		if e.Seq > 1 {
+			return nil // another hub was pressed on as well
+		}
 		return t.raised(ctx, tx, r, e)
 	case fleet.SOSCancelled, fleet.SOSClosed:
 		return endSOS(ctx, tx, r.SOS, e)
@@ -227,6 +235,24 @@ func sosEntry(ctx context.Context, tx pgx.Tx, id fleet.SOSEntryID) (fleet.SOSEnt
 		return fleet.SOSEntry{}, err
 	}
 	return pgx.CollectExactlyOneRow(rows, scanSOSEntry)
+}
+
+// Keep has a hub keep what is open and kept by none of the others: by itself, or not
+// renewed in time. It returns all that are open, and which of them the hub keeps.
+func (t SOSes) Keep(ctx context.Context, hub fleet.HubID, now, until time.Time) (map[fleet.SOSID]bool, error) {
+	kept := make(map[fleet.SOSID]bool)
+	scan := func(row pgx.CollectableRow) (id fleet.SOSID, err error) {
+		var mine bool
+		err = row.Scan(&id, &mine)
+		kept[id] = mine
+		return id, err
+	}
+	_, err := all(ctx, t.DB, "SOS", scan, `
+		WITH mine AS (
+			UPDATE sos SET keeper = $1, kept_until = $3
+			WHERE ended IS NULL AND (keeper = $1 OR keeper IS NULL OR kept_until <= $2) RETURNING id)
+		SELECT s.id, s.id IN (SELECT id FROM mine) FROM sos s WHERE s.ended IS NULL`, hub, now, until)
+	return kept, err
 }
 
 // Recent returns the SOSes that were received since a time, or are open, the oldest
