@@ -2,7 +2,7 @@
 // by Stripe, and written down in a ledger.
 //
 // It is driven by levels and not by flows. What is to be done about a booking's
-// money follows from what is stored of it (plan.go), and is done one step at a time
+// money follows from what is stored of it (matter.go, plan*.go), and is done one step at a time
 // (settle.go): a call to Stripe is saved under its idempotency key, made, and its
 // answer applied (apply.go). Whatever changes something has the booking looked at
 // again; whoever was interrupted, at any step, reads what is stored and goes on. No
