@@ -68,7 +68,14 @@ func (n *NextAction) page() string {
 
 // Authenticate presses a button of the 3-D Secure page.
 func (b Browser) Authenticate(ctx context.Context, page string, approve bool) error {
-	outcome := map[bool]string{true: "approve", false: "refuse"}[approve]
+	return press(ctx, page, map[bool]string{true: "approve", false: "refuse"}[approve])
+}
+
+// Onboard goes through Stripe's own page on which somebody says who is to be paid.
+func (b Browser) Onboard(ctx context.Context, page string) error { return press(ctx, page, "complete") }
+
+// press presses a button of a page.
+func press(ctx context.Context, page, outcome string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, page, strings.NewReader(url.Values{"outcome": {outcome}}.Encode()))
 	if err != nil {
 		return err
@@ -81,7 +88,7 @@ func (b Browser) Authenticate(ctx context.Context, page string, approve bool) er
 	}
 	_ = reply.Body.Close()
 	if reply.StatusCode >= 400 {
-		return fmt.Errorf("3-D Secure page: %s", reply.Status)
+		return fmt.Errorf("page of Stripe's: %s", reply.Status)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 // Event tells of a change.
 type Event struct {
 	Head
+	Account         string      `json:"account,omitempty"` // the connected one in which it happened
 	APIVersion      string      `json:"api_version"`
 	Data            EventData   `json:"data"`
 	PendingWebhooks int         `json:"pending_webhooks"`
@@ -47,7 +48,8 @@ type Endpoint struct {
 	Status        string            `json:"status"`
 	URL           string            `json:"url"`
 
-	key string
+	key     string
+	connect bool // it is told of connected accounts, and of nothing else
 }
 
 // Fate is what becomes of an event on its way to an endpoint.
@@ -81,18 +83,22 @@ func (s *Server) Version(version string) {
 }
 
 // emit notes an event, and that it is to be sent.
-func (s *Server) emit(kind string, of Noun) {
+func (s *Server) emit(kind string, of Noun) { s.emitFor("", kind, of) }
+
+// emitFor is emit of what happens in a connected account, "" for our own: each has
+// its own kind of endpoint.
+func (s *Server) emitFor(account, kind string, of Noun) {
 	body, err := json.Marshal(of)
 	if err != nil {
 		panic(err) // our own types
 	}
-	e := &Event{Head: s.fresh("evt", "event"), APIVersion: s.version, Data: EventData{Object: body}, Type: kind}
+	e := &Event{Head: s.fresh("evt", "event"), Account: account, APIVersion: s.version, Data: EventData{Object: body}, Type: kind}
 	s.add(e)
 	fate := Fate{}
 	if s.fates != nil {
 		fate = s.fates(*e)
 	}
-	for _, to := range every(s, func(o *Endpoint) bool { return o.Status == "enabled" && o.wants(kind) }) {
+	for _, to := range every(s, func(o *Endpoint) bool { return o.Status == "enabled" && o.connect == (account != "") && o.wants(kind) }) {
 		if fate.Lost {
 			continue
 		}
@@ -208,10 +214,24 @@ func (s *Server) Endpoint(url string, events ...string) (secret string) {
 	return secret
 }
 
+// ConnectEndpoint is Endpoint of what happens in connected accounts.
+func (s *Server) ConnectEndpoint(url string) (secret string) {
+	s.locked(func() {
+		o := s.endpoint(url, []string{"*"}, APIVersion)
+		o.connect, secret = true, o.key
+	})
+	return secret
+}
+
 // Send is Endpoint with a secret that the caller has chosen: of a hub that has to
-// know it before it listens.
+// know it before it listens, and is told of connected accounts too.
 func (s *Server) Send(url, secret string) {
-	s.locked(func() { s.endpoint(url, []string{"*"}, APIVersion).key = secret })
+	s.locked(func() {
+		for _, connect := range []bool{false, true} {
+			o := s.endpoint(url, []string{"*"}, APIVersion)
+			o.key, o.connect = secret, connect
+		}
+	})
 }
 
 func (s *Server) endpoint(url string, events []string, version string) *Endpoint {
@@ -225,7 +245,7 @@ func (s *Server) endpoint(url string, events []string, version string) *Endpoint
 
 func createEndpoint(c *call) (any, error) {
 	o := c.endpoint(c.str("url"), c.list("enabled_events"), c.str("api_version"))
-	o.Description, o.Metadata = ref(c.str("description")), c.amend(nil)
+	o.Description, o.Metadata, o.connect = ref(c.str("description")), c.amend(nil), c.yes("connect")
 	told := copied(o)
 	told.Secret = o.key
 	return told, nil

@@ -167,3 +167,52 @@ func TestTransfersAreBoundByTheirCharge(t *testing.T) {
 		t.Errorf("%d lines over pages of one, net %d: %v", n, sum, list.Err())
 	}
 }
+
+// Who is paid is seen by Stripe first, on a page that is good once; what they have
+// been paid out cannot be taken back.
+func TestWhoIsPaidIsSeenByStripeFirst(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.paid(Visa, 10_000)
+	account := must[*api.Account](b)(b.api.Accounts.New(&api.AccountParams{
+		Type: api.String("express"), Country: api.String("GB"),
+		Capabilities: &api.AccountCapabilitiesParams{Transfers: &api.AccountCapabilitiesTransfersParams{Requested: api.Bool(true)}},
+	}))
+	send := func() (*api.Transfer, error) {
+		return b.api.Transfers.New(&api.TransferParams{
+			Amount: api.Int64(1_000), Currency: api.String("gbp"), Destination: api.String(account.ID), SourceTransaction: api.String(p.LatestCharge.ID),
+		})
+	}
+	_, err := send()
+	if code := refusal(t, err).Code; code != "insufficient_capabilities_for_transfer" || account.PayoutsEnabled {
+		t.Errorf("paid before Stripe has seen them: %s", code)
+	}
+	link := must[*api.AccountLink](b)(b.api.AccountLinks.New(&api.AccountLinkParams{
+		Account: api.String(account.ID), Type: api.String("account_onboarding"), ReturnURL: api.String("https://hub.example/done"), RefreshURL: api.String("https://hub.example/again"),
+	}))
+	browser := Browser{}
+	if err := browser.Onboard(t.Context(), link.URL); err != nil {
+		t.Fatal(err)
+	}
+	if browser.Onboard(t.Context(), link.URL) == nil {
+		t.Error("the page is there twice")
+	}
+	account = must[*api.Account](b)(b.api.Accounts.GetByID(account.ID, nil))
+	if !account.PayoutsEnabled || account.Capabilities.Transfers != api.AccountCapabilityStatusActive {
+		t.Errorf("%+v", account)
+	}
+	sent := must[*api.Transfer](b)(send())
+	must[*api.TransferReversal](b)(b.api.TransferReversals.New(&api.TransferReversalParams{ID: api.String(sent.ID), Amount: api.Int64(400)}))
+	if _, err := b.api.Accounts.Del(account.ID, nil); err == nil {
+		t.Error("an account with money was deleted")
+	}
+	b.s.PayOut(account.ID)
+	_, err = b.api.TransferReversals.New(&api.TransferReversalParams{ID: api.String(sent.ID)})
+	if code := refusal(t, err).Code; code != api.ErrorCodeBalanceInsufficient {
+		t.Errorf("what is paid out was taken back: %s", code)
+	}
+	b.s.Clear(account.ID, false)
+	if _, err := send(); err == nil {
+		t.Error("paid after Stripe has closed it")
+	}
+}

@@ -1,13 +1,22 @@
 package stripe
 
-// routes is the part of the API that there is.
-func (s *Server) routes() []route {
-	const (
-		paging  = " limit:int starting_after ending_before created"
-		confirm = " payment_method off_session return_url error_on_requires_action=true|false mandate mandate_data payment_method_options" +
-			" payment_method_types setup_future_usage=on_session|off_session use_stripe_sdk=true|false client_secret receipt_email"
-		intent = " customer description statement_descriptor statement_descriptor_suffix transfer_group automatic_payment_methods capture_method=automatic|automatic_async|manual"
-	)
+import "slices"
+
+// What routes take beside their own parameters.
+const (
+	paging  = " limit:int starting_after ending_before created"
+	confirm = " payment_method off_session return_url error_on_requires_action=true|false mandate mandate_data payment_method_options" +
+		" payment_method_types setup_future_usage=on_session|off_session use_stripe_sdk=true|false client_secret receipt_email"
+	intent = " customer description statement_descriptor statement_descriptor_suffix transfer_group automatic_payment_methods capture_method=automatic|automatic_async|manual"
+)
+
+// routes are the part of the API that there is.
+func routes() []route {
+	return slices.Concat(customerRoutes(), intentRoutes(), chargeRoutes(), connectRoutes(), billingRoutes(), eventRoutes())
+}
+
+// customerRoutes: who pays, and what with.
+func customerRoutes() []route {
 	return []route{
 		{"POST /v1/customers", false, "email name phone description payment_method invoice_settings address preferred_locales", createCustomer},
 		{"GET /v1/customers", false, "email" + paging, listOf(func(c *call, o *Customer) bool { return c.fits("email", string(o.Email)) })},
@@ -22,7 +31,12 @@ func (s *Server) routes() []route {
 		{"POST /v1/payment_methods/{id}", false, "billing_details card", updateMethod},
 		{"POST /v1/payment_methods/{id}/attach", false, "customer!", attachMethod},
 		{"POST /v1/payment_methods/{id}/detach", false, "", detachMethod},
+	}
+}
 
+// intentRoutes: money that is asked for.
+func intentRoutes() []route {
+	return []route{
 		{"POST /v1/setup_intents", false, "customer description usage=on_session|off_session confirm=true|false automatic_payment_methods" + confirm, createSetup},
 		{"GET /v1/setup_intents", false, "customer payment_method" + paging, listOf(func(c *call, o *SetupIntent) bool { return c.fits("customer", string(o.Customer)) })},
 		{"GET /v1/setup_intents/{id}", true, "client_secret", getSetup},
@@ -36,7 +50,12 @@ func (s *Server) routes() []route {
 		{"POST /v1/payment_intents/{id}/confirm", true, confirm, confirmIntent},
 		{"POST /v1/payment_intents/{id}/capture", false, "amount_to_capture:int statement_descriptor statement_descriptor_suffix transfer_data", captureIntent},
 		{"POST /v1/payment_intents/{id}/cancel", false, "cancellation_reason=duplicate|fraudulent|requested_by_customer|abandoned", cancelIntent},
+	}
+}
 
+// chargeRoutes: money that has come, goes back, or is contested.
+func chargeRoutes() []route {
+	return []route{
 		{"GET /v1/charges", false, "customer payment_intent transfer_group" + paging, listOf(func(c *call, o *Charge) bool {
 			return c.fits("customer", string(o.Customer)) && c.fits("payment_intent", string(o.PaymentIntent)) && c.fits("transfer_group", string(o.TransferGroup))
 		})},
@@ -57,9 +76,16 @@ func (s *Server) routes() []route {
 			return c.fits("type", o.Type) && c.fits("source", string(o.Source)) && c.fits("currency", o.Currency)
 		})},
 		{"GET /v1/balance_transactions/{id}", false, "", get[BalanceTransaction]},
+	}
+}
 
+// connectRoutes: money that is passed on.
+func connectRoutes() []route {
+	return []route{
 		{"POST /v1/accounts", false, "type=custom|express|standard country email capabilities business_type business_profile controller", createAccount},
 		{"GET /v1/accounts/{id}", false, "", get[Account]},
+		{"DELETE /v1/accounts/{id}", false, "", deleteAccount},
+		{"POST /v1/account_links", false, "account! refresh_url! return_url! type!=account_onboarding|account_update collection_options", createLink},
 		{"POST /v1/transfers", false, "amount!:int currency! destination! source_transaction transfer_group description", createTransfer},
 		{"GET /v1/transfers", false, "destination transfer_group" + paging, listOf(func(c *call, o *Transfer) bool {
 			return c.fits("destination", o.Destination) && c.fits("transfer_group", string(o.TransferGroup))
@@ -67,7 +93,12 @@ func (s *Server) routes() []route {
 		{"GET /v1/transfers/{id}", false, "", get[Transfer]},
 		{"POST /v1/transfers/{id}/reversals", false, "amount:int description refund_application_fee", reverseTransfer},
 		{"GET /v1/transfers/{id}/reversals", false, paging, listOf(func(c *call, o *Reversal) bool { return o.Transfer == c.id })},
+	}
+}
 
+// billingRoutes: what is paid by the period.
+func billingRoutes() []route {
+	return []route{
 		{"POST /v1/products", false, "name! id description active=true|false default_price_data", createProduct},
 		{"GET /v1/products", false, "active ids" + paging, listOf(func(c *call, o *Product) bool { return c.among("ids", o.ID) })},
 		{"GET /v1/products/{id}", false, "", get[Product]},
@@ -88,8 +119,13 @@ func (s *Server) routes() []route {
 		{"GET /v1/invoices/{id}", false, "", get[Invoice]},
 		{"POST /v1/invoices/{id}/pay", false, "payment_method off_session paid_out_of_band", payInvoice},
 		{"POST /v1/invoices/{id}/void", false, "", voidInvoice},
+	}
+}
 
-		{"POST /v1/webhook_endpoints", false, "url! enabled_events! api_version description connect", createEndpoint},
+// eventRoutes: who is told.
+func eventRoutes() []route {
+	return []route{
+		{"POST /v1/webhook_endpoints", false, "url! enabled_events! api_version description connect=true|false", createEndpoint},
 		{"GET /v1/webhook_endpoints", false, paging, listOf(func(*call, *Endpoint) bool { return true })},
 		{"GET /v1/webhook_endpoints/{id}", false, "", get[Endpoint]},
 		{"POST /v1/webhook_endpoints/{id}", false, "url enabled_events description disabled=true|false", updateEndpoint},

@@ -52,12 +52,14 @@ func New(secret, publishable string, clock Clock) *Server {
 		stalled: make(chan struct{}, 64), queued: make(chan struct{}, 1),
 		index: map[string]Noun{}, keys: map[string]*keyed{},
 	}
-	for _, r := range s.routes() {
+	for _, r := range routes() {
 		rules := parseRules(r.params)
 		s.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, q *http.Request) { s.serve(w, q, r, rules) })
 	}
 	s.mux.HandleFunc("GET /authenticate/{id}", s.page)
 	s.mux.HandleFunc("POST /authenticate/{id}", s.pressed)
+	s.mux.HandleFunc("GET /onboarding/{id}", s.onboarding)
+	s.mux.HandleFunc("POST /onboarding/{id}", s.onboarded)
 	s.mux.HandleFunc("/v1/", func(w http.ResponseWriter, q *http.Request) {
 		answer(w, http.StatusNotFound, wrap(invalid("", "", "Unrecognized request URL (%s: %s).", q.Method, q.URL.Path)))
 	})
