@@ -378,6 +378,7 @@ func (s *Server) addRoutes() error {
 	s.addBookings()
 	s.addInvoices()
 	s.addEarnings()
+	s.addPayouts()
 	s.addOrganisations()
 	s.addSeries()
 	s.addOfficers()

@@ -22,6 +22,8 @@ type Earning struct {
 	ID        fleet.EarningID   `json:"id" format:"uuid"`
 	BookingID fleet.BookingID   `json:"booking_id" format:"uuid"`
 	Kind      fleet.EarningKind `json:"kind" enum:"work,fee" doc:"Protection, or a share of the fee of what was cancelled"`
+	PaidBy    fleet.Payout      `json:"paid_by" enum:"payroll,transfer" doc:"Decided when it was written down"`
+	Paid      bool              `json:"paid" doc:"By transfer: Stripe has passed on all that is to be of the assignment. What payroll has paid, payroll knows"`
 	Amount    fleet.Money       `json:"amount" doc:"Below zero: owed less than was written down before"`
 	Minutes   int               `json:"minutes,omitempty" doc:"Of work that was billed"`
 	Rates     tariff.PayRates   `json:"rates" doc:"By which it was worked out: those of when the officer accepted"`
@@ -93,7 +95,7 @@ func (s *Server) addEarnings() {
 	}, s.listOwnEarnings)
 	route(s, finance.afresh(), huma.Operation{
 		OperationID: "export-earnings", Method: http.MethodGet, Path: "/api/earnings/export",
-		Summary:     "What all officers have earned in a period, for payroll, as CSV in one stream",
+		Summary:     "What all officers have earned in a period and are paid by payroll, as CSV in one stream",
 		Description: "What a past period holds never changes: what turns out to be less is a line of the period in which it does. A stream that fails midway ends without its last chunk.",
 		Tags:        tags, Responses: map[string]*huma.Response{"200": {Description: "The lines", Content: map[string]*huma.MediaType{"text/csv": {}}}},
 	}, s.exportEarnings)
@@ -113,8 +115,8 @@ func (s *Server) putPayRates(ctx context.Context, in *putPayRatesInput) (*payRat
 	return &payRatesOutput{ETag: etag(int64(r.Version)), Body: r}, err
 }
 
-func showEarning(e fleet.Earning) (Earning, error) {
-	shown := Earning{ID: e.ID, BookingID: e.Booking, Kind: e.Kind, Amount: e.Amount, Minutes: e.Minutes, EarnedAt: e.Earned}
+func showEarning(e schema.OwnEarning) (Earning, error) {
+	shown := Earning{ID: e.ID, BookingID: e.Booking, Kind: e.Kind, PaidBy: e.Payout, Paid: e.Transferred, Amount: e.Amount, Minutes: e.Minutes, EarnedAt: e.Earned}
 	return shown, json.Unmarshal(e.Rates, &shown.Rates)
 }
 

@@ -119,7 +119,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	h.addSafety(&cfg)
 	h.addDispatch(&cfg)
 	h.addPayments(&cfg)
-	cfg.Earnings = payment.NewEarnings(db, h.clock, log)
+	cfg.Earnings = payment.NewEarnings(db, true, h.clock, log)
 	cfg.Terms = payment.NewTerms(payment.InvoicesConfig{DB: db, Seal: h.keyring.Seal, Clock: h.clock, Log: log})
 	for _, c := range change {
 		c(&cfg)

@@ -24,7 +24,7 @@ func (h *hub) addPayments(cfg *Config) {
 	h.browser = stripe.Browser{URL: server.URL, Key: "pk_test_api"}
 	var err error
 	cfg.Payments, err = payment.New(payment.Config{
-		DB: h.db, Key: "sk_test_api", PublishableKey: "pk_test_api", URL: server.URL, ReturnURL: "https://hub.example/paid", Link: "https://hub.example/pay#",
+		DB: h.db, Key: "sk_test_api", PublishableKey: "pk_test_api", URL: server.URL, ReturnURL: "https://hub.example/paid", Link: "https://hub.example/pay#", Connect: true,
 		Clock: h.clock, Log: cfg.Log,
 	})
 	if err != nil {

@@ -239,6 +239,9 @@ PUT     /api/statements/{id}/paid                   finance admin fresh
 GET     /api/pay-rates                              driver dispatcher finance admin
 PUT     /api/pay-rates                              finance admin fresh
 GET     /api/drivers/me/earnings                    driver
+GET     /api/drivers/me/payouts                     driver
+POST    /api/drivers/me/payouts                     driver fresh
+GET     /api/drivers/{id}/payouts                   finance admin
 GET     /api/earnings/export                        finance admin fresh
 GET     /api/invoices                               rider finance admin
 GET     /api/invoices/{id}                          rider finance admin

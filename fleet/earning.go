@@ -25,6 +25,7 @@ type Earning struct {
 	Seat    SeatID
 	Number  int // from 1 within the seat
 	Kind    EarningKind
+	Payout  Payout
 	Amount  Money
 	Minutes int             // of work that was billed
 	Rates   json.RawMessage // by which it was worked out, a tariff.PayRates

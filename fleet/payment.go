@@ -216,7 +216,8 @@ type PaymentCall struct {
 	Key      string // the Idempotency-Key: booking/purpose/number/step/attempt
 	Booking  BookingID
 	Payment  PaymentID
-	Refund   RefundID // zero: it is about the payment
+	Refund   RefundID   // zero: it is about the payment,
+	Transfer TransferID // or about a transfer, likewise
 	Step     CallStep
 	Attempt  int
 	Amount   int64  // that it asks for; 0 where it asks for none
@@ -239,7 +240,14 @@ const (
 	CallCapture CallStep = "capture"
 	CallCancel  CallStep = "cancel"
 	CallRefund  CallStep = "refund"
+
+	CallTransfer CallStep = "transfer"
+	CallReverse  CallStep = "reverse"
 )
+
+// Sends reports whether a step moves money as soon as Stripe has it, without an
+// intent that could be asked what has become of it: a second request would be money.
+func (s CallStep) Sends() bool { return s == CallRefund || s == CallTransfer || s == CallReverse }
 
 // BookingMoney is what is to be seen to about the money of a booking that is paid
 // by card. A booking without one has terms.

@@ -137,9 +137,9 @@ func lineOf(t *stripe.BalanceTransaction) fleet.StripeTransaction {
 	}
 	switch {
 	case l.Type == "transfer":
-		l.Key = "transfer/" + l.Source
+		l.Key = transferKey(l.Source)
 	case l.Type == "transfer_refund":
-		l.Key = "transfer_back/" + l.Source
+		l.Key = transferBackKey(l.Source)
 	case strings.HasPrefix(l.Source, "dp_"), strings.HasPrefix(l.Source, "du_"):
 		l.Key = disputeKey(l.ID)
 	case l.Type == "payout", l.Type == "payout_cancel", l.Type == "payout_failure", l.Type == "stripe_fee", l.Type == "topup":
@@ -172,6 +172,8 @@ func (b *Books) mend(ctx context.Context, d *fleet.Difference) error {
 		return b.SeeRefund(ctx, d.Source)
 	case "dp", "du":
 		return b.SeeDispute(ctx, d.Source)
+	case "tr":
+		return b.SeeTransfer(ctx, d.Source)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Config struct {
 	URL            string // of Stripe; "": its own
 	ReturnURL      string // where a bank sends the principal back to
 	Link           string // where the app confirms a payment: a booking's id is added to it
+	Connect        bool   // officers may have themselves paid by Stripe
 	Clock          fleet.Clock
 	Log            *slog.Logger
 

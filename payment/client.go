@@ -54,7 +54,8 @@ type answer struct {
 	request string // the id of the request
 	intent  *stripe.PaymentIntent
 	refund  *stripe.Refund
-	err     error // for logs
+	sent    string // Stripe's id of a transfer or a reversal
+	err     error  // for logs
 }
 
 // reduce makes of an error of Stripe's client what may be logged: its own text
@@ -112,10 +113,10 @@ func (a *answer) failure() error {
 
 // ask makes a call: everything that Stripe is told to do about a payment. What it
 // asks for is saved in k, so that it is the same each time under the same key.
-func (c *Cashier) ask(ctx context.Context, p *fleet.Payment, k *fleet.PaymentCall, customer string) answer {
+func (c *Cashier) ask(ctx context.Context, t *todo, customer string) (a answer) {
+	p, k := &t.payment, &t.call
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var a answer
 	var intent *stripe.PaymentIntent
 	var err error
 	switch k.Step {
@@ -138,6 +139,8 @@ func (c *Cashier) ask(ctx context.Context, p *fleet.Payment, k *fleet.PaymentCal
 		params.AddMetadata("refund", k.Refund.String())
 		params.AddMetadata("payment", k.Payment.String())
 		a.refund, err = c.stripe.Refunds.New(params)
+	case fleet.CallTransfer, fleet.CallReverse:
+		a.sent, err = c.askTransfer(ctx, t)
 	}
 	if err != nil {
 		return reduce(err)
@@ -153,9 +156,12 @@ func (c *Cashier) ask(ctx context.Context, p *fleet.Payment, k *fleet.PaymentCal
 // has charged for it.
 const expanded = "latest_charge.balance_transaction"
 
+// lower is a currency in Stripe's spelling.
+func lower(c fleet.Currency) string { return strings.ToLower(string(c)) }
+
 func createParams(ctx context.Context, p *fleet.Payment, k *fleet.PaymentCall, customer string) *stripe.PaymentIntentParams {
 	params := &stripe.PaymentIntentParams{
-		Amount: stripe.Int64(k.Amount), Currency: stripe.String(strings.ToLower(string(p.Amount.Currency))),
+		Amount: stripe.Int64(k.Amount), Currency: stripe.String(lower(p.Amount.Currency)),
 		Customer: stripe.String(customer), PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
 		CaptureMethod: stripe.String(string(stripe.PaymentIntentCaptureMethodAutomatic)),
 	}

@@ -3,6 +3,7 @@ package payment_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ func settled(w *till, b fleet.BookingID) error {
 		if err := w.Settle(w.t.Context(), b); err != nil {
 			return err
 		}
+		w.must(w.earnings.Settle(w.t.Context(), b))
 		var next *time.Time
 		w.must(w.db.Pool().QueryRow(w.t.Context(), `SELECT next_look FROM booking_money WHERE booking_id = $1`, b).Scan(&next))
 		if next == nil || next.Sub(w.clock.Now()) > 10*time.Minute {
@@ -80,6 +82,8 @@ var flows = map[string]struct {
 		})
 		return nil
 	}, settled, completed(fleet.Pounds(170)), settled}, "initial cancelled £120.00, reauthorisation captured £170.00"},
+	"passed on, and a part taken back": {0, []act{settled, guarded, worked(fleet.Pounds(150)), settled, givenBack(3_000), settled},
+		"initial captured £120.00 gave back £30.00, overage captured £30.00, passed on £90.00, taken back £18.00"},
 }
 
 // goes runs a flow. A step that fails is a hub that has died: another one starts, some
@@ -112,8 +116,18 @@ func (w *till) state(b fleet.BookingID) string {
 			*last += " gave back " + fleet.Pence(p.Refunded).String()
 		}
 	}
+	for _, tr := range w.transfers(b) {
+		what := map[bool]string{true: "passed on ", false: "taken back "}[tr.Reverses.IsZero()] + tr.Amount.String()
+		if tr.State != fleet.TransferMade {
+			what += " " + string(tr.State)
+		}
+		states = append(states, what)
+	}
 	return strings.Join(states, ", ")
 }
+
+// moving are the requests that money moves by.
+var moving = []string{"/v1/payment_intents", "/v1/refunds", "/v1/transfers"}
 
 // The hub dies around each request to Stripe of each flow: before Stripe has it,
 // after Stripe has done it, and with an answer that says neither. Another hub goes
@@ -131,7 +145,7 @@ func TestTheHubDiesAroundEachRequest(t *testing.T) {
 			w.stripe.Interfere(func(r stripe.Request) stripe.Act {
 				mu.Lock()
 				defer mu.Unlock()
-				if r.Method != http.MethodPost || !strings.HasPrefix(r.Path, "/v1/payment_intents") && !strings.HasPrefix(r.Path, "/v1/refunds") {
+				if r.Method != http.MethodPost || !slices.ContainsFunc(moving, func(path string) bool { return strings.HasPrefix(r.Path, path) }) {
 					return stripe.Pass
 				}
 				if n++; n == at {

@@ -21,17 +21,19 @@ import (
 // it may be run as often as one likes. It is safe for concurrent use.
 type Earnings struct {
 	river.WorkerDefaults[fleet.EarnBooking]
-	bookings schema.Bookings
-	rates    schema.PayRates
-	tariffs  schema.Tariffs
-	clock    fleet.Clock
-	log      *slog.Logger
+	transfers bool // officers may be paid by Stripe
+	bookings  schema.Bookings
+	rates     schema.PayRates
+	tariffs   schema.Tariffs
+	clock     fleet.Clock
+	log       *slog.Logger
 }
 
-// NewEarnings returns the earnings of a hub.
-func NewEarnings(db *schema.DB, clock fleet.Clock, log *slog.Logger) *Earnings {
+// NewEarnings returns the earnings of a hub: with transfers, officers who have
+// themselves paid by Stripe are, of what is earned from now on.
+func NewEarnings(db *schema.DB, transfers bool, clock fleet.Clock, log *slog.Logger) *Earnings {
 	return &Earnings{
-		bookings: schema.Bookings{DB: db}, rates: schema.PayRates{DB: db}, tariffs: schema.Tariffs{DB: db}, clock: clock, log: log,
+		transfers: transfers, bookings: schema.Bookings{DB: db}, rates: schema.PayRates{DB: db}, tariffs: schema.Tariffs{DB: db}, clock: clock, log: log,
 	}
 }
 
@@ -109,12 +111,16 @@ func (e *Earnings) Settle(ctx context.Context, id fleet.BookingID) error {
 			return err
 		}
 		var owed []fleet.Earning
-		if c.Status == fleet.Completed {
-			owed, err = workOwed(&c.Booking, table, pay, &end, changes)
-		} else {
-			owed, err = feeOwed(c, table, pay)
+		if c.Status != fleet.Completed {
+			if owed, err = feeOwed(c, table, pay); err != nil {
+				return err
+			}
+			return writeDown(c, owed, pay)
 		}
-		if err != nil {
+		if owed, err = workOwed(&c.Booking, table, pay, &end, changes); err != nil {
+			return err
+		}
+		if owed, err = e.byTransfer(c, owed); err != nil {
 			return err
 		}
 		return writeDown(c, owed, pay)
@@ -166,7 +172,7 @@ func workOwed(b *fleet.Booking, table *tariff.Table, rates map[fleet.SeatID]tari
 		for i, s := range spells {
 			full := table.By(rates[s.seat.ID]).PayFor(*said.Price)
 			owed = append(owed, fleet.Earning{
-				Driver: s.seat.Driver, Seat: s.seat.ID, Kind: fleet.EarnedWork, Minutes: int(shareOf(int64(said.Price.Minutes), spells, i)),
+				Driver: s.seat.Driver, Seat: s.seat.ID, Kind: fleet.EarnedWork, Payout: fleet.ByPayroll, Minutes: int(shareOf(int64(said.Price.Minutes), spells, i)),
 				Amount: fleet.Money{Amount: shareOf(full.Amount, spells, i), Currency: full.Currency},
 			})
 		}
@@ -259,7 +265,7 @@ func feeOwed(c *schema.BookingTx, table *tariff.Table, rates map[fleet.SeatID]ta
 	owed := make([]fleet.Earning, 0, len(had))
 	for _, s := range had {
 		owed = append(owed, fleet.Earning{
-			Driver: s.Driver, Seat: s.ID, Kind: fleet.EarnedFee, Amount: table.By(rates[s.ID]).PayOfFee(taken, len(had)),
+			Driver: s.Driver, Seat: s.ID, Kind: fleet.EarnedFee, Payout: fleet.ByPayroll, Amount: table.By(rates[s.ID]).PayOfFee(taken, len(had)),
 		})
 	}
 	return owed, nil
@@ -273,7 +279,7 @@ func writeDown(c *schema.BookingTx, owed []fleet.Earning, rates map[fleet.SeatID
 	}
 	for _, e := range owed {
 		for _, was := range earned {
-			if was.Seat == e.Seat {
+			if was.Seat == e.Seat && was.Payout == e.Payout {
 				e.Amount.Amount, e.Minutes = e.Amount.Amount-was.Amount.Amount, max(0, e.Minutes-was.Minutes)
 			}
 		}

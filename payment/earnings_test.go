@@ -25,7 +25,7 @@ type team struct {
 func newTeam(t *testing.T, officers int) *team {
 	t.Helper()
 	o := newOffice(t)
-	m := &team{office: o, earnings: payment.NewEarnings(o.db, o.clock, slog.New(slog.DiscardHandler))}
+	m := &team{office: o, earnings: payment.NewEarnings(o.db, true, o.clock, slog.New(slog.DiscardHandler))}
 	m.b = o.book(o.principal(), officers)
 	for i := range officers {
 		m.officers = append(m.officers, m.officer())

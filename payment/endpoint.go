@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/stripe/stripe-go/v76"
 
@@ -18,12 +19,22 @@ var told = []string{
 	"setup_intent.canceled", "setup_intent.setup_failed", "setup_intent.succeeded",
 	"customer.subscription.created", "customer.subscription.deleted", "customer.subscription.trial_will_end", "customer.subscription.updated",
 	"invoice.paid", "invoice.payment_action_required", "invoice.payment_failed",
+	"transfer.created", "transfer.reversed", "transfer.updated",
 }
 
+// toldOfAccounts are those of connected accounts, which Stripe sends to an endpoint of
+// their own, with a secret of its own.
+var toldOfAccounts = []string{"account.updated"}
+
 // Register has Stripe send its events to a URL, in the version of the API that the
-// hub reads, and returns the secret that signs them: Stripe tells it once. If it
-// sends to that URL already, that is CodeConflict, unless replace.
-func (c *Cashier) Register(ctx context.Context, url string, replace bool) (secret string, err error) {
+// hub reads, and returns the secret that signs them: Stripe tells it once. With
+// accounts, they are those of connected accounts. If it sends to that URL already, that
+// is CodeConflict, unless replace.
+func (c *Cashier) Register(ctx context.Context, url string, accounts, replace bool) (secret string, err error) {
+	events := told
+	if accounts {
+		events = toldOfAccounts
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var before []string
@@ -31,7 +42,7 @@ func (c *Cashier) Register(ctx context.Context, url string, replace bool) (secre
 	list.Context, list.Limit = ctx, stripe.Int64(100)
 	there := c.stripe.WebhookEndpoints.List(list)
 	for there.Next() {
-		if e := there.WebhookEndpoint(); e.URL == url {
+		if e := there.WebhookEndpoint(); e.URL == url && slices.Equal(e.EnabledEvents, toldOfAccounts) == accounts {
 			before = append(before, e.ID)
 		}
 	}
@@ -43,7 +54,10 @@ func (c *Cashier) Register(ctx context.Context, url string, replace bool) (secre
 		return "", &fleet.Error{Code: fleet.CodeConflict, Message: fmt.Sprintf("Stripe sends to %s already, and tells the secret of that once: replace it, if it is lost", url)}
 	}
 	params := &stripe.WebhookEndpointParams{
-		URL: stripe.String(url), EnabledEvents: stripe.StringSlice(told), APIVersion: stripe.String(stripe.APIVersion), Description: stripe.String("ARMORA hub"),
+		URL: stripe.String(url), EnabledEvents: stripe.StringSlice(events), APIVersion: stripe.String(stripe.APIVersion), Description: stripe.String("ARMORA hub"),
+	}
+	if accounts {
+		params.Connect = stripe.Bool(true)
 	}
 	params.Context = ctx
 	made, err := c.stripe.WebhookEndpoints.New(params)

@@ -55,7 +55,7 @@ func NewFeed(cfg FeedConfig) (*Feed, error) {
 		Cashier: c, cfg: cfg, events: schema.StripeEvents{DB: c.cfg.DB}, alerts: schema.Alerts{DB: c.cfg.DB},
 		see: map[string]func(context.Context, string) error{
 			"pi_": c.SeeIntent, "ch_": c.SeeCharge, "py_": c.SeeCharge, "re_": c.SeeRefund, "pyr_": c.SeeRefund, "seti_": c.SeeSetup,
-			"dp_": c.SeeDispute, "du_": c.SeeDispute,
+			"dp_": c.SeeDispute, "du_": c.SeeDispute, "tr_": c.SeeTransfer, "acct_": c.SeeAccount,
 		},
 		heard: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armora_stripe_events_total", Help: "Events that Stripe sent, by what became of them: stored, ignored, other_version (stored, too) or refused.",
@@ -87,7 +87,7 @@ func (f *Feed) Take(ctx context.Context, body []byte, signature string) error {
 		ID: told.ID, Type: string(told.Type), Object: objectOf(told), Version: told.APIVersion, Created: time.Unix(told.Created, 0).UTC(), Received: now,
 	}
 	outcome := "stored"
-	look := f.looker(e.Object) != nil && told.Account == "" // those of connected accounts are their own
+	look := f.looker(e.Object) != nil && (told.Account == "" || told.Account == e.Object) // what is done by connected accounts is their own
 	if !look {
 		outcome, e.Applied = "ignored", now
 	}

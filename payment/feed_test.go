@@ -21,6 +21,7 @@ type radio struct {
 	*till
 	feed    *payment.Feed
 	metrics *prometheus.Registry
+	at      string
 	secret  string
 }
 
@@ -37,11 +38,19 @@ func newRadio(t *testing.T) *radio {
 		}
 	}))
 	t.Cleanup(listening.Close)
-	w.secret = w.stripe.Endpoint(listening.URL)
+	w.at, w.secret = listening.URL, w.stripe.Endpoint(listening.URL)
 	feed, err := payment.NewFeed(payment.FeedConfig{Cashier: w.Cashier, Secrets: []string{"whsec_the_one_before", w.secret}, Metrics: w.metrics})
 	w.must(err)
 	w.feed = feed
 	return w
+}
+
+// connected has Stripe tell of connected accounts, too.
+func (w *radio) connected() {
+	w.t.Helper()
+	feed, err := payment.NewFeed(payment.FeedConfig{Cashier: w.Cashier, Secrets: []string{w.secret, w.stripe.ConnectEndpoint(w.at)}})
+	w.must(err)
+	w.feed = feed
 }
 
 // hears has Stripe send what is due, and does the jobs that came of it.
@@ -286,13 +295,20 @@ func TestTheWebhookIsRegisteredOnceWithOurVersion(t *testing.T) {
 	t.Parallel()
 	w := newTill(t)
 	const at = "https://hub.example/api/payments/webhook"
-	first, err := w.Register(t.Context(), at, false)
+	first, err := w.Register(t.Context(), at, false, false)
 	w.must(err)
-	_, err = w.Register(t.Context(), at, false)
+	_, err = w.Register(t.Context(), at, false, false)
 	w.want(err, fleet.CodeConflict)
-	second, err := w.Register(t.Context(), at, true)
+	second, err := w.Register(t.Context(), at, false, true)
 	w.must(err)
 	endpoints := stripe.All[stripe.Endpoint](w.stripe)
+	accounts, err := w.Register(t.Context(), at, true, false) // beside the other
+	w.must(err)
+	_, err = w.Register(t.Context(), at, true, false)
+	w.want(err, fleet.CodeConflict)
+	if both := stripe.All[stripe.Endpoint](w.stripe); accounts == "" || accounts == second || len(both) != 2 {
+		t.Errorf("%+v", both)
+	}
 	if first == "" || second == "" || first == second || len(endpoints) != 1 || endpoints[0].APIVersion != "2023-10-16" {
 		t.Errorf("%+v", endpoints)
 	}

@@ -29,6 +29,7 @@ type till struct {
 	url      string
 	bookings schema.Bookings
 	payments schema.Payments
+	earnings *payment.Earnings
 	user     fleet.UserID
 	told     []string // kinds of what the principal was told
 	tidings  []fleet.Tidings
@@ -42,6 +43,7 @@ func newTill(t *testing.T) *till {
 	t.Cleanup(server.Close)
 	w.url, w.browser = server.URL, stripe.Browser{URL: server.URL, Key: "pk_test_till"}
 	w.bookings, w.payments = schema.Bookings{DB: w.db}, schema.Payments{DB: w.db}
+	w.earnings = payment.NewEarnings(w.db, true, w.clock, slog.New(slog.DiscardHandler))
 	w.user = w.person(fleet.RoleRider)
 	w.restart()
 	return w
@@ -52,7 +54,7 @@ func (w *till) restart() {
 	w.t.Helper()
 	var err error
 	w.Cashier, err = payment.New(payment.Config{
-		DB: w.db, Key: "sk_test_till", PublishableKey: "pk_test_till", URL: w.url, ReturnURL: "https://armora.test/paid", Link: "https://armora.test/pay#",
+		DB: w.db, Key: "sk_test_till", PublishableKey: "pk_test_till", URL: w.url, ReturnURL: "https://armora.test/paid", Link: "https://armora.test/pay#", Connect: true,
 		Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Tell: func(about fleet.Tidings) schema.Telling {
 			return func(fleet.User) ([]fleet.Notice, error) {

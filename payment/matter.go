@@ -21,6 +21,9 @@ type matter struct {
 	credited int64    // of that, what staff have taken back by refunds
 	earned   int64    // what would be due if it ended now
 	now      time.Time
+
+	transfers []fleet.Transfer // to its officers
+	shares    []share          // that they are to have so
 }
 
 // kept is what was taken for the booking, but for what was given back because it

@@ -51,6 +51,8 @@ const (
 	forgive                // a debt of what is not due any more
 	remind                 // tell the principal that it is not paid for
 	alert                  // ask ops
+	pass                   // add a transfer to an officer, or the reversal of one
+	send                   // have Stripe make it
 )
 
 // step is the one next thing to do about the money of a booking.
@@ -63,10 +65,12 @@ type step struct {
 	session bool           // confirm
 	call    *fleet.PaymentCall
 	refund  *fleet.Refund
-	debt    *fleet.Debt
-	state   fleet.DebtState // owe
-	reason  string          // owe, giveBack
-	at      time.Time       // wait: when to look again; zero: when something happens
+
+	transfer *fleet.Transfer // pass, send
+	debt     *fleet.Debt
+	state    fleet.DebtState // owe
+	reason   string          // owe, giveBack
+	at       time.Time       // wait: when to look again; zero: when something happens
 }
 
 // next returns what to do.
@@ -84,7 +88,9 @@ func (m *matter) next() step {
 	}
 	var s step
 	if m.booking.Status.Ended() {
-		s = m.settleUp()
+		if s = m.settleUp(); s.do == wait {
+			s = m.payOfficers()
+		}
 	} else {
 		s = m.secure()
 	}

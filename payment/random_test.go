@@ -53,6 +53,7 @@ type scene struct {
 	*radio
 	t        *rapid.T
 	bookings []fleet.BookingID
+	officer  fleet.DriverID // who may be paid by Stripe; zero: nobody is there
 	by       payment.Staff
 	weather  func(seed uint64, share float64)
 }
@@ -100,12 +101,12 @@ func (s *scene) goOn(t *rapid.T) {
 	b := s.booking(s.any())
 	switch {
 	case b.Status.Ended():
-	case !b.Funded.IsZero() && rapid.Bool().Draw(t, "is driven"):
+	case !b.Funded.IsZero() && rapid.IntRange(0, 2).Draw(t, "is driven") > 0:
 		if b.Status != fleet.InProgress {
 			s.runs(b.ID, fleet.InProgress)
 			return
 		}
-		s.ends(b.ID, fleet.Completed, fleet.Pence(rapid.Int64Range(1, 30_000).Draw(t, "price")))
+		s.works(b.ID, fleet.Pence(rapid.Int64Range(1, 30_000).Draw(t, "price")))
 	case rapid.Bool().Draw(t, "is edited"):
 		s.change(b.ID, func(c *schema.BookingTx) error {
 			c.Total = fleet.Pence(rapid.Int64Range(30, 30_000).Draw(t, "total"))
@@ -116,6 +117,24 @@ func (s *scene) goOn(t *rapid.T) {
 		s.ends(b.ID, fleet.Cancelled, fleet.Pence(rapid.Int64Range(0, b.Total.Amount).Draw(t, "fee")))
 	}
 }
+
+// guards has somebody protected already who will pay, or has, so that what comes after that is
+// seen, too, and not by luck alone.
+func (s *scene) guards(t *rapid.T) {
+	s.officer = s.radio.officer()
+	s.keeps(rapid.SampledFrom([]string{stripe.Visa, stripe.RefundFails, stripe.DisputeFraudulent}).Draw(t, "kept"))
+	b := s.booked(0)
+	s.bookings = append(s.bookings, b)
+	s.settle(b)
+	s.takes(b, s.officer)
+	s.runs(b, fleet.InProgress)
+	if rapid.Bool().Draw(t, "has been") {
+		s.works(b, fleet.Pence(rapid.Int64Range(100, 15_000).Draw(t, "price")))
+		s.must(settled(s.till, b))
+	}
+}
+
+func (s *scene) earns(*rapid.T) { s.must(s.earnings.Settle(s.t.Context(), s.any())) }
 
 func (s *scene) settles(*rapid.T) { s.tries(s.Settle(s.t.Context(), s.any())) }
 
@@ -131,7 +150,11 @@ func (s *scene) refunds(t *rapid.T) {
 
 func (s *scene) banks(t *rapid.T) {
 	charges, disputes, refunds := stripe.All[stripe.Charge](s.stripe), stripe.All[stripe.Dispute](s.stripe), stripe.All[stripe.Refund](s.stripe)
-	switch what := rapid.IntRange(0, 3).Draw(t, "bank"); {
+	switch what := rapid.IntRange(0, 5).Draw(t, "bank"); {
+	case what == 4 && !s.officer.IsZero():
+		s.stripe.PayOut(s.account(s.officer))
+	case what == 5 && !s.officer.IsZero():
+		s.stripe.Clear(s.account(s.officer), rapid.Bool().Draw(t, "may be paid"))
 	case what == 0 && len(charges) > 0:
 		s.stripe.Dispute(rapid.SampledFrom(charges).Draw(t, "charge").ID, "fraudulent")
 	case what == 1 && len(disputes) > 0:
@@ -166,6 +189,8 @@ func (s *scene) rests() {
 		s.stripe.Deliver(s.t.Context())
 		for _, b := range s.bookings {
 			s.calm(round == rounds-1, s.Settle(s.t.Context(), b))
+			s.must(s.earnings.Settle(s.t.Context(), b))
+			s.calm(round == rounds-1, s.Settle(s.t.Context(), b))
 		}
 		for _, id := range s.waiting() {
 			s.calm(round == rounds-1, s.feed.Look(s.t.Context(), id))
@@ -183,7 +208,7 @@ func (s *scene) calm(end bool, err error) {
 
 // Whatever people, banks, time and a bad network do, in whatever order: for each
 // booking and in all, money in is what was captured, less refunds that have not
-// failed, what disputes have taken and fees; in our rows, in our ledger and in
+// failed, what disputes have taken, fees, and what officers have by transfer; in our rows, in our ledger and in
 // Stripe's book. Nothing is taken twice, and nothing is held that is over.
 func TestMoneyIsWhereTheLedgerSaysWhateverHappens(t *testing.T) {
 	t.Parallel()
@@ -205,14 +230,16 @@ func TestMoneyIsWhereTheLedgerSaysWhateverHappens(t *testing.T) {
 		s := &scene{radio: w, t: rt, by: payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, weather: sky.turn}
 		s.user = s.person(fleet.RoleRider)
 		s.weather(0, 0)
-		if rapid.Bool().Draw(rt, "keeps a card") {
+		if rapid.Bool().Draw(rt, "an officer is at work, whom Stripe pays") {
+			s.guards(rt)
+		} else if rapid.Bool().Draw(rt, "keeps a card") {
 			s.keeps(rapid.SampledFrom([]string{stripe.Visa, stripe.RefundFails, stripe.RefundPending, stripe.DisputeFraudulent,
 				stripe.DeclineAfterAttach, stripe.AlwaysAuthenticate, stripe.AuthenticateUnlessSetUp}).Draw(rt, "kept"))
 		}
 		s.weather(rapid.Uint64().Draw(rt, "weather"), 0.15)
 		s.book(rt)
 		for range rapid.IntRange(5, 20).Draw(rt, "steps") {
-			steps := []func(*rapid.T){s.book, s.pay, s.goOn, s.goOn, s.settles, s.settles, s.refunds, s.banks, s.passes, s.tells}
+			steps := []func(*rapid.T){s.book, s.pay, s.goOn, s.goOn, s.settles, s.settles, s.earns, s.refunds, s.banks, s.passes, s.tells}
 			rapid.SampledFrom(steps).Draw(rt, "step")(rt)
 		}
 		s.rests()

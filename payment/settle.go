@@ -50,6 +50,7 @@ type todo struct {
 	payment fleet.Payment
 	call    fleet.PaymentCall
 	user    fleet.UserID
+	passing *passing // nil: it is about no transfer
 }
 
 // advance does the steps that need nobody else, and saves the first that does. What
@@ -109,7 +110,13 @@ func (c *Cashier) read(tx *schema.BookingTx) (m *matter, ok bool, err error) {
 		}
 	}
 	m.earned = c.earned(&tx.Booking, tx.Now)
-	return m, true, nil
+	if !tx.Status.Ended() {
+		return m, true, nil
+	}
+	if m.transfers, err = tx.Transfers(); err == nil {
+		m.shares, err = shares(tx)
+	}
+	return m, err == nil, err
 }
 
 // earned is what a booking would cost if its trip were over now: nothing before it
@@ -137,12 +144,14 @@ func (c *Cashier) earned(b *fleet.Booking, now time.Time) int64 {
 func (c *Cashier) do(tx *schema.BookingTx, m *matter, s *step) (*todo, error) {
 	switch s.do {
 	case repeat:
-		return &todo{payment: *m.payment(s.call.Payment), call: *s.call, user: tx.User}, nil
+		return &todo{payment: *m.payment(s.call.Payment), call: *s.call, user: tx.User, passing: m.passing(s.call.Transfer)}, nil
 	case open:
 		p := fleet.Payment{Purpose: s.purpose, Method: s.method, Amount: fleet.Money{Amount: s.amount, Currency: tx.Total.Currency}}
 		return nil, tx.AddPayment(&p)
-	case create, confirm, capture, refund:
+	case create, confirm, capture, refund, send:
 		return c.save(tx, m, s)
+	case pass:
+		return nil, tx.AddTransfer(s.transfer)
 	case cancel:
 		if s.payment.Stripe != "" {
 			return c.save(tx, m, s)
@@ -198,6 +207,11 @@ func (c *Cashier) save(tx *schema.BookingTx, m *matter, s *step) (*todo, error) 
 		k.Step = fleet.CallCancel
 	case refund:
 		k.Step, k.Refund, k.Amount = fleet.CallRefund, s.refund.ID, s.refund.Amount.Amount
+	case send:
+		k.Step, k.Transfer, k.Amount = fleet.CallTransfer, s.transfer.ID, s.transfer.Amount.Amount
+		if !s.transfer.Reverses.IsZero() {
+			k.Step = fleet.CallReverse
+		}
 	}
 	if m.money.Session && (s.session || s.do == create && s.method == "") { // they were asked
 		m.money.Session = false
@@ -209,20 +223,23 @@ func (c *Cashier) save(tx *schema.BookingTx, m *matter, s *step) (*todo, error) 
 	if err := tx.SaveCall(s.payment, &k); err != nil {
 		return nil, err
 	}
-	return &todo{payment: *s.payment, call: k, user: tx.User}, nil
+	return &todo{payment: *s.payment, call: k, user: tx.User, passing: m.passing(k.Transfer)}, nil
 }
 
 // carryOut makes a call and applies its answer.
 func (c *Cashier) carryOut(ctx context.Context, t *todo) error {
-	customer, err := c.customer(ctx, t.user)
-	if err != nil {
-		return err
+	var customer string
+	var err error
+	if t.call.Step == fleet.CallCreate { // the one that names them: who is erased is nobody to Stripe
+		if customer, err = c.customer(ctx, t.user); err != nil {
+			return err
+		}
 	}
 	var a answer
 	if age := c.cfg.Clock.Now().Sub(t.call.Saved); age < keyLife {
-		a = c.ask(ctx, &t.payment, &t.call, customer)
+		a = c.ask(ctx, t, customer)
 		logAnswer(c.log, &t.call, &a)
-		broke := a.verdict == broken && age >= brokenFor && t.call.Step != fleet.CallRefund
+		broke := a.verdict == broken && age >= brokenFor && !t.call.Step.Sends()
 		if !broke && (a.verdict == unknown || a.verdict == broken) {
 			return a.away()
 		}
@@ -235,7 +252,7 @@ func (c *Cashier) carryOut(ctx context.Context, t *todo) error {
 	if err != nil {
 		return err
 	}
-	if a.verdict == refused && a.intent == nil && t.payment.Stripe != "" && t.call.Step != fleet.CallRefund {
+	if a.verdict == refused && a.intent == nil && t.payment.Stripe != "" && !t.call.Step.Sends() {
 		if a.intent, err = c.intent(ctx, t.payment.Stripe); err != nil { // why it was: by what it is now
 			return err
 		}
@@ -260,6 +277,10 @@ func (c *Cashier) lookUp(ctx context.Context, t *todo, customer string) (a answe
 		if a.refund, err = c.findRefund(ctx, &t.payment, t.call.Refund); err == nil && a.refund == nil {
 			a.verdict, a.code = refused, codeNeverArrived
 		}
+	case fleet.CallTransfer, fleet.CallReverse:
+		if a.sent, err = c.findTransfer(ctx, t); err == nil && a.sent == "" {
+			a.verdict, a.code = refused, codeNeverArrived
+		}
 	default:
 		a.verdict, a.code = refused, codeLookedUp
 		a.intent, err = c.intent(ctx, t.payment.Stripe)
@@ -281,6 +302,9 @@ func (c *Cashier) answer(ctx context.Context, t *todo, a *answer) error {
 		}
 		if k.Step == fleet.CallRefund {
 			return c.answerRefund(tx, p, &k, a)
+		}
+		if k.Step.Sends() {
+			return c.answerTransfer(tx, &k, a)
 		}
 		if k.Step == fleet.CallConfirm && a.verdict == refused {
 			p.Method, p.Code, p.Decline = k.Method, a.code, a.decline

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/payment"
+	"armora/schema"
 	"armora/sim/stripe"
 	"armora/sim/stripe/mock"
 )
@@ -40,14 +42,41 @@ func TestEveryRequestHasItsShape(t *testing.T) {
 	w.want(w.Settle(t.Context(), lost), fleet.CodeUnavailable)
 	w.clock.Advance(25 * time.Hour) // its key is forgotten: the customer's intents are listed
 	w.must(w.Settle(t.Context(), lost))
+	first, driver := w.user, w.officer()
+	w.user = w.person(fleet.RoleRider)
+	w.keeps(stripe.Visa) // whose charges are not disputed
+	passed := w.booked(0)
+	w.settle(passed)
+	w.takes(passed, driver)
+	w.works(passed, fleet.Pounds(120))
+	w.settle(passed)
+	unheard := func(on string) {
+		w.must(w.earnings.Settle(t.Context(), passed))
+		w.stripe.Plan(stripe.Fault{Act: stripe.Cut, On: on})
+		w.want(w.Settle(t.Context(), passed), fleet.CodeUnavailable)
+		w.clock.Advance(25 * time.Hour) // likewise
+		w.must(settled(w, passed))
+	}
+	unheard("POST /v1/transfers")
+	if _, err := w.Refund(t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(passed)[0].ID, 1_000, "it was late"); err != nil {
+		t.Error(err)
+	}
+	unheard("POST /v1/transfers/*/reversals")
+	w.must(w.SeeTransfer(t.Context(), w.transfers(passed)[0].Stripe))
+	w.user = first
 	for _, d := range stripe.All[stripe.Dispute](w.stripe) {
 		w.must(w.SeeDispute(t.Context(), d.ID))
 	}
 	w.must(w.books().Reconcile(t.Context()))
-	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", false); err != nil {
+	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", false, false); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", true); err != nil {
+	if _, err := w.Register(t.Context(), "https://hub.example/api/payments/webhook", true, true); err != nil {
+		t.Error(err)
+	}
+	officer, err := schema.Drivers{DB: w.db}.Get(t.Context(), driver)
+	w.must(err)
+	if _, err := w.ForgetOfficer(t.Context(), officer.User); err != nil {
 		t.Error(err)
 	}
 	w.joins()

@@ -13,7 +13,7 @@ type sums struct{ rows, ledger, stripe int64 }
 
 // truth is what one booking has brought, from three places that nobody keeps in step
 // but the hub: captured − refunds that have not failed − what banks hold or have
-// kept − fees.
+// kept − fees − transfers + reversals.
 func (w *till) truth(id fleet.BookingID) (s sums) {
 	w.t.Helper()
 	for _, p := range w.paid(id) {
@@ -25,6 +25,9 @@ func (w *till) truth(id fleet.BookingID) (s sums) {
 		if r.State == fleet.RefundPending || r.State == fleet.RefundSucceeded {
 			s.rows -= r.Amount.Amount
 		}
+	}
+	for _, tr := range w.transfers(id) {
+		s.rows -= tr.Passed()
 	}
 	postings, err := schema.Ledger{DB: w.db}.Of(w.t.Context(), id)
 	w.must(err)
@@ -59,6 +62,12 @@ func (w *till) byStripe(of func(*stripe.Intent) bool) (sum int64) {
 	for _, d := range stripe.All[stripe.Dispute](w.stripe) {
 		about[d.ID] = about[string(d.PaymentIntent)]
 	}
+	for _, tr := range stripe.All[stripe.Transfer](w.stripe) {
+		about[tr.ID] = about[string(tr.SourceTransaction)]
+	}
+	for _, r := range stripe.All[stripe.Reversal](w.stripe) {
+		about[r.ID] = about[r.Transfer]
+	}
 	for _, line := range stripe.All[stripe.BalanceTransaction](w.stripe) {
 		if about[string(line.Source)] {
 			sum += line.Net
@@ -89,6 +98,7 @@ func (w *till) wantTruth(id fleet.BookingID) {
 			debts += d.Amount.Amount
 		}
 	}
+	w.wantPay(id, postings)
 	if w.booking(id).Status.Ended() && owed != debts {
 		w.t.Errorf("booking %s: the principal owes %d by the ledger, and has debts of %d", id, owed, debts)
 	}
@@ -119,9 +129,15 @@ func (w *till) twins(id fleet.BookingID) {
 			refunded[r.Metadata["refund"]]++
 		}
 	}
+	for _, tr := range stripe.All[stripe.Transfer](w.stripe) {
+		refunded[tr.Metadata["transfer"]]++
+	}
+	for _, r := range stripe.All[stripe.Reversal](w.stripe) {
+		refunded[r.Metadata["transfer"]]++
+	}
 	for refund, n := range refunded {
 		if n > 1 {
-			w.t.Errorf("refund %s was made %d times", refund, n)
+			w.t.Errorf("refund or transfer %s was made %d times", refund, n)
 		}
 	}
 }

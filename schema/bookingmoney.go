@@ -150,6 +150,9 @@ func (c *BookingTx) AddDebt(d *fleet.Debt) error {
 	_, err := c.tx.Exec(c.ctx, `
 		INSERT INTO debts (id, user_id, booking_id, state, amount, currency, reason, created, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		d.ID, d.User, d.Booking, d.State, d.Amount.Amount, d.Amount.Currency, text(d.Reason), d.Created, null(d.Ended))
+	if err == nil {
+		err = c.writeDown()
+	}
 	return err
 }
 

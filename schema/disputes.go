@@ -40,6 +40,11 @@ func (t Disputes) See(ctx context.Context, d fleet.Dispute, now time.Time) error
 				return err
 			}
 		}
+		if tag.RowsAffected() == 1 && d.State == fleet.DisputeLost && !d.Booking.IsZero() { // its officers may be paid by that money
+			if err := t.DB.enqueue(ctx, tx, fleet.EarnBooking{Booking: d.Booking}, time.Time{}); err != nil {
+				return err
+			}
+		}
 		for i := range d.Postings {
 			d.Postings[i].Booking, d.Postings[i].Payment = d.Booking, d.Payment
 		}

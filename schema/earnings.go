@@ -13,11 +13,11 @@ import (
 // Earnings are what officers are owed. They are added to and never changed.
 type Earnings struct{ DB *DB }
 
-const earningColumns = `e.id, e.driver_id, e.booking_id, e.seat_id, e.number, e.kind, e.amount, e.currency, e.minutes, e.rates::text, e.earned`
+const earningColumns = `e.id, e.driver_id, e.booking_id, e.seat_id, e.number, e.kind, e.payout, e.amount, e.currency, e.minutes, e.rates::text, e.earned`
 
 func scanEarning(row pgx.CollectableRow) (e fleet.Earning, err error) {
 	var rates string
-	err = row.Scan(&e.ID, &e.Driver, &e.Booking, &e.Seat, &e.Number, &e.Kind, &e.Amount.Amount, &e.Amount.Currency, &e.Minutes, &rates, &e.Earned)
+	err = row.Scan(&e.ID, &e.Driver, &e.Booking, &e.Seat, &e.Number, &e.Kind, &e.Payout, &e.Amount.Amount, &e.Amount.Currency, &e.Minutes, &rates, &e.Earned)
 	e.Rates, e.Earned = json.RawMessage(rates), e.Earned.UTC()
 	return e, err
 }
@@ -32,10 +32,13 @@ func (c *BookingTx) Earned() ([]fleet.Earning, error) {
 func (c *BookingTx) Earn(e *fleet.Earning) error {
 	e.ID, e.Booking, e.Earned = fleet.NewID[fleet.Earning](), c.ID, c.Now
 	err := c.tx.QueryRow(c.ctx, `
-		INSERT INTO earnings (id, driver_id, booking_id, seat_id, number, kind, amount, currency, minutes, rates, earned)
-		SELECT $1::uuid, $2::uuid, $3::uuid, $4::uuid, coalesce(max(number), 0) + 1, $5::text, $6::bigint, $7::text, $8::integer, $9::text::jsonb, $10::timestamptz
+		INSERT INTO earnings (id, driver_id, booking_id, seat_id, number, kind, amount, currency, minutes, rates, earned, payout)
+		SELECT $1::uuid, $2::uuid, $3::uuid, $4::uuid, coalesce(max(number), 0) + 1, $5::text, $6::bigint, $7::text, $8::integer, $9::text::jsonb, $10::timestamptz, $11::text
 		FROM earnings WHERE seat_id = $4 RETURNING number`,
-		e.ID, e.Driver, e.Booking, e.Seat, e.Kind, e.Amount.Amount, e.Amount.Currency, e.Minutes, string(e.Rates), e.Earned).Scan(&e.Number)
+		e.ID, e.Driver, e.Booking, e.Seat, e.Kind, e.Amount.Amount, e.Amount.Currency, e.Minutes, string(e.Rates), e.Earned, e.Payout).Scan(&e.Number)
+	if err == nil && e.Payout == fleet.ByTransfer {
+		err = c.LookAtMoney() // which passes it on
+	}
 	if err != nil {
 		return err
 	}
@@ -51,10 +54,26 @@ type EarningQuery struct {
 
 const ownEarnings = `e.driver_id = (SELECT id FROM drivers WHERE user_id = $1) AND e.earned >= $2 AND e.earned < $3`
 
+// OwnEarning is an earning as its officer sees it.
+type OwnEarning struct {
+	fleet.Earning
+	Transferred bool // by Stripe: all that is to be of the seat
+}
+
 // Own returns what the officer who signs in as a user has earned, the newest first.
-func (t Earnings) Own(ctx context.Context, user fleet.UserID, q EarningQuery) ([]fleet.Earning, error) {
-	return all(ctx, t.DB, "earning", scanEarning, `
-		SELECT `+earningColumns+` FROM earnings e WHERE `+ownEarnings+` AND ($4::uuid IS NULL OR e.id < $4) ORDER BY e.id DESC LIMIT $5`,
+func (t Earnings) Own(ctx context.Context, user fleet.UserID, q EarningQuery) ([]OwnEarning, error) {
+	scan := func(row pgx.CollectableRow) (o OwnEarning, err error) {
+		var rates string
+		e := &o.Earning
+		err = row.Scan(&e.ID, &e.Driver, &e.Booking, &e.Seat, &e.Number, &e.Kind, &e.Payout, &e.Amount.Amount, &e.Amount.Currency, &e.Minutes, &rates, &e.Earned, &o.Transferred)
+		e.Rates, e.Earned = json.RawMessage(rates), e.Earned.UTC()
+		return o, err
+	}
+	return all(ctx, t.DB, "earning", scan, `
+		SELECT `+earningColumns+`, e.payout = 'transfer'
+			AND (SELECT coalesce(sum(amount), 0) FROM earnings o WHERE o.seat_id = e.seat_id AND o.payout = 'transfer')
+			  = (SELECT coalesce(sum(CASE WHEN t.reverses IS NULL THEN t.amount ELSE -t.amount END), 0) FROM transfers t WHERE t.seat_id = e.seat_id AND t.state = 'made')
+		FROM earnings e WHERE `+ownEarnings+` AND ($4::uuid IS NULL OR e.id < $4) ORDER BY e.id DESC LIMIT $5`,
 		user, q.From, q.To, q.Before, q.Limit)
 }
 
@@ -72,12 +91,12 @@ type PayrollLine struct {
 	User fleet.UserID // zero: the officer does not sign in
 }
 
-// Payroll gives what all officers have earned in a time, in the order of officer
-// and earning, as the database gives it.
+// Payroll gives what all officers have earned in a time, but for what they are paid by
+// transfer, in the order of officer and earning, as the database gives it.
 func (t Earnings) Payroll(ctx context.Context, from, to time.Time, yield func(PayrollLine) error) error {
 	rows, err := t.DB.pool.Query(ctx, `
 		SELECT `+earningColumns+`, d.name, d.user_id FROM earnings e JOIN drivers d ON d.id = e.driver_id
-		WHERE e.earned >= $1 AND e.earned < $2 ORDER BY e.driver_id, e.id`, from, to)
+		WHERE e.earned >= $1 AND e.earned < $2 AND e.payout = 'payroll' ORDER BY e.driver_id, e.id`, from, to)
 	if err != nil {
 		return translate("earning", err)
 	}
@@ -85,7 +104,7 @@ func (t Earnings) Payroll(ctx context.Context, from, to time.Time, yield func(Pa
 	for rows.Next() {
 		var l PayrollLine
 		var rates string
-		err := rows.Scan(&l.ID, &l.Driver, &l.Booking, &l.Seat, &l.Number, &l.Kind, &l.Amount.Amount, &l.Amount.Currency, &l.Minutes, &rates, &l.Earned, &l.Name, &l.User)
+		err := rows.Scan(&l.ID, &l.Driver, &l.Booking, &l.Seat, &l.Number, &l.Kind, &l.Payout, &l.Amount.Amount, &l.Amount.Currency, &l.Minutes, &rates, &l.Earned, &l.Name, &l.User)
 		if err != nil {
 			return translate("earning", err)
 		}

@@ -151,10 +151,10 @@ func (t Payments) ForgetCustomer(ctx context.Context, user fleet.UserID) error {
 }
 
 // KnownToStripe are the ids of what a Stripe knows.
-type KnownToStripe struct{ Customers, Methods, Intents []string }
+type KnownToStripe struct{ Customers, Methods, Intents, Accounts []string }
 
 // Abandon forgets what the Stripe that there is does not know, as that of the demo
-// before: its customers and their cards. What is under way there is invoiced from now on.
+// before: its customers and their cards, and its connected accounts. What is under way there is invoiced from now on.
 func (t Payments) Abandon(ctx context.Context, known KnownToStripe) error {
 	return t.DB.transact(ctx, "customer", func(tx pgx.Tx) error {
 		for _, unknown := range []struct {
@@ -164,6 +164,7 @@ func (t Payments) Abandon(ctx context.Context, known KnownToStripe) error {
 			{`DELETE FROM card_setups s WHERE NOT EXISTS (SELECT FROM customers c WHERE c.user_id = s.user_id AND c.stripe_id = ANY ($1::text[]))`, known.Customers},
 			{`DELETE FROM payment_methods WHERE stripe_id <> ALL ($1::text[])`, known.Methods},
 			{`DELETE FROM customers WHERE stripe_id <> ALL ($1::text[])`, known.Customers},
+			{`DELETE FROM payout_accounts WHERE stripe_id <> ALL ($1::text[])`, known.Accounts},
 			{`DELETE FROM booking_money m WHERE EXISTS (SELECT FROM payments p WHERE p.booking_id = m.booking_id AND p.stripe_id <> ALL ($1::text[]))`, known.Intents},
 		} {
 			if _, err := tx.Exec(ctx, unknown.sql, unknown.ids); err != nil {

@@ -68,6 +68,7 @@ func (d *demoStripe) tell(ctx context.Context, h *hub) error {
 		Customers: idsOf(d.Server, func(c stripe.Customer) string { return c.ID }),
 		Methods:   idsOf(d.Server, func(m stripe.Method) string { return m.ID }),
 		Intents:   idsOf(d.Server, func(p stripe.Intent) string { return p.ID }),
+		Accounts:  idsOf(d.Server, func(a stripe.Account) string { return a.ID }),
 	}
 	if err := (schema.Payments{DB: h.db}).Abandon(ctx, known); err != nil {
 		return err

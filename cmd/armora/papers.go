@@ -33,6 +33,6 @@ func (h *hub) openPapers(context.Context, context.Context) error {
 	}
 	cfg := payment.InvoicesConfig{DB: h.db, Seller: h.settings.seller(), Seal: h.keyring.Seal, Clock: h.clock, Log: h.log}
 	h.invoices, h.accounts = payment.NewInvoices(cfg), payment.NewTerms(cfg)
-	h.earnings = payment.NewEarnings(h.db, h.clock, h.log)
+	h.earnings = payment.NewEarnings(h.db, h.settings.StripeConnect, h.clock, h.log)
 	return nil
 }

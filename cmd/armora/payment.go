@@ -18,6 +18,7 @@ type paymentSettings struct {
 	StripeWebhookSecret  string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" group:"payment" help:"With which Stripe signs what it tells of. Set it in the environment."`
 	MemberPrice          string `name:"member-price" env:"ARMORA_MEMBER_PRICE" group:"payment" help:"Stripe's id of the price of a membership, price_…, paid by the period; without it there is none."`
 	MemberTrial          int    `name:"member-trial-days" env:"ARMORA_MEMBER_TRIAL_DAYS" default:"14" group:"payment" help:"How many days a first membership is free; 0: none."`
+	StripeConnect        bool   `name:"stripe-connect" env:"ARMORA_STRIPE_CONNECT" group:"payment" help:"Let officers have themselves paid by Stripe, by transfers to accounts that are connected to ours; else all are paid by payroll."`
 	StripeURL            string `name:"stripe-url" env:"ARMORA_STRIPE_URL" group:"payment" help:"Another server that speaks Stripe's protocol, http://host:port."`
 }
 
@@ -50,6 +51,8 @@ func (s *paymentSettings) checkPayment() error {
 		}
 	}
 	switch {
+	case s.StripeConnect && !s.pays():
+		return errors.New("ARMORA_STRIPE_CONNECT needs STRIPE_KEY: who takes no money by Stripe passes none on")
 	case strings.HasPrefix(s.StripeKey, "pk_") || strings.HasPrefix(s.StripePublishableKey, "sk_"):
 		return errors.New("STRIPE_KEY is the secret key, sk_…, and STRIPE_PUBLISHABLE_KEY the publishable one, pk_…")
 	case s.StripeKey != "" && s.StripePublishableKey == "" && s.StripeURL == "":
@@ -68,7 +71,7 @@ func (h *hub) openPayment(context.Context, context.Context) error {
 	var err error
 	h.cashier, err = payment.New(payment.Config{
 		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL,
-		ReturnURL: h.public + "/paid", Link: h.public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
+		Connect: h.settings.StripeConnect, ReturnURL: h.public + "/paid", Link: h.public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
 	})
 	if err == nil && h.settings.MemberPrice != "" {
 		h.members = payment.NewMembers(h.cashier, h.settings.MemberPrice, h.settings.MemberTrial)
@@ -89,5 +92,13 @@ func (h *hub) forgetCustomer(ctx context.Context, who account.Erased) (string, e
 	if h.cashier == nil {
 		return "no payments are taken", nil
 	}
-	return h.cashier.Forget(ctx, who.User)
+	told, err := h.cashier.Forget(ctx, who.User)
+	if err != nil {
+		return "", err
+	}
+	officer, err := h.cashier.ForgetOfficer(ctx, who.User)
+	if officer != "" {
+		told += "; " + officer
+	}
+	return told, err
 }

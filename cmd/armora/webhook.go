@@ -52,6 +52,7 @@ type stripeWebhookCommand struct {
 	settings `embed:""`
 
 	URL     string `arg:"" optional:"" help:"Where Stripe is to send to; without it, ${webhook_path} below ARMORA_PUBLIC_URL."`
+	Connect bool   `help:"What happens to connected accounts, by which officers are paid, in place of what happens to ours: Stripe has an endpoint for each, and STRIPE_WEBHOOK_SECRET takes the secrets of both, separated by a comma."`
 	Replace bool   `help:"Replace what is registered for that URL already: its secret ends."`
 	Out     string `type:"path" help:"File to write the secret to, for its owner alone, in place of printing it."`
 }
@@ -82,7 +83,7 @@ func (c *stripeWebhookCommand) Run(ctx context.Context, cli *cli, to console) er
 		defer func() { _ = file.Close() }()
 		out = file
 	}
-	signing, err := cashier.Register(ctx, at, c.Replace)
+	signing, err := cashier.Register(ctx, at, c.Connect, c.Replace)
 	if signing == "" && c.Out != "" {
 		_ = os.Remove(c.Out) // it holds nothing, and is in the way of the next try
 	}
