@@ -21,10 +21,10 @@ import (
 type Invoice struct {
 	ID        fleet.InvoiceID   `json:"id" format:"uuid"`
 	Number    string            `json:"number" doc:"Without a gap in its series: ARM-2026-000123"`
-	Kind      fleet.InvoiceKind `json:"kind" enum:"invoice,credit_note,statement"`
+	Kind      fleet.InvoiceKind `json:"kind" enum:"invoice,credit_note,debit_note,receipt,statement"`
 	UserID    fleet.UserID      `json:"user_id,omitzero" format:"uuid" doc:"The principal; absent: it is an organisation's"`
 	BookingID fleet.BookingID   `json:"booking_id,omitzero" format:"uuid"`
-	Corrects  fleet.InvoiceID   `json:"corrects,omitzero" format:"uuid" doc:"The invoice of which a credit note takes something back"`
+	Corrects  fleet.InvoiceID   `json:"corrects,omitzero" format:"uuid" doc:"The invoice that a credit note, a debit note or a receipt is about"`
 	IssuedAt  time.Time         `json:"issued_at"`
 	Total     fleet.Money       `json:"total" doc:"VAT included"`
 	VAT       fleet.Money       `json:"vat"`
@@ -35,8 +35,8 @@ type Invoice struct {
 type Receipt struct {
 	BookingID fleet.BookingID `json:"booking_id" format:"uuid"`
 	Charged   fleet.Money     `json:"charged" doc:"By its invoice, VAT included"`
-	Credited  fleet.Money     `json:"credited" doc:"By its credit notes"`
-	Papers    []Invoice       `json:"papers" doc:"The invoice, and its credit notes"`
+	Credited  fleet.Money     `json:"credited" doc:"By its credit notes, less its debit notes"`
+	Papers    []Invoice       `json:"papers" doc:"The invoice, and what was issued about it: credit notes, debit notes of refunds that have failed, receipts of what was due"`
 }
 
 // PaperFormat is how a paper is asked for.
@@ -149,10 +149,13 @@ func (s *Server) getReceipt(ctx context.Context, in *receiptInput) (*huma.Stream
 	}
 	receipt := Receipt{BookingID: in.ID, Charged: fleet.Money{Currency: rows[0].Total.Currency}, Credited: fleet.Money{Currency: rows[0].Total.Currency}}
 	for _, i := range rows {
-		if i.Kind == fleet.CreditNote {
-			receipt.Credited = receipt.Credited.Plus(i.Total)
-		} else {
+		switch i.Kind {
+		case fleet.PlainInvoice:
 			receipt.Charged = receipt.Charged.Plus(i.Total)
+		case fleet.CreditNote:
+			receipt.Credited = receipt.Credited.Plus(i.Total)
+		case fleet.DebitNote:
+			receipt.Credited.Amount -= i.Total.Amount
 		}
 	}
 	if receipt.Papers, err = showInvoices(rows); err != nil {

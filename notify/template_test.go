@@ -43,6 +43,8 @@ var samples = map[string]map[string]string{
 	"payment_blocked.mail":    {"number": "STM-2026-000001", "organisation": "Acme Ltd", "total": "£120.00", "due": "2026-05-04T10:00:00Z"},
 	"payment_approval.mail":   {"order": "PO-77", "total": "£120.00", "start": "2026-05-04T10:00:00Z"},
 	"payment_credit.mail":     {"number": "CRN-2026-000007", "total": "£20.00", "corrects": "ARM-2026-000123"},
+	"payment_debit.mail":      {"number": "DBN-2026-000001", "total": "£20.00", "corrects": "ARM-2026-000123"},
+	"payment_receipt.mail":    {"number": "RCT-2026-000001", "total": "£20.00", "corrects": "ARM-2026-000123"},
 	"chat_message.push":       nil,
 	"verify_phone.sms":        {"code": "123456"},
 	"phone_changed.mail":      nil,
@@ -95,7 +97,6 @@ var samples = map[string]map[string]string{
 	"payment_membership.mail":   {"amount": "£50.00", "link": "https://armora.example/pay#membership"},
 	"payment_membership.push":   {"amount": "£50.00", "link": "https://armora.example/pay#membership"},
 	"payment_failed.mail":       money,
-	"payment_receipt.mail":      money,
 	"booking_series.mail":       {"count": "8", "last": "2026-05-04T09:00:00Z", "zone": "Europe/London"},
 	"officer_unfit.mail": {
 		"document": "sia_licence", "status": "suspended", "officer": "Cy Marsh", "vehicle": "AR001", "deadline": "2026-05-04T10:00:00Z", "reason": "by the SIA",

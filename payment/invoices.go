@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/riverqueue/river"
@@ -28,8 +29,15 @@ type InvoicesConfig struct {
 const (
 	InvoiceNotice   = "payment_invoice"
 	CreditNotice    = "payment_credit"
+	DebitNotice     = "payment_debit"
+	ReceiptNotice   = "payment_receipt"
 	StatementNotice = "payment_statement"
 )
+
+var noticeOf = map[fleet.InvoiceKind]string{
+	fleet.PlainInvoice: InvoiceNotice, fleet.CreditNote: CreditNotice, fleet.DebitNote: DebitNotice, fleet.Receipt: ReceiptNotice,
+	fleet.Statement: StatementNotice,
+}
 
 // numberKey is where the data of such a notice names the paper.
 const numberKey = "number"
@@ -44,6 +52,7 @@ type Invoices struct {
 	store    schema.Invoices
 	bookings schema.Bookings
 	payments schema.Payments
+	debts    schema.Debts
 
 	organisations schema.Organisations
 	users         schema.Users
@@ -55,7 +64,7 @@ type Invoices struct {
 func NewInvoices(cfg InvoicesConfig) *Invoices {
 	return &Invoices{
 		teller: teller{cfg.Seal, cfg.Clock}, store: schema.Invoices{DB: cfg.DB}, bookings: schema.Bookings{DB: cfg.DB},
-		payments: schema.Payments{DB: cfg.DB}, organisations: schema.Organisations{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, seller: cfg.Seller, log: cfg.Log,
+		payments: schema.Payments{DB: cfg.DB}, debts: schema.Debts{DB: cfg.DB}, organisations: schema.Organisations{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, seller: cfg.Seller, log: cfg.Log,
 	}
 }
 
@@ -78,17 +87,16 @@ func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
 		return err
 	}
 	papers, err := i.store.OfBooking(ctx, id)
-	if err != nil {
+	if err == nil && len(papers) == 0 && b.Fee.Amount > 0 {
+		if err = i.invoice(ctx, &b); err == nil {
+			papers, err = i.store.OfBooking(ctx, id)
+		}
+	}
+	if err != nil || len(papers) == 0 {
 		return err
 	}
-	invoiced := slices.IndexFunc(papers, func(p schema.Caused) bool { return p.Kind == fleet.PlainInvoice })
-	if invoiced < 0 {
-		if b.Fee.Amount == 0 {
-			return nil
-		}
-		return i.invoice(ctx, &b)
-	}
-	due, err := i.credits(ctx, &b, &papers[invoiced].Invoice)
+	of := papers[0].Invoice // the first of a booking's is its invoice, and the others are about it
+	due, err := i.credits(ctx, &b, &of, papers)
 	if err != nil {
 		return err
 	}
@@ -97,34 +105,41 @@ func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
 		if papers, err = i.store.OfBooking(ctx, id); err != nil {
 			return err
 		}
-		if err := i.credit(ctx, &papers[invoiced].Invoice, papers, c); err != nil {
+		if err := i.credit(ctx, &of, papers, c); err != nil {
 			return err
 		}
 	}
-	return nil
+	return i.receipt(ctx, &b, &of, papers)
 }
 
 // credits are for what something of an invoice is to be taken back: the price was
 // lowered since (ops let the principal off), or staff have refunded. Money that was
-// taken beyond the price, and given back, was never invoiced. A refund that fails
-// after it had succeeded leaves its credit note: the money is owed still.
-func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice) ([]credit, error) {
+// taken beyond the price, and given back, was never invoiced. What was credited by a
+// refund that has failed since is debited first.
+func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice, papers []schema.Caused) ([]credit, error) {
 	var due []credit
 	if lowered := of.Total.Amount - b.Fee.Amount; lowered > 0 {
 		due = append(due, credit{cause: "waiver/" + b.ID.String(), amount: lowered, reason: "The fee was waived."})
 	}
 	refunds, err := i.payments.Refunds(ctx, b.ID)
-	for _, r := range refunds {
-		if r.State == fleet.RefundSucceeded && !r.Excess {
-			due = append(due, credit{cause: "refund/" + r.ID.String(), amount: r.Amount.Amount, reason: r.Reason})
+	for n := 0; n < len(refunds) && err == nil; n++ {
+		switch r := &refunds[n]; {
+		case r.State == fleet.RefundSucceeded && !r.Excess:
+			due = append(due, credit{cause: creditCause(r.ID), amount: r.Amount.Amount, reason: r.Reason})
+		case r.State == fleet.RefundFailed:
+			err = i.debit(ctx, of, papers, r.ID)
 		}
 	}
 	return due, err
 }
 
-// invoice issues the invoice of a booking that is over. A job that finds one
-// issued meanwhile leaves it at that.
+// invoice issues the invoice of a booking that is over, once it is known what of it
+// was paid. A job that finds one issued meanwhile leaves it at that.
 func (i *Invoices) invoice(ctx context.Context, b *fleet.Booking) error {
+	paid, byCard, err := i.accountOf(ctx, b)
+	if err != nil || byCard && paid.waits(b, i.clock.Now()) {
+		return err
+	}
 	var table tariff.Table
 	if err := json.Unmarshal(b.Tariff, &table); err != nil {
 		return fmt.Errorf("the tariff of booking %s: %w", b.ID, err)
@@ -142,6 +157,9 @@ func (i *Invoices) invoice(ctx context.Context, b *fleet.Booking) error {
 		return err
 	}
 	d.Sum(&table)
+	if byCard {
+		d.Paid, d.PaidAmount = paid.says(d.Total), fleet.Money{Amount: paid.taken, Currency: d.Total.Currency}
+	}
 	invoice := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: b.User, Booking: b.ID, Payer: payer, Issued: now}
 	return i.issue(ctx, "booking/"+b.ID.String(), invoice, d)
 }
@@ -163,7 +181,7 @@ func (i *Invoices) address(ctx context.Context, b *fleet.Booking, d *paper.Paper
 	if err != nil {
 		return payer, err
 	}
-	d.Buyer, d.Paid = paper.Party{Name: u.Name, Email: u.Email}, "Charged to your payment method."
+	d.Buyer, d.Paid = paper.Party{Name: u.Name, Email: u.Email}, "On your account."
 	if u.Name == "" {
 		d.Buyer.Name = "The principal"
 	}
@@ -238,15 +256,10 @@ type credit struct {
 // credit issues a credit note, of what is left of the invoice at most: what has
 // been credited already, by whatever cause, is not credited twice.
 func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schema.Caused, c credit) error {
-	left, leftVAT := of.Total.Amount, of.VAT.Amount
-	for _, p := range papers {
-		if p.Cause == c.cause {
-			return nil
-		}
-		if p.Corrects == of.ID {
-			left, leftVAT = left-p.Total.Amount, leftVAT-p.VAT.Amount
-		}
+	if slices.ContainsFunc(papers, func(p schema.Caused) bool { return p.Cause == c.cause }) {
+		return nil
 	}
+	left, leftVAT := left(of, papers)
 	amount := fleet.Money{Amount: min(c.amount, left), Currency: of.Total.Currency}
 	if amount.Amount <= 0 {
 		return nil
@@ -255,29 +268,19 @@ func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schem
 	if err := json.Unmarshal(of.Document, &was); err != nil {
 		return fmt.Errorf("invoice %s: %w", of.Number, err)
 	}
-	vat := (&tariff.Table{VAT: was.VATPercent}).VATIn(amount)
-	if amount.Amount == left { // the last of it: all that is left of the VAT too
-		vat.Amount = leftVAT
-	}
-	vat.Amount = min(vat.Amount, leftVAT)
-	now := i.clock.Now()
-	d := paper.Paper{
-		Kind: fleet.CreditNote, Issued: paper.Date(now), Seller: was.Seller, Buyer: was.Buyer, Booking: of.Booking,
-		PurchaseOrder: was.PurchaseOrder, CostCentre: was.CostCentre, Corrects: of.Number, Reason: c.reason,
-		Lines: []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, Total: amount,
-	}
-	d.SetVAT(vat, was.VATPercent)
-	note := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Payer: of.Payer, Corrects: of.ID, Issued: now}
-	return i.issue(ctx, c.cause, note, d)
+	d := i.about(of, &was, fleet.CreditNote, c.reason)
+	d.Lines, d.Total = []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, amount
+	d.SetVAT(creditVAT(amount, was.VATPercent, left, leftVAT), was.VATPercent)
+	return i.issueAbout(ctx, c.cause, of, d)
 }
 
 // issue issues a document under the next number of its series, and tells its
 // reader.
 func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d paper.Paper) error {
 	as.Total, as.VAT = d.Total, d.VAT
-	kind, told := InvoiceNotice, map[string]string{"total": d.Total.String()}
-	if d.Kind == fleet.CreditNote {
-		kind, told["corrects"] = CreditNotice, d.Corrects
+	kind, told := noticeOf[d.Kind], map[string]string{"total": d.Total.String()}
+	if d.Corrects != "" {
+		told["corrects"] = d.Corrects
 	}
 	_, err := i.store.Issue(ctx, schema.Paper{
 		Series: d.Kind.Series(paper.Year(as.Issued)), Cause: cause,
@@ -298,7 +301,7 @@ func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d 
 
 // Attached is the paper of a notice, as a file: what cmd has notify attach to mail.
 func (i *Invoices) Attached(ctx context.Context, n *fleet.Notice, data map[string]string) (name string, content []byte, err error) {
-	if n.Kind != InvoiceNotice && n.Kind != CreditNotice && n.Kind != StatementNotice {
+	if !slices.Contains(slices.Collect(maps.Values(noticeOf)), n.Kind) {
 		return "", nil, nil
 	}
 	issued, err := i.store.Number(ctx, schema.InvoiceReader{User: n.User}, data[numberKey])

@@ -279,6 +279,9 @@ func (c *BookingTx) tell(e Event, from, to fleet.BookingStatus) error {
 	if err == nil && (to != "" && to.Ended() || e.Kind == fleet.EventFeeWaived) {
 		err = c.writeDown()
 	}
+	if err == nil && to != "" && to.Ended() { // should nobody know by then what was paid
+		err = c.db.enqueue(c.ctx, c.tx, fleet.InvoiceBooking{Booking: c.ID}, c.Now.Add(fleet.InvoicePatience))
+	}
 	return err
 }
 

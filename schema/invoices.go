@@ -83,7 +83,7 @@ func issue(ctx context.Context, tx pgx.Tx, p Paper) (fleet.Invoice, error) {
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errIssued
 	}
-	if err == nil && !i.Corrects.IsZero() {
+	if err == nil && i.Kind != fleet.Receipt && !i.Corrects.IsZero() {
 		err = withinInvoice(ctx, tx, i.Corrects)
 	}
 	if err == nil && p.Posted != nil {
@@ -92,17 +92,20 @@ func issue(ctx context.Context, tx pgx.Tx, p Paper) (fleet.Invoice, error) {
 	return i, err
 }
 
-// withinInvoice says no to credit notes that take back more than there was. The
+// withinInvoice says no to credit notes that take back more than there was, and to
+// debit notes that take back more than they did. The
 // lock of the invoice makes two that are issued at once see each other.
 func withinInvoice(ctx context.Context, tx pgx.Tx, invoice fleet.InvoiceID) error {
 	var total, credited int64
 	if err := tx.QueryRow(ctx, `SELECT total FROM invoices WHERE id = $1 FOR UPDATE`, invoice).Scan(&total); err != nil {
 		return err
 	}
-	if err := tx.QueryRow(ctx, `SELECT sum(total)::bigint FROM invoices WHERE corrects = $1`, invoice).Scan(&credited); err != nil {
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce(sum(CASE kind WHEN 'credit_note' THEN total WHEN 'debit_note' THEN -total END), 0)::bigint FROM invoices WHERE corrects = $1`, invoice).Scan(&credited)
+	if err != nil {
 		return err
 	}
-	if credited > total {
+	if credited < 0 || credited > total {
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "an invoice is not credited twice"}
 	}
 	return nil

@@ -58,6 +58,11 @@ func (t Payments) OfBooking(ctx context.Context, booking fleet.BookingID) ([]fle
 	return all(ctx, t.DB, "payment", scanPayment, `SELECT `+paymentColumns+` FROM payments p WHERE p.booking_id = $1 ORDER BY p.id`, booking)
 }
 
+// ByCard reports whether a booking is paid by card: else it has terms.
+func (t Payments) ByCard(ctx context.Context, booking fleet.BookingID) (bool, error) {
+	return one(ctx, t.DB, "payment", pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM booking_money WHERE booking_id = $1)`, booking)
+}
+
 // Changed returns payments that changed in a span of time, in order of id.
 func (t Payments) Changed(ctx context.Context, from, to time.Time) ([]fleet.Payment, error) {
 	return all(ctx, t.DB, "payment", scanPayment, `

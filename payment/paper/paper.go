@@ -41,7 +41,7 @@ type Item struct {
 
 // Paper is an invoice, a credit note or a statement.
 type Paper struct {
-	Kind     fleet.InvoiceKind `json:"kind" enum:"invoice,credit_note,statement"`
+	Kind     fleet.InvoiceKind `json:"kind" enum:"invoice,credit_note,debit_note,receipt,statement"`
 	Number   string            `json:"number" doc:"Without a gap in its series"`
 	Issued   string            `json:"issued" format:"date"`
 	Supplied string            `json:"supplied,omitempty" format:"date" doc:"When the service ended: the tax point"`
@@ -52,8 +52,8 @@ type Paper struct {
 	Booking       fleet.BookingID `json:"booking_id,omitzero" format:"uuid"`
 	PurchaseOrder string          `json:"purchase_order,omitempty"`
 	CostCentre    string          `json:"cost_centre,omitempty"`
-	Corrects      string          `json:"corrects,omitempty" doc:"Number of the invoice that a credit note takes back"`
-	Reason        string          `json:"reason,omitempty" doc:"Of a credit note"`
+	Corrects      string          `json:"corrects,omitempty" doc:"Number of the invoice that a credit note or a debit note is about, or a receipt"`
+	Reason        string          `json:"reason,omitempty" doc:"Of a credit note, or a debit note"`
 
 	Lines      []Item      `json:"lines"`
 	Net        fleet.Money `json:"net" doc:"Without VAT"`
@@ -61,6 +61,7 @@ type Paper struct {
 	VAT        fleet.Money `json:"vat"`
 	Total      fleet.Money `json:"total"`
 	Paid       string      `json:"paid,omitempty" doc:"How it is paid"`
+	PaidAmount fleet.Money `json:"paid_amount,omitzero" doc:"What of an invoice was paid by card when it was issued: receipts are of what was paid later"`
 }
 
 // Date is a day by the clocks of Zone, 2006-01-02.

@@ -23,7 +23,7 @@ const (
 )
 
 var titles = map[fleet.InvoiceKind]string{
-	fleet.PlainInvoice: "Invoice", fleet.CreditNote: "Credit note", fleet.Statement: "Statement",
+	fleet.PlainInvoice: "Invoice", fleet.CreditNote: "Credit note", fleet.DebitNote: "Debit note", fleet.Receipt: "Receipt", fleet.Statement: "Statement",
 }
 
 // page is a PDF under way.
@@ -91,7 +91,7 @@ func (p *page) head(d *Paper) {
 	for _, fact := range [][2]string{
 		{"Number", d.Number}, {"Date", day(d.Issued)}, {"Date of supply", day(d.Supplied)}, {"Due", day(d.Due)},
 		{"Assignment", assignment(d.Booking)}, {"Purchase order", d.PurchaseOrder}, {"Cost centre", d.CostCentre},
-		{"Corrects invoice", d.Corrects}, {"Reason", d.Reason},
+		{"About invoice", d.Corrects}, {"Reason", d.Reason},
 	} {
 		if fact[1] == "" {
 			continue
@@ -182,8 +182,10 @@ func (p *page) sums(d *Paper) {
 		total = "Total credited"
 	case fleet.Statement:
 		total = "Total due"
+	case fleet.Receipt:
+		total = "Total paid"
 	}
-	if d.Kind != fleet.Statement {
+	if d.Kind != fleet.Statement && d.Kind != fleet.Receipt {
 		p.sum("", "Total excluding VAT", d.Net)
 		p.sum("", fmt.Sprintf("VAT at %d%%", d.VATPercent), d.VAT)
 	}
