@@ -67,7 +67,7 @@ func newApproval(c *Caller, kind fleet.ApprovalKind, reason string, now time.Tim
 // List returns approvals that the caller asked for or may decide, the newest
 // first; only those that wait, or all.
 func (a *Approvals) List(ctx context.Context, c *Caller, waiting bool, before fleet.ApprovalID, limit int) ([]fleet.Approval, error) {
-	return a.store.List(ctx, decides(c), c.User, waiting, a.clock.Now(), before, limit)
+	return a.store.List(ctx, c.User, decides(c), waiting, a.clock.Now(), before, limit)
 }
 
 // Decide approves or rejects what somebody else has asked for, and does what

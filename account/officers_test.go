@@ -56,7 +56,7 @@ func (o officers) verified(d fleet.Document, expires, reverify time.Time) fleet.
 // told reads the notices so far: who was told of what, by kind.
 func (o officers) told() map[fleet.UserID][]string {
 	o.p.t.Helper()
-	list, err := (schema.Notices{DB: o.p.db}).List(o.p.t.Context(), fleet.NoticeID{}, 1000)
+	list, err := (schema.Notices{DB: o.p.db}).List(o.p.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1000)
 	if err != nil {
 		o.p.t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestStaffHearThatAnOfficerIsTakenOffWork(t *testing.T) {
 	if told := o.told(); len(told) != 1 || len(told[dispatcher]) != 1 || told[dispatcher][0] != officerUnfit {
 		t.Errorf("told %v", told)
 	}
-	list, err := (schema.Notices{DB: o.p.db}).List(t.Context(), fleet.NoticeID{}, 1)
+	list, err := (schema.Notices{DB: o.p.db}).List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

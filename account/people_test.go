@@ -50,7 +50,7 @@ func newTown(t *testing.T, db *schema.DB) *town {
 // its data.
 func (w *town) mail() (kind, to string, data map[string]string) {
 	w.t.Helper()
-	list, err := (schema.Notices{DB: w.db}).List(w.t.Context(), fleet.NoticeID{}, 10)
+	list, err := (schema.Notices{DB: w.db}).List(w.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 10)
 	list = slices.DeleteFunc(list, func(s schema.NoticeStatus) bool { return s.Notice.Channel == fleet.InboxChannel })
 	if err != nil || len(list) == 0 {
 		w.t.Fatalf("the newest notice: %v, %v", list, err)
@@ -189,7 +189,7 @@ func TestRegisteringAKnownAddressTellsItsOwner(t *testing.T) {
 		w.want(err, fleet.CodeUnauthenticated)
 		w.must(w.ForgotPassword(t.Context(), "nobody@example.com"))
 		w.must(w.sendReset(t.Context(), "nobody@example.com"))
-		if list, err := (schema.Notices{DB: db}).List(t.Context(), fleet.NoticeID{}, 10); err != nil || len(list) != 2 {
+		if list, err := (schema.Notices{DB: db}).List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 10); err != nil || len(list) != 2 {
 			t.Errorf("%d notices, %v: somebody without an account was told", len(list), err)
 		}
 	})

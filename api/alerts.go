@@ -56,7 +56,9 @@ type alertOutput struct{ Body Alert }
 func (s *Server) addAlerts() {
 	route(s, ops(), huma.Operation{
 		OperationID: "list-alerts", Method: http.MethodGet, Path: "/api/alerts",
-		Summary: "List what ops have to look at, the newest first", Tags: []string{"alerts"},
+		Summary:     "List what ops have to look at, the newest first",
+		Description: "Of a restricted principal's booking, those who are not named for them are shown what is about an officer at work, without the booking.",
+		Tags:        []string{"alerts"},
 	}, s.listAlerts)
 	route(s, ops(), huma.Operation{
 		OperationID: "close-alert", Method: http.MethodPost, Path: "/api/alerts/{id}/close",
@@ -75,7 +77,7 @@ func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*pageOutp
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.alerts.List(ctx, !in.All, before, in.Limit+1)
+	rows, err := s.tables.alerts.List(ctx, callerOf(ctx).User, !in.All, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*pageOutp
 }
 
 func (s *Server) closeAlert(ctx context.Context, in *closeAlertInput) (*alertOutput, error) {
-	a, err := s.tables.alerts.Close(ctx, in.ID, callerOf(ctx).Name, in.Body.Note, s.clock.Now())
+	a, err := s.tables.alerts.Close(ctx, callerOf(ctx).User, in.ID, callerOf(ctx).Name, in.Body.Note, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (s *Server) acknowledgeAlert(ctx context.Context, in *AlertPath) (*alertOut
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.tables.alerts.Acknowledge(ctx, in.ID, user.String(), s.clock.Now())
+	a, err := s.tables.alerts.Acknowledge(ctx, user, in.ID, user.String(), s.clock.Now())
 	if err != nil {
 		return nil, err
 	}

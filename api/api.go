@@ -148,7 +148,6 @@ type Server struct {
 
 // tables are what the handlers read from the database.
 type tables struct {
-	users       schema.Users
 	devices     schema.Devices
 	drivers     schema.Drivers
 	vehicles    schema.Vehicles
@@ -259,7 +258,6 @@ func newServer(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, clock: cfg.Clock, metrics: measured, buckets: buckets, admin: newBearer(cfg.AdminToken), stall: stallTimeout,
 		tables: tables{
-			users:   schema.Users{DB: cfg.DB},
 			devices: schema.Devices{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB},
 			documents: schema.Documents{DB: cfg.DB},
 			points:    schema.NewPoints(cfg.DB), outbox: schema.Outbox{DB: cfg.DB, Clock: cfg.Clock},

@@ -15,7 +15,7 @@ import (
 // audit returns the log, the newest first.
 func (h *hub) audit() []schema.AuditListed {
 	h.t.Helper()
-	entries, err := schema.Audit{DB: h.db}.List(h.t.Context(), schema.AuditQuery{Limit: 1000})
+	entries, err := schema.Audit{DB: h.db}.List(h.t.Context(), fleet.UserID{}, schema.AuditQuery{Limit: 1000})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestWhatCannotBeRecordedIsNotShownOrDone(t *testing.T) {
 		problem(t, staff.do(http.MethodGet, "/api/devices/"+device+path, nil), http.StatusServiceUnavailable, fleet.CodeUnavailable)
 	}
 	problem(t, h.do(http.MethodPost, "/api/devices", map[string]any{"kind": "phone", "name": "x"}), http.StatusServiceUnavailable, fleet.CodeUnavailable)
-	devices, err := schema.Devices{DB: h.db}.List(t.Context(), fleet.DeviceID{}, 10)
+	devices, err := schema.Devices{DB: h.db}.List(t.Context(), fleet.UserID{}, fleet.DeviceID{}, 10)
 	if err != nil || len(devices) != 1 {
 		t.Errorf("%d devices, %v", len(devices), err)
 	}

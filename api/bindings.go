@@ -78,11 +78,14 @@ func (s *Server) addBindings() {
 }
 
 func (s *Server) bindDevice(ctx context.Context, in *bindInput) (*struct{}, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	return nil, s.cfg.Devices.Bind(ctx, in.ID, in.Body.DriverID, in.Body.VehicleID)
 }
 
 func (s *Server) listBindings(ctx context.Context, in *DevicePath) (*bindingsOutput, error) {
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	if _, err := s.device(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	bindings, err := s.tables.devices.Bindings(ctx, in.ID, historyLimit)

@@ -58,6 +58,9 @@ func (s *Server) addCommands() {
 }
 
 func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*commandOutput, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	sent, err := s.cfg.Commands.Send(ctx, in.ID, in.Body.Kind, in.Body.Body, time.Duration(in.Body.ExpiresIn)*time.Second)
 	if err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func (s *Server) listCommands(ctx context.Context, in *devicePageInput) (*pageOu
 	if err := readCursor(in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	if _, err := s.device(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	rows, err := s.tables.outbox.List(ctx, in.ID, after, in.Limit+1)

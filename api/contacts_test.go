@@ -24,7 +24,7 @@ type sentNotice struct {
 func (h *hub) lastNotice() (n sentNotice) {
 	h.t.Helper()
 	notices := schema.Notices{DB: h.db}
-	list, err := notices.List(h.t.Context(), fleet.NoticeID{}, 1)
+	list, err := notices.List(h.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1)
 	if err != nil || len(list) != 1 {
 		h.t.Fatalf("the last notice: %v, %v", list, err)
 	}
@@ -47,7 +47,7 @@ func (h *hub) lastNotice() (n sentNotice) {
 // nowhere.
 func (h *hub) toldTo(user fleet.UserID) (told []string) {
 	h.t.Helper()
-	list, err := (schema.Notices{DB: h.db}).List(h.t.Context(), fleet.NoticeID{}, 100)
+	list, err := (schema.Notices{DB: h.db}).List(h.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	if err != nil {
 		h.t.Fatal(err)
 	}

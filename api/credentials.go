@@ -100,6 +100,9 @@ func (s *Server) addCredentials() {
 }
 
 func (s *Server) addCredential(ctx context.Context, in *addCredentialInput) (*addedCredentialOutput, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	out := &addedCredentialOutput{}
 	var added fleet.Credential
 	var err error
@@ -116,7 +119,7 @@ func (s *Server) addCredential(ctx context.Context, in *addCredentialInput) (*ad
 }
 
 func (s *Server) listCredentials(ctx context.Context, in *DevicePath) (*listCredentialsOutput, error) {
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	if _, err := s.device(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	held, err := s.cfg.Devices.Credentials(ctx, in.ID)
@@ -132,6 +135,9 @@ func (s *Server) listCredentials(ctx context.Context, in *DevicePath) (*listCred
 }
 
 func (s *Server) revokeCredential(ctx context.Context, in *revokeCredentialInput) (*struct{}, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	return nil, s.cfg.Devices.Revoke(ctx, in.ID, in.CredentialID)
 }
 
@@ -151,7 +157,7 @@ func (s *Server) mintToken(ctx context.Context, in *mintTokenInput) (*mintedToke
 
 // mintAnyToken makes a token of a device that is not the caller's.
 func (s *Server) mintAnyToken(ctx context.Context, in *mintTokenInput) (account.DevicePassword, error) {
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	if _, err := s.device(ctx, in.ID); err != nil {
 		return account.DevicePassword{}, err
 	}
 	life := tokenLife

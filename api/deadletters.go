@@ -38,7 +38,7 @@ func (s *Server) listDeadLetters(ctx context.Context, in *PageQuery) (*pageOutpu
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.deadLetters.List(ctx, before, in.Limit+1)
+	rows, err := s.tables.deadLetters.List(ctx, callerOf(ctx).User, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"armora/fleet"
+	"armora/payment"
 )
 
 // Debt is what is due for an assignment and could not be taken.
@@ -61,7 +62,7 @@ func (s *Server) addDebts(tags []string) {
 	}, s.listDebts)
 }
 
-func (s *Server) debts(ctx context.Context, user fleet.UserID, in *listDebtsInput) (*pageOutput[Debt], error) {
+func (s *Server) debts(in *PageQuery, read func(c *payment.Cashier, before fleet.DebtID, limit int) ([]fleet.Debt, error)) (*pageOutput[Debt], error) {
 	cashier, err := s.cashier()
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (s *Server) debts(ctx context.Context, user fleet.UserID, in *listDebtsInpu
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	debts, err := cashier.Debts(ctx, user, in.Open, before, in.Limit+1)
+	debts, err := read(cashier, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +79,15 @@ func (s *Server) debts(ctx context.Context, user fleet.UserID, in *listDebtsInpu
 }
 
 func (s *Server) listOwnDebts(ctx context.Context, in *listDebtsInput) (*pageOutput[Debt], error) {
-	return s.debts(ctx, callerOf(ctx).User, in)
+	return s.debts(&in.PageQuery, func(c *payment.Cashier, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
+		return c.Debts(ctx, callerOf(ctx).User, in.Open, before, limit)
+	})
 }
 
 func (s *Server) listDebts(ctx context.Context, in *listEverybodysDebtsInput) (*pageOutput[Debt], error) {
-	return s.debts(ctx, in.User, &listDebtsInput{in.PageQuery, in.Open})
+	return s.debts(&in.PageQuery, func(c *payment.Cashier, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
+		return c.DebtsFor(ctx, staffOf(ctx), in.User, in.Open, before, limit)
+	})
 }
 
 func (s *Server) payDebt(ctx context.Context, in *payDebtInput) (*reservationOutput, error) {

@@ -96,15 +96,20 @@ func (s *Server) listDevices(ctx context.Context, in *PageQuery) (*pageOutput[De
 	if err := readCursor(in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.devices.List(ctx, after, in.Limit+1)
+	rows, err := s.tables.devices.List(ctx, callerOf(ctx).User, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	return newPage(rows, in.Limit, showDevice, func(d fleet.Device) any { return d.ID })
 }
 
+// device returns a device that the caller, one of the staff, sees.
+func (s *Server) device(ctx context.Context, id fleet.DeviceID) (fleet.Device, error) {
+	return s.tables.devices.VisibleTo(ctx, callerOf(ctx).User, id)
+}
+
 func (s *Server) getDevice(ctx context.Context, in *DevicePath) (*deviceOutput, error) {
-	d, err := s.tables.devices.Get(ctx, in.ID)
+	d, err := s.device(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -119,5 +124,8 @@ type payloadKeyInput struct {
 }
 
 func (s *Server) setPayloadKey(ctx context.Context, in *payloadKeyInput) (*struct{}, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	return nil, s.cfg.Devices.SetPayloadKey(ctx, in.ID, in.Body.Key)
 }

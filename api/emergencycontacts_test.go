@@ -23,7 +23,7 @@ func (i invitation) token() string { return i.Link[strings.Index(i.Link, "#")+1:
 // invitations are those that were sent, the newest first.
 func (h *hub) invitations() (list []invitation) {
 	h.t.Helper()
-	statuses, err := schema.Notices{DB: h.db}.List(h.t.Context(), fleet.NoticeID{}, 100)
+	statuses, err := schema.Notices{DB: h.db}.List(h.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func (s *Server) listFenceEvents(ctx context.Context, in *fencePageInput) (*page
 		return nil, err
 	}
 	last := schema.FenceEvent{At: before.At, Unit: before.Unit, Kind: before.Kind}
-	rows, err := s.tables.fences.Events(ctx, in.ID, last, in.Limit+1)
+	rows, err := s.tables.fences.Events(ctx, callerOf(ctx).User, in.ID, last, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (s *Server) placeHold(ctx context.Context, in *placeHoldInput) (*holdOutput
 		ID: fleet.NewID[fleet.Hold](), User: b.UserID, Device: b.DeviceID, From: b.From, To: b.To, Reason: b.Reason,
 		PlacedBy: callerOf(ctx).Name, Placed: s.clock.Now(),
 	}
-	return &holdOutput{Body: showHold(h)}, s.tables.holds.Place(ctx, h)
+	return &holdOutput{Body: showHold(h)}, s.tables.holds.Place(ctx, callerOf(ctx).User, h)
 }
 
 func (s *Server) listHolds(ctx context.Context, in *PageQuery) (*pageOutput[Hold], error) {
@@ -86,7 +86,7 @@ func (s *Server) listHolds(ctx context.Context, in *PageQuery) (*pageOutput[Hold
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.holds.List(ctx, before, in.Limit+1)
+	rows, err := s.tables.holds.List(ctx, callerOf(ctx).User, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -94,5 +94,6 @@ func (s *Server) listHolds(ctx context.Context, in *PageQuery) (*pageOutput[Hold
 }
 
 func (s *Server) releaseHold(ctx context.Context, in *holdPath) (*struct{}, error) {
-	return nil, s.tables.holds.Release(ctx, in.ID, callerOf(ctx).Name, s.clock.Now())
+	caller := callerOf(ctx)
+	return nil, s.tables.holds.Release(ctx, caller.User, in.ID, caller.Name, s.clock.Now())
 }

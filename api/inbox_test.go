@@ -86,7 +86,7 @@ func TestTheInboxShowsHowElseOneWasTold(t *testing.T) {
 			}
 		}
 	}
-	list, err := (schema.Notices{DB: h.db}).List(t.Context(), fleet.NoticeID{}, 10)
+	list, err := (schema.Notices{DB: h.db}).List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 10)
 	if err != nil || len(list) != 4 {
 		t.Fatalf("%d notices, %v", len(list), err)
 	}

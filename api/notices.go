@@ -65,7 +65,7 @@ func (s *Server) listNotices(ctx context.Context, in *PageQuery) (*pageOutput[No
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.notices.List(ctx, before, in.Limit+1)
+	rows, err := s.tables.notices.List(ctx, callerOf(ctx).User, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -473,7 +473,7 @@ func TestAnAddressTakesNoAccount(t *testing.T) {
 
 func (a *abroad) notices() (kinds []string) {
 	a.t.Helper()
-	list, err := schema.Notices{DB: a.db}.List(a.t.Context(), fleet.NoticeID{}, 100)
+	list, err := schema.Notices{DB: a.db}.List(a.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	if err != nil {
 		a.t.Fatal(err)
 	}

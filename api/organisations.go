@@ -245,7 +245,7 @@ func (s *Server) listMembers(ctx context.Context, in *OrganisationPath) (*struct
 	if _, err := s.tables.organisations.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	rows, err := s.tables.organisations.Members(ctx, in.ID)
+	rows, err := s.tables.organisations.Members(ctx, callerOf(ctx).User, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -262,11 +262,14 @@ type putMemberInput struct {
 }
 
 func (s *Server) putMember(ctx context.Context, in *putMemberInput) (*struct{}, error) {
+	if _, err := s.cfg.Directory.Get(ctx, callerOf(ctx), in.User); err != nil {
+		return nil, err
+	}
 	return nil, s.cfg.Terms.SetMember(ctx, fleet.Member{User: in.User, Organisation: in.ID, Role: in.Body.Role})
 }
 
 func (s *Server) deleteMember(ctx context.Context, in *MemberPath) (*struct{}, error) {
-	return nil, s.tables.organisations.RemoveMember(ctx, in.ID, in.User)
+	return nil, s.tables.organisations.RemoveMember(ctx, callerOf(ctx).User, in.ID, in.User)
 }
 
 func showStatement(st fleet.StatementOf) AccountStatement {

@@ -25,6 +25,9 @@ func (s *Server) addOwnTracks() {
 }
 
 func (s *Server) setUpOwnTracks(ctx context.Context, in *DevicePath) (*ownTracksOutput, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	set, err := s.cfg.Devices.SetUpOwnTracks(ctx, in.ID, s.cfg.PublicMQTTURL)
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (s *Server) listPoints(ctx context.Context, in *pointsInput) (*huma.StreamR
 	if in.Store == quarantine {
 		read = s.tables.points.Quarantined
 	}
-	device, err := s.tables.devices.Get(ctx, in.ID)
+	device, err := s.device(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ func (s *Server) addPosition() {
 }
 
 func (s *Server) getPosition(ctx context.Context, in *DevicePath) (*positionOutput, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	last, err := s.tables.points.Last(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -198,7 +198,7 @@ func TestStaffReadQuestionnaires(t *testing.T) {
 // audited returns the entries of an action about a person, the newest first.
 func (h *hub) audited(action string, about fleet.UserID) (found []fleet.AuditEntry) {
 	h.t.Helper()
-	list, err := schema.Audit{DB: h.db}.List(h.t.Context(), schema.AuditQuery{Subject: about, Action: action, Limit: 100})
+	list, err := schema.Audit{DB: h.db}.List(h.t.Context(), fleet.UserID{}, schema.AuditQuery{Subject: about, Action: action, Limit: 100})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (s *Server) listEvents(ctx context.Context, in *devicePageInput) (*pageOutp
 	if err := readCursor(in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	if _, err := s.tables.devices.Get(ctx, in.ID); err != nil {
+	if _, err := s.device(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	rows, err := s.tables.events.List(ctx, in.ID, fleet.Event{ID: before.ID, Received: before.Received}, in.Limit+1)
@@ -75,6 +75,9 @@ func (s *Server) listEvents(ctx context.Context, in *devicePageInput) (*pageOutp
 }
 
 func (s *Server) getStatus(ctx context.Context, in *DevicePath) (*statusOutput, error) {
+	if _, err := s.device(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	said, err := s.tables.devices.Status(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -100,7 +101,8 @@ func (s *Server) addSOSOps() {
 	tags := []string{"sos"}
 	route(s, ops().detached(), huma.Operation{
 		OperationID: "list-sos", Method: http.MethodGet, Path: "/api/sos",
-		Summary: "List emergencies, the newest first; while the database is away, those that are open", Tags: tags,
+		Summary:     "List emergencies, the newest first; while the database is away, those that are open",
+		Description: "Those of restricted principals are among them: whoever is on call has to act. Who is shown them is in the audit log.", Tags: tags,
 	}, s.listSOS)
 	route(s, ops().detached(), huma.Operation{
 		OperationID: "get-sos-timeline", Method: http.MethodGet, Path: "/api/sos/{id}/timeline",
@@ -126,21 +128,37 @@ func (s *Server) listSOS(ctx context.Context, in *listSOSInput) (*pageOutput[Ops
 	if err != nil {
 		return nil, err
 	}
-	for i := range rows {
-		s.auditedSOS(ctx, &rows[i])
+	if err := s.auditedSOS(ctx, "sos", rows[:min(len(rows), in.Limit)]...); err != nil {
+		return nil, err
 	}
 	return newPage(rows, in.Limit, s.showOpsSOS, func(e fleet.SOS) any { return e.ID })
 }
 
-// auditedSOS records that the caller is shown where somebody said they were. An
-// emergency is shown all the same when that cannot be recorded.
-func (s *Server) auditedSOS(ctx context.Context, e *fleet.SOS) {
-	if e.Place == nil || e.User.IsZero() {
-		return
+// sosPatience is for how long it is tried to record that an emergency is shown, before
+// that is said in its timeline.
+const sosPatience = 2 * time.Second
+
+// auditedSOS records that the caller is shown emergencies of people, and where they
+// are. While the database is away it is an entry in the timeline of each, on this hub's
+// disk, with which it is stored later. What can be written down nowhere is not shown.
+func (s *Server) auditedSOS(ctx context.Context, object string, shown ...fleet.SOS) error {
+	var people []fleet.UserID
+	var ids []fleet.SOSID
+	for i := range shown {
+		if e := &shown[i]; !e.User.IsZero() {
+			people, ids = append(people, e.User), append(ids, e.ID)
+		}
 	}
-	if err := s.audited(ctx, readLocation, "sos/"+e.ID.String(), []fleet.UserID{e.User}, nil); err != nil {
-		s.log.ErrorContext(ctx, "somebody was shown the place of an SOS, which could not be recorded", "caller", callerOf(ctx).Name, "sos", e.ID, "error", err)
+	if len(people) == 0 {
+		return nil
 	}
+	slices.SortFunc(people, func(a, b fleet.UserID) int { return slices.Compare(a[:], b[:]) })
+	soon, cancel := context.WithTimeout(ctx, sosPatience)
+	defer cancel()
+	if s.audited(soon, "read_sos", object, slices.Compact(people), nil) == nil {
+		return nil
+	}
+	return s.cfg.Safety.Seen(callerOf(ctx).Name, ids...)
 }
 
 func (s *Server) getSOSTimeline(ctx context.Context, in *sosPath) (*timelineOutput, error) {
@@ -148,7 +166,9 @@ func (s *Server) getSOSTimeline(ctx context.Context, in *sosPath) (*timelineOutp
 	if err != nil {
 		return nil, err
 	}
-	s.auditedSOS(ctx, &e)
+	if err := s.auditedSOS(ctx, "sos/"+e.ID.String(), e); err != nil {
+		return nil, err
+	}
 	v := SOSTimeline{OpsSOS: s.showOpsSOS(e), Chain: "whole", Entries: make([]SOSEntry, len(e.Timeline))}
 	switch broken, err := s.cfg.Safety.Broken(ctx, in.ID); {
 	case err != nil:

@@ -206,7 +206,7 @@ func TestATripIsWatchedByWebSocket(t *testing.T) {
 	if last := again[len(again)-1]; last.Type != "snapshot" || last.Status != "completed" || len(last.Positions) != 0 {
 		t.Errorf("after the end: %+v", last)
 	}
-	entries, err := schema.Audit{DB: h.db}.List(t.Context(), schema.AuditQuery{Action: "watch_trip", Limit: 100})
+	entries, err := schema.Audit{DB: h.db}.List(t.Context(), fleet.UserID{}, schema.AuditQuery{Action: "watch_trip", Limit: 100})
 	if err != nil || len(entries) != 2 { // the rider and ops; the officer sees himself, and after the end nobody is seen
 		t.Errorf("%d entries in the audit log, %v", len(entries), err)
 	}

@@ -192,7 +192,7 @@ func TestWhoSeesWhereAnOfficerIs(t *testing.T) {
 	officer.must(http.StatusOK, "POST", taps+"/complete", tap())
 	problem(t, former.do("GET", path, nil), http.StatusNotFound, fleet.CodeNotFound)
 
-	entries, err := schema.Audit{DB: h.db}.List(t.Context(), schema.AuditQuery{Subject: officer.id, Action: readLocation, Limit: 10})
+	entries, err := schema.Audit{DB: h.db}.List(t.Context(), fleet.UserID{}, schema.AuditQuery{Subject: officer.id, Action: readLocation, Limit: 10})
 	if err != nil || len(entries) != 2 {
 		t.Fatalf("recorded are %+v, error %v", entries, err)
 	}

@@ -232,7 +232,7 @@ func (w *tripWorld) conflicts() ([]fleet.TripCommand, error) {
 // alerts are the kinds of the open alerts about a booking.
 func (w *tripWorld) alerts(id fleet.BookingID) []fleet.AlertKind {
 	w.t.Helper()
-	open, err := schema.Alerts{DB: w.db}.List(w.t.Context(), true, fleet.AlertID{}, 1000)
+	open, err := schema.Alerts{DB: w.db}.List(w.t.Context(), fleet.UserID{}, true, fleet.AlertID{}, 1000)
 	w.must(err)
 	var kinds []fleet.AlertKind
 	for _, a := range open {

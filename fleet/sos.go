@@ -117,6 +117,7 @@ const (
 	SOSClosed       SOSKind = "closed"        // by ops
 	SOSRateRaised   SOSKind = "rate_raised"   // phones were asked for a position each second
 	SOSRateRestored SOSKind = "rate_restored" // and for no more than usual
+	SOSSeen         SOSKind = "seen"          // somebody was shown it, which the audit log could not take
 )
 
 // SOSOutcome is how ops closed an SOS.

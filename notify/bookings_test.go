@@ -146,7 +146,7 @@ func (w *bookingWorld) jobs() (jobs []fleet.TellBooking) {
 // told is who was told what, by which channels: "Ada booking_made inbox mail".
 func (w *bookingWorld) told() []string {
 	w.t.Helper()
-	list, err := w.notices.List(w.t.Context(), fleet.NoticeID{}, 1000)
+	list, err := w.notices.List(w.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1000)
 	w.ok(err)
 	by := make(map[string][]string)
 	for _, s := range list {
@@ -320,7 +320,7 @@ func TestWhatATextTells(t *testing.T) {
 	b := w.book(24*100+21, func(b *fleet.Booking) { b.Start = time.Date(2026, 6, 1, 22, 30, 0, 0, time.UTC) })
 	w.assign(&b, "Bo")
 	w.tell(&b, 1)
-	list, err := w.notices.List(t.Context(), fleet.NoticeID{}, 100)
+	list, err := w.notices.List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	w.ok(err)
 	for _, s := range list {
 		if s.Notice.Channel == fleet.MailChannel {

@@ -140,7 +140,7 @@ func (w *world) work(n fleet.Notice) error {
 // text and neither its reader nor its content.
 func (w *world) is(n fleet.Notice, state fleet.NoticeState, problem string) {
 	w.t.Helper()
-	list, err := w.notices.List(w.t.Context(), fleet.NoticeID{}, 100)
+	list, err := w.notices.List(w.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	if err != nil {
 		w.t.Fatal(err)
 	}

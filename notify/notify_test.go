@@ -98,7 +98,7 @@ func TestWhatHasExpiredIsNotSent(t *testing.T) {
 	if len(w.mails.Took()) != 0 {
 		t.Error("it was sent")
 	}
-	list, err := w.notices.List(t.Context(), fleet.NoticeID{}, 1)
+	list, err := w.notices.List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1)
 	if err != nil || list[0].State != fleet.NoticeExpired {
 		t.Errorf("%+v, %v", list, err)
 	}

@@ -75,7 +75,7 @@ func (w *pushWorld) pushed() fleet.Notice {
 // may hold a token or a code.
 func (w *pushWorld) state(n fleet.Notice) (fleet.NoticeState, string) {
 	w.t.Helper()
-	list, err := w.notices.List(w.t.Context(), fleet.NoticeID{}, 100)
+	list, err := w.notices.List(w.t.Context(), fleet.UserID{}, fleet.NoticeID{}, 100)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -213,7 +213,7 @@ func TestTwoAtOnceIssueOneInvoice(t *testing.T) {
 	if len(papers) != 1 || papers[0].Number != "ARM-2026-000001" {
 		t.Fatalf("%d papers", len(papers))
 	}
-	notices, err := schema.Notices{DB: o.db}.List(t.Context(), fleet.NoticeID{}, 10)
+	notices, err := schema.Notices{DB: o.db}.List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 10)
 	o.must(err)
 	if len(notices) != 2 { // the inbox and the mail; there is no app to push to
 		t.Fatalf("%d notices", len(notices))

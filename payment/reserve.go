@@ -294,8 +294,14 @@ func (c *Cashier) Paid(ctx context.Context, reader Staff, booking fleet.BookingI
 	return paid, err
 }
 
-// Debts returns up to limit debts of a person, or of everybody if user is zero, with
-// ids before the given one, the newest first.
+// Debts returns up to limit debts of a person with ids before the given one, the
+// newest first.
 func (c *Cashier) Debts(ctx context.Context, user fleet.UserID, open bool, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
-	return c.debts.List(ctx, user, open, before, limit)
+	return c.debts.Own(ctx, user, open, before, limit)
+}
+
+// DebtsFor is Debts of everybody whom one of the staff sees, or of one of them if of
+// is not zero.
+func (c *Cashier) DebtsFor(ctx context.Context, reader Staff, of fleet.UserID, open bool, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
+	return c.debts.List(ctx, reader.User, of, open, before, limit)
 }

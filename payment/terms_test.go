@@ -238,7 +238,7 @@ func TestAMonthOnAccount(t *testing.T) {
 		}
 	}
 	told := map[string]int{}
-	notices, err := schema.Notices{DB: c.db}.List(ctx, fleet.NoticeID{}, 100)
+	notices, err := schema.Notices{DB: c.db}.List(ctx, fleet.UserID{}, fleet.NoticeID{}, 100)
 	c.must(err)
 	for _, n := range notices {
 		if n.Notice.Channel == fleet.MailChannel {

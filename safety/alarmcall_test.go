@@ -133,7 +133,7 @@ func TestOpsAreToldOfAlarmsAndCalledForDangers(t *testing.T) {
 	}
 	// Until somebody sees to it: who was first stands.
 	for _, by := range []string{"bo", "cy"} {
-		if got, err := a.alerts.Acknowledge(ctx, stop, by, a.clock.Now()); err != nil || got.AckedBy != "bo" || got.Acked != a.clock.Now() || got.Steps != 4 {
+		if got, err := a.alerts.Acknowledge(ctx, fleet.UserID{}, stop, by, a.clock.Now()); err != nil || got.AckedBy != "bo" || got.Acked != a.clock.Now() || got.Steps != 4 {
 			t.Errorf("%v, %+v", err, got)
 		}
 	}

@@ -205,6 +205,34 @@ func (w *Watch) change(ctx context.Context, id fleet.SOSID, make func(*fleet.SOS
 	return w.written(s, e)
 }
 
+// seenFor is for how long somebody who is shown an SOS over and over is said, in its
+// timeline, to have seen it.
+const seenFor = time.Minute
+
+// Seen says that somebody is shown SOSes while the database is away, where it is
+// recorded otherwise. When it returns nil, that is on disk.
+func (w *Watch) Seen(by string, ids ...fleet.SOSID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		s := w.all[id]
+		if s == nil {
+			continue // who is to be shown it read it from the database just now
+		}
+		e := w.entry(id, fleet.SOSSeen, by)
+		said := slices.ContainsFunc(s.Timeline, func(known fleet.SOSEntry) bool {
+			return known.Kind == e.Kind && known.By == by && e.At.Sub(known.At) < seenFor
+		})
+		if said {
+			continue
+		}
+		if err := w.write(s, e); err != nil {
+			return err
+		}
+	}
+	return w.persist()
+}
+
 // fetch sees to it that an SOS is in memory: another hub may have raised it.
 func (w *Watch) fetch(ctx context.Context, id fleet.SOSID) error {
 	w.mu.Lock()

@@ -26,9 +26,9 @@ func (t Alerts) Step(ctx context.Context, job fleet.AlarmJob, now time.Time, tel
 		// All that are open about the officer, in one order: of two that are a danger
 		// together, one sees that the other is called for.
 		rows, err := tx.Query(ctx, `
-			SELECT `+alertColumns+` FROM alerts
+			SELECT `+alertColumns+` FROM alerts a
 			WHERE (booking_id, driver_id) = (SELECT booking_id, driver_id FROM alerts WHERE id = $1) AND closed IS NULL
-			ORDER BY id FOR UPDATE`, job.Alert)
+			ORDER BY a.id FOR UPDATE OF a`, job.Alert)
 		if err != nil {
 			return err
 		}

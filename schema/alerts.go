@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +14,21 @@ import (
 // Alerts are what ops have to look at.
 type Alerts struct{ DB *DB }
 
-const alertColumns = `id, kind, booking_id, driver_id, data::text, raised, closed, closed_by, note, steps, calls, acknowledged, acknowledged_by`
+const alertColumns = `a.id, a.kind, a.booking_id, a.driver_id, a.data::text, a.raised, a.closed, a.closed_by, a.note, a.steps, a.calls, a.acknowledged, a.acknowledged_by`
+
+// Of alerts about a booking whose principal a member of the staff, $1, does not see,
+// those about an officer at work are shown, for whoever is on duty has to act, and
+// nothing of the booking.
+var (
+	alertShown        = `(` + showsBooking("a.booking_id") + ` OR a.driver_id IS NOT NULL)`
+	shownAlertColumns = strings.NewReplacer(
+		"a.booking_id", whereShown("a.booking_id"), "a.data::text", whereShown("a.data::text"), "a.note", `coalesce(`+whereShown("a.note")+`, '')`,
+	).Replace(alertColumns)
+)
+
+func whereShown(column string) string {
+	return `CASE WHEN ` + showsBooking("a.booking_id") + ` THEN ` + column + ` END`
+}
 
 func scanAlert(row pgx.CollectableRow) (a fleet.Alert, err error) {
 	var data *string
@@ -64,27 +79,30 @@ func raise(ctx context.Context, on execer, a fleet.Alert) error {
 	return err
 }
 
-// Close closes an alert that is open, and keeps by whom and why. One that is
-// closed is CodeConflict, and so is that of an SOS, which ends with it.
-func (t Alerts) Close(ctx context.Context, id fleet.AlertID, by, note string, now time.Time) (fleet.Alert, error) {
-	return t.answer(ctx, id, `closed = $2, closed_by = $3, note = $4`, now, text(by), text(note))
+// Close closes an alert that is open and that a member of the staff is shown, and
+// keeps by whom and why. One that is closed is CodeConflict, and so is that of an SOS,
+// which ends with it.
+func (t Alerts) Close(ctx context.Context, staff fleet.UserID, id fleet.AlertID, by, note string, now time.Time) (fleet.Alert, error) {
+	return t.answer(ctx, staff, id, `closed = $3, closed_by = $4, note = $5`, now, text(by), text(note))
 }
 
-// Acknowledge says that somebody sees to an alert: nobody else is called for it. Who
-// was first stands. One that is closed is CodeConflict, and so is that of an SOS.
-func (t Alerts) Acknowledge(ctx context.Context, id fleet.AlertID, by string, now time.Time) (fleet.Alert, error) {
-	return t.answer(ctx, id, `acknowledged_by = CASE WHEN acknowledged IS NULL THEN $3 ELSE acknowledged_by END,
-		acknowledged = coalesce(acknowledged, $2)`, now, text(by))
+// Acknowledge says that somebody sees to an alert that they are shown: nobody else is
+// called for it. Who was first stands. One that is closed is CodeConflict, and so is
+// that of an SOS.
+func (t Alerts) Acknowledge(ctx context.Context, staff fleet.UserID, id fleet.AlertID, by string, now time.Time) (fleet.Alert, error) {
+	return t.answer(ctx, staff, id, `acknowledged_by = CASE WHEN acknowledged IS NULL THEN $4 ELSE acknowledged_by END,
+		acknowledged = coalesce(acknowledged, $3)`, now, text(by))
 }
 
 // answer keeps what somebody of ops does about an open alert.
-func (t Alerts) answer(ctx context.Context, id fleet.AlertID, set string, args ...any) (fleet.Alert, error) {
+func (t Alerts) answer(ctx context.Context, staff fleet.UserID, id fleet.AlertID, set string, args ...any) (fleet.Alert, error) {
 	a, err := one(ctx, t.DB, "alert", scanAlert, `
-		UPDATE alerts SET `+set+` WHERE id = $1 AND closed IS NULL AND kind <> 'sos' RETURNING `+alertColumns, append([]any{id}, args...)...)
+		UPDATE alerts a SET `+set+` WHERE `+alertShown+` AND a.id = $2 AND a.closed IS NULL AND a.kind <> 'sos'
+		RETURNING `+shownAlertColumns, append([]any{staff, id}, args...)...)
 	if fleet.CodeOf(err) != fleet.CodeNotFound {
 		return a, err
 	}
-	if a, err = one(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts WHERE id = $1`, id); err == nil {
+	if a, err = one(ctx, t.DB, "alert", scanAlert, `SELECT `+shownAlertColumns+` FROM alerts a WHERE `+alertShown+` AND a.id = $2`, staff, id); err == nil {
 		err = &fleet.Error{Code: fleet.CodeConflict, Message: "the alert is closed already"}
 		if a.Kind == fleet.AlertSOS && a.Closed.IsZero() {
 			err = &fleet.Error{Code: fleet.CodeConflict, Message: "this is the alert of an SOS: see to that at /api/sos/" + a.ID.String()}
@@ -115,13 +133,15 @@ func (c *BookingTx) Settle(driver fleet.DriverID, note string, kinds ...fleet.Al
 
 // OpenOf returns the open alerts of a kind.
 func (t Alerts) OpenOf(ctx context.Context, kind fleet.AlertKind) ([]fleet.Alert, error) {
-	return all(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts WHERE kind = $1 AND closed IS NULL ORDER BY id`, kind)
+	return all(ctx, t.DB, "alert", scanAlert, `SELECT `+alertColumns+` FROM alerts a WHERE a.kind = $1 AND a.closed IS NULL ORDER BY a.id`, kind)
 }
 
-// List returns up to limit alerts with ids before the given one, the newest
-// first; those that are open alone, if open. The zero id starts with the newest.
-func (t Alerts) List(ctx context.Context, open bool, before fleet.AlertID, limit int) ([]fleet.Alert, error) {
+// List returns up to limit alerts that a member of the staff is shown, with ids
+// before the given one, the newest first; those that are open alone, if open. The
+// zero id starts with the newest.
+func (t Alerts) List(ctx context.Context, staff fleet.UserID, open bool, before fleet.AlertID, limit int) ([]fleet.Alert, error) {
 	return all(ctx, t.DB, "alert", scanAlert, `
-		SELECT `+alertColumns+` FROM alerts
-		WHERE (NOT $1::boolean OR closed IS NULL) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`, open, before, limit)
+		SELECT `+shownAlertColumns+` FROM alerts a
+		WHERE `+alertShown+` AND (NOT $2::boolean OR a.closed IS NULL) AND ($3::uuid IS NULL OR a.id < $3)
+		ORDER BY a.id DESC LIMIT $4`, staff, open, before, limit)
 }

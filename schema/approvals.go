@@ -15,7 +15,12 @@ import (
 // Approvals are what takes a second person.
 type Approvals struct{ DB *DB }
 
-const approvalColumns = `id, kind, subject, payload::text, reason, asked_by, asked, decided_by, decided, coalesce(outcome, ''), expires`
+const approvalColumns = `a.id, a.kind, a.subject, a.payload::text, a.reason, a.asked_by, a.asked, a.decided_by, a.decided, coalesce(a.outcome, ''), a.expires`
+
+// approvalShown is the condition under which a member of the staff, $1, is shown an
+// approval a: of what is about a person, whoever sees them.
+var approvalShown = shows(`CASE a.kind WHEN 'roles' THEN a.subject::uuid END`) + ` AND ` +
+	showsBooking(`CASE a.kind WHEN 'refund' THEN (a.payload ->> 'booking')::uuid END`)
 
 func scanApproval(row pgx.CollectableRow) (a fleet.Approval, err error) {
 	var payload *string
@@ -43,19 +48,19 @@ func (db *DB) ask(ctx context.Context, tx pgx.Tx, a fleet.Approval, told Telling
 		roleStrings(a.Kind.Deciders()), a.AskedBy)
 }
 
-// List returns up to limit approvals with ids before the given one, the newest
-// first: those of the kinds, and those that a person asked for. The zero id
-// starts with the newest.
-func (t Approvals) List(ctx context.Context, kinds []fleet.ApprovalKind, askedBy fleet.UserID, waiting bool, now time.Time, before fleet.ApprovalID, limit int) ([]fleet.Approval, error) {
+// List returns up to limit approvals that a member of the staff is shown, with ids
+// before the given one, the newest first: those of the kinds, and those that they
+// have asked for. The zero id starts with the newest.
+func (t Approvals) List(ctx context.Context, staff fleet.UserID, kinds []fleet.ApprovalKind, waiting bool, now time.Time, before fleet.ApprovalID, limit int) ([]fleet.Approval, error) {
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
 		names[i] = string(k)
 	}
 	return all(ctx, t.DB, "approval", scanApproval, `
-		SELECT `+approvalColumns+` FROM approvals
-		WHERE (kind = ANY($1::text[]) OR asked_by = $2::uuid) AND ($3::uuid IS NULL OR id < $3)
-		      AND (NOT $4::boolean OR decided IS NULL AND expires > $5)
-		ORDER BY id DESC LIMIT $6`, names, askedBy, before, waiting, now, limit)
+		SELECT `+approvalColumns+` FROM approvals a
+		WHERE `+approvalShown+` AND (a.kind = ANY($2::text[]) OR a.asked_by = $1::uuid) AND ($3::uuid IS NULL OR a.id < $3)
+		      AND (NOT $4::boolean OR a.decided IS NULL AND a.expires > $5)
+		ORDER BY a.id DESC LIMIT $6`, staff, names, before, waiting, now, limit)
 }
 
 // Needed reports whether somebody else than the asker has one of the roles. A
@@ -113,7 +118,7 @@ func (t Approvals) Decide(ctx context.Context, d Decision) (a fleet.Approval, en
 }
 
 func waitingApproval(ctx context.Context, tx pgx.Tx, d Decision) (a fleet.Approval, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+approvalColumns+` FROM approvals WHERE id = $1 FOR UPDATE`, d.ID)
+	rows, err := tx.Query(ctx, `SELECT `+approvalColumns+` FROM approvals a WHERE `+approvalShown+` AND a.id = $2 FOR UPDATE OF a`, d.By, d.ID)
 	if err != nil {
 		return a, err
 	}

@@ -51,7 +51,8 @@ type AuditQuery struct {
 // AuditListed is an entry of the log and whether a seal covers it.
 type AuditListed struct {
 	fleet.AuditEntry
-	Sealed bool // false: it is in the tail
+	Sealed   bool // false: it is in the tail
+	Withheld bool // of whom it tells of, or who did it, is not shown to the reader
 }
 
 const auditColumns = `e.id, e.actor, e.actor_user, e.action, e.subjects::text[], e.object, e.detail::text, e.at, e.request_id`
@@ -85,24 +86,33 @@ func scanAudit(row pgx.CollectableRow) (e fleet.AuditEntry, err error) {
 	return e, finishAudit(&e, subjects, detail)
 }
 
-// List returns the entries that q selects, the newest first by their ids.
-func (t Audit) List(ctx context.Context, q AuditQuery) ([]AuditListed, error) {
+// auditShown is an entry as a member of the staff, $1, is shown it: that something was
+// done is shown of all, and not by or of whom where that is somebody they do not see.
+var auditShown = `e.id, CASE WHEN ` + shows("e.actor_user") + ` THEN e.actor ELSE 'restricted' END, CASE WHEN ` + shows("e.actor_user") + ` THEN e.actor_user END,
+	e.action, ARRAY(SELECT s FROM unnest(e.subjects) s WHERE ` + shows("s") + `)::text[],
+	CASE WHEN hidden THEN 'restricted' ELSE e.object END, CASE WHEN NOT hidden THEN e.detail::text END, e.at, e.request_id`
+
+// List returns the entries that q selects, the newest first by their ids, as a member
+// of the staff is shown them.
+func (t Audit) List(ctx context.Context, staff fleet.UserID, q AuditQuery) ([]AuditListed, error) {
 	scan := func(row pgx.CollectableRow) (l AuditListed, err error) {
 		var subjects []string
 		var detail *string
-		if err := row.Scan(append(auditFields(&l.AuditEntry, &subjects, &detail), &l.Sealed)...); err != nil {
+		if err := row.Scan(append(auditFields(&l.AuditEntry, &subjects, &detail), &l.Sealed, &l.Withheld)...); err != nil {
 			return l, err
 		}
 		return l, finishAudit(&l.AuditEntry, subjects, detail)
 	}
 	return all(ctx, t.DB, "audit entry", scan, `
-		SELECT `+auditColumns+`, NOT EXISTS (SELECT FROM audit_tail l WHERE l.entry = e.id)
-		FROM audit_entries e
-		WHERE ($1::uuid IS NULL OR e.subjects @> ARRAY[$1::uuid]) AND ($2::text = '' OR e.actor = $2) AND ($3::text = '' OR e.action = $3)
-		      AND ($4::timestamptz IS NULL OR e.at >= $4) AND ($5::timestamptz IS NULL OR e.at < $5)
-		      AND ($6::uuid IS NULL OR e.id < $6)
-		ORDER BY e.id DESC LIMIT $7`,
-		q.Subject, q.Actor, q.Action, null(q.From), null(q.To), q.Before, q.Limit)
+		SELECT `+auditShown+`, NOT EXISTS (SELECT FROM audit_tail l WHERE l.entry = e.id), hidden
+		FROM audit_entries e, LATERAL (SELECT EXISTS (
+			SELECT FROM users u WHERE (u.id = ANY(e.subjects) OR u.id = e.actor_user) AND NOT `+visible+`) AS hidden) h
+		WHERE ($2::uuid IS NULL OR e.subjects @> ARRAY[$2::uuid] AND `+shows("$2::uuid")+`)
+		      AND ($3::text = '' OR e.actor = $3 AND `+shows("e.actor_user")+`) AND ($4::text = '' OR e.action = $4)
+		      AND ($5::timestamptz IS NULL OR e.at >= $5) AND ($6::timestamptz IS NULL OR e.at < $6)
+		      AND ($7::uuid IS NULL OR e.id < $7)
+		ORDER BY e.id DESC LIMIT $8`,
+		staff, q.Subject, q.Actor, q.Action, null(q.From), null(q.To), q.Before, q.Limit)
 }
 
 // PeopleOfDevice lists whose movements a device has shown at some time from from

@@ -47,7 +47,7 @@ func TestTheAuditLogIsSearched(t *testing.T) {
 			if c.q.Limit == 0 {
 				c.q.Limit = 10
 			}
-			got, err := log.List(ctx, c.q)
+			got, err := log.List(ctx, fleet.UserID{}, c.q)
 			must(t, err)
 			if len(got) != len(c.want) {
 				t.Fatalf("%s: %d entries, want %d", name, len(got), len(c.want))
@@ -79,7 +79,7 @@ func TestTheDatabaseRefusesToChangeTheAuditLog(t *testing.T) {
 				t.Errorf("%s: %v", sql, err)
 			}
 		}
-		got, err := log.List(ctx, schema.AuditQuery{Limit: 10})
+		got, err := log.List(ctx, fleet.UserID{}, schema.AuditQuery{Limit: 10})
 		must(t, err)
 		if len(got) != 1 || got[0].Actor != "bootstrap" {
 			t.Errorf("the log is now %+v", got)

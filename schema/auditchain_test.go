@@ -50,7 +50,7 @@ func TestTheChainShowsWhatIsSealed(t *testing.T) {
 		if r.Break != "" || r.Seals != 3 || r.Entries != 6 || r.Tail != 2 || r.Head.Seq != 3 || len(r.Head.Hash) != 32 {
 			t.Errorf("report %+v", r)
 		}
-		got, err := schema.Audit{DB: db}.List(t.Context(), schema.AuditQuery{Limit: 10})
+		got, err := schema.Audit{DB: db}.List(t.Context(), fleet.UserID{}, schema.AuditQuery{Limit: 10})
 		must(t, err)
 		for i, l := range got {
 			if l.Sealed != (i >= 2) {

@@ -228,20 +228,20 @@ func TestAlerts(t *testing.T) {
 		raise(b.ID, driver) // again: the same
 		raise(b.ID, fleet.DriverID{})
 		raise(fleet.BookingID{}, driver)
-		if open, err := alerts.List(ctx, true, fleet.AlertID{}, 10); err != nil || len(open) != 3 || open[2].ID != first {
+		if open, err := alerts.List(ctx, fleet.UserID{}, true, fleet.AlertID{}, 10); err != nil || len(open) != 3 || open[2].ID != first {
 			t.Errorf("open are %+v, error %v", open, err)
 		}
-		closed, err := alerts.Close(ctx, first, "Ops", "called them", noon.Add(time.Minute))
+		closed, err := alerts.Close(ctx, fleet.UserID{}, first, "Ops", "called them", noon.Add(time.Minute))
 		if err != nil || closed.Note != "called them" || closed.Closed.IsZero() {
 			t.Errorf("closed as %+v, error %v", closed, err)
 		}
-		_, err = alerts.Close(ctx, first, "Ops", "", noon)
+		_, err = alerts.Close(ctx, fleet.UserID{}, first, "Ops", "", noon)
 		wantCode(t, err, fleet.CodeConflict)
-		_, err = alerts.Close(ctx, fleet.NewID[fleet.Alert](), "Ops", "", noon)
+		_, err = alerts.Close(ctx, fleet.UserID{}, fleet.NewID[fleet.Alert](), "Ops", "", noon)
 		wantCode(t, err, fleet.CodeNotFound)
 		raise(b.ID, driver) // it happens anew
 		must(t, alerts.Settle(ctx, fleet.AlertSilent, b.ID, driver, "heard of again", noon))
-		if open, err := alerts.List(ctx, true, fleet.AlertID{}, 10); err != nil || len(open) != 2 {
+		if open, err := alerts.List(ctx, fleet.UserID{}, true, fleet.AlertID{}, 10); err != nil || len(open) != 2 {
 			t.Errorf("open are %+v, error %v", open, err)
 		}
 	})

@@ -345,7 +345,7 @@ func TestTheRetentionOfAConversation(t *testing.T) {
 			})
 		}
 		h := hold(held.lead, fleet.DeviceID{}, noon, time.Time{})
-		must(t, schema.Holds{DB: db}.Place(ctx, h))
+		must(t, schema.Holds{DB: db}.Place(ctx, fleet.UserID{}, h))
 		left := func(k *talk, at time.Time) string {
 			t.Helper()
 			must(t, schema.Maintenance{DB: db}.Retain(ctx, at))
@@ -360,7 +360,7 @@ func TestTheRetentionOfAConversation(t *testing.T) {
 		if kept := left(held, noon.Add(7*366*24*time.Hour)); kept != "1 1" {
 			t.Errorf("held for seven years: %s", kept)
 		}
-		must(t, schema.Holds{DB: db}.Release(ctx, h.ID, "x", noon))
+		must(t, schema.Holds{DB: db}.Release(ctx, fleet.UserID{}, h.ID, "x", noon))
 		if got := left(held, noon.Add(7*366*24*time.Hour)); got != "0 0" {
 			t.Errorf("released after seven years: %s", got)
 		}

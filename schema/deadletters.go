@@ -30,15 +30,16 @@ func (t DeadLetters) Add(ctx context.Context, letters []fleet.DeadLetter) error 
 	return translate("dead letter", t.DB.pool.SendBatch(ctx, batch).Close())
 }
 
-// List returns up to limit dead letters with ids before the given one, newest
-// first. The zero id starts at the newest.
-func (t DeadLetters) List(ctx context.Context, before fleet.ID[fleet.DeadLetter], limit int) ([]fleet.DeadLetter, error) {
+// List returns up to limit dead letters, of devices that a member of the staff sees
+// or of none, with ids before the given one, newest first. The zero id starts at the
+// newest.
+func (t DeadLetters) List(ctx context.Context, staff fleet.UserID, before fleet.ID[fleet.DeadLetter], limit int) ([]fleet.DeadLetter, error) {
 	scan := func(row pgx.CollectableRow) (l fleet.DeadLetter, err error) {
 		err = row.Scan(&l.ID, &l.Device, &l.Topic, &l.Reason, &l.Payload, &l.Received)
 		l.Received = l.Received.UTC()
 		return l, err
 	}
 	return all(ctx, t.DB, "dead letter", scan, `
-		SELECT id, device, topic, reason, payload, received FROM dead_letters
-		WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+		SELECT id, device, topic, reason, payload, received FROM dead_letters l
+		WHERE `+showsDevice("l.device")+` AND ($2::uuid IS NULL OR l.id < $2) ORDER BY l.id DESC LIMIT $3`, staff, before, limit)
 }

@@ -36,13 +36,23 @@ func (t Debts) OfBooking(ctx context.Context, booking fleet.BookingID) ([]fleet.
 	return all(ctx, t.DB, "debt", scanDebt, `SELECT `+debtColumns+` FROM debts d WHERE d.booking_id = $1 ORDER BY d.id`, booking)
 }
 
-// List returns up to limit debts, of a user or of everybody if that is zero, with
-// ids before the given one, the newest first; those that are open alone, if open.
-func (t Debts) List(ctx context.Context, user fleet.UserID, open bool, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
+// Own returns up to limit debts of a user with ids before the given one, the newest
+// first; those that are open alone, if open.
+func (t Debts) Own(ctx context.Context, user fleet.UserID, open bool, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
 	return all(ctx, t.DB, "debt", scanDebt, `
 		SELECT `+debtColumns+` FROM debts d
-		WHERE ($1::uuid IS NULL OR d.user_id = $1) AND (NOT $2::boolean OR d.state = 'open') AND ($3::uuid IS NULL OR d.id < $3)
+		WHERE d.user_id = $1 AND (NOT $2::boolean OR d.state = 'open') AND ($3::uuid IS NULL OR d.id < $3)
 		ORDER BY d.id DESC LIMIT $4`, user, open, before, limit)
+}
+
+// List is Own of everybody whom a member of the staff sees, or of one of them if of
+// is not zero.
+func (t Debts) List(ctx context.Context, staff, of fleet.UserID, open bool, before fleet.DebtID, limit int) ([]fleet.Debt, error) {
+	return all(ctx, t.DB, "debt", scanDebt, `
+		SELECT `+debtColumns+` FROM debts d
+		WHERE `+shows("d.user_id")+` AND ($2::uuid IS NULL OR d.user_id = $2) AND (NOT $3::boolean OR d.state = 'open')
+		      AND ($4::uuid IS NULL OR d.id < $4)
+		ORDER BY d.id DESC LIMIT $5`, staff, of, open, before, limit)
 }
 
 // Indebted reports whether a user has an open debt.

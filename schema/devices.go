@@ -55,11 +55,17 @@ func (t Devices) Get(ctx context.Context, id fleet.DeviceID) (fleet.Device, erro
 	return one(ctx, t.DB, "device", scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE id = $1`, id)
 }
 
-// List returns up to limit devices with ids after the given one, in order of
-// id. The zero id starts at the first.
-func (t Devices) List(ctx context.Context, after fleet.DeviceID, limit int) ([]fleet.Device, error) {
+// VisibleTo returns one device that a member of the staff sees.
+func (t Devices) VisibleTo(ctx context.Context, staff fleet.UserID, id fleet.DeviceID) (fleet.Device, error) {
+	return one(ctx, t.DB, "device", scanDevice, `SELECT `+deviceColumns+` FROM devices d WHERE `+showsDevice("d.id")+` AND d.id = $2`, staff, id)
+}
+
+// List returns up to limit devices that a member of the staff sees, with ids after
+// the given one, in order of id. The zero id starts at the first.
+func (t Devices) List(ctx context.Context, staff fleet.UserID, after fleet.DeviceID, limit int) ([]fleet.Device, error) {
 	return all(ctx, t.DB, "device", scanDevice, `
-		SELECT `+deviceColumns+` FROM devices WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2`, after, limit)
+		SELECT `+deviceColumns+` FROM devices d WHERE `+showsDevice("d.id")+` AND ($2::uuid IS NULL OR d.id > $2) ORDER BY d.id LIMIT $3`,
+		staff, after, limit)
 }
 
 // whosePhone is the person with an account whose phone d is: who enrolled it, or

@@ -39,9 +39,9 @@ func TestDevicesCreateGetList(t *testing.T) {
 		_, err := devices.Get(ctx, orphan.ID)
 		wantCode(t, err, fleet.CodeNotFound)
 
-		first, err := devices.List(ctx, fleet.DeviceID{}, 1)
+		first, err := devices.List(ctx, fleet.UserID{}, fleet.DeviceID{}, 1)
 		must(t, err)
-		second, err := devices.List(ctx, first[0].ID, 10)
+		second, err := devices.List(ctx, fleet.UserID{}, first[0].ID, 10)
 		must(t, err)
 		if len(first) != 1 || first[0] != tracker || len(second) != 1 || second[0] != phone {
 			t.Fatalf("pages %v and %v", first, second)

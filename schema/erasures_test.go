@@ -176,7 +176,7 @@ func TestAHoldBeatsAnErasure(t *testing.T) {
 		m := newMarked(t, db, now)
 		h := hold(m.user, fleet.DeviceID{}, now.Add(-90*time.Minute), time.Time{})
 		h.Placed = now
-		must(t, schema.Holds{DB: db}.Place(ctx, h))
+		must(t, schema.Holds{DB: db}.Place(ctx, fleet.UserID{}, h))
 		insert(t, schema.NewPoints(db), []fleet.Point{newPoint(m.phone, now.Add(-2*time.Hour), 50, 0)}, 1) // before the hold
 		id := erase(t, db, m.user, now)
 		counts := func() string {
@@ -187,7 +187,7 @@ func TestAHoldBeatsAnErasure(t *testing.T) {
 		if got := counts(); got != "2 2 1 1 1 0 0 t" {
 			t.Errorf("under the hold there are %s", got)
 		}
-		must(t, schema.Holds{DB: db}.Release(ctx, h.ID, "y", now))
+		must(t, schema.Holds{DB: db}.Release(ctx, fleet.UserID{}, h.ID, "y", now))
 		if got := column(ctx, t, db, `SELECT count(*)::text FROM river_job WHERE kind = 'erasure' AND scheduled_at <= clock_timestamp() AND args ->> 'id' = $1`, id.String()); got[0] != "2" {
 			t.Errorf("%s jobs erase it, want that of the release too", got[0])
 		}

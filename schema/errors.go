@@ -54,13 +54,18 @@ func translate(noun string, err error) error {
 	case state == uniqueViolation:
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "this " + noun + " exists already", Err: err}
 	case state == foreignKeyViolation:
-		return &fleet.Error{Code: fleet.CodeInvalid, Message: "this " + noun + " refers to something that does not exist", Err: err}
+		return noReferent(noun, err)
 	case isDataError(state):
 		return &fleet.Error{Code: fleet.CodeInvalid, Message: "this " + noun + " cannot be stored", Err: err}
 	case isAway(err, state):
 		return &fleet.Error{Code: fleet.CodeUnavailable, Message: "the database is away, try again", Err: err}
 	}
 	return &fleet.Error{Code: fleet.CodeInternal, Message: noun + ": the database refused the statement", Err: err}
+}
+
+// noReferent is that something refers to what is not there, or must not be known to be.
+func noReferent(noun string, err error) error {
+	return &fleet.Error{Code: fleet.CodeInvalid, Message: "this " + noun + " refers to something that does not exist", Err: err}
 }
 
 // isAway reports whether the same statement may succeed later: the server

@@ -111,18 +111,19 @@ func (t Fences) AddEvents(ctx context.Context, events []FenceEvent) error {
 	return translate("fence event", t.DB.pool.SendBatch(ctx, batch).Close())
 }
 
-// Events returns up to limit events of the fence, the latest first. To go on,
-// pass the last event of the page before; the zero event starts at the latest.
-func (t Fences) Events(ctx context.Context, fence FenceID, before FenceEvent, limit int) ([]FenceEvent, error) {
+// Events returns up to limit events of the fence, of what a member of the staff sees,
+// the latest first. To go on, pass the last event of the page before; the zero event
+// starts at the latest.
+func (t Fences) Events(ctx context.Context, staff fleet.UserID, fence FenceID, before FenceEvent, limit int) ([]FenceEvent, error) {
 	scan := func(row pgx.CollectableRow) (e FenceEvent, err error) {
 		err = row.Scan(&e.Fence, &e.At, &e.Unit, &e.Kind, &e.Since, &e.Lat, &e.Lon)
 		e.At, e.Since = e.At.UTC(), e.Since.UTC()
 		return e, err
 	}
 	return all(ctx, t.DB, "fence event", scan, `
-		SELECT fence, at, unit, kind, since, lat, lon FROM fence_events
-		WHERE fence = $1 AND ($3::uuid IS NULL OR (at, unit, kind) < ($2, $3, $4))
-		ORDER BY at DESC, unit DESC, kind DESC LIMIT $5`, fence, before.At, before.Unit, before.Kind, limit)
+		SELECT fence, at, unit, kind, since, lat, lon FROM fence_events e
+		WHERE `+showsDevice("e.unit")+` AND fence = $2 AND ($4::uuid IS NULL OR (at, unit, kind) < ($3, $4, $5))
+		ORDER BY at DESC, unit DESC, kind DESC LIMIT $6`, staff, fence, before.At, before.Unit, before.Kind, limit)
 }
 
 // Stays returns who is in which fence, by the events that were added.

@@ -91,7 +91,7 @@ func TestFenceEventsAndStaysGoTogether(t *testing.T) {
 		want := []schema.FenceEvent{event(a, unit, "exit", 220, 230), again, quick, exit, dwell, enter}
 		var got []schema.FenceEvent
 		for last := (schema.FenceEvent{}); ; last = got[len(got)-1] {
-			page, err := fences.Events(ctx, a.ID, last, 2)
+			page, err := fences.Events(ctx, fleet.UserID{}, a.ID, last, 2)
 			must(t, err)
 			if len(page) == 0 {
 				break
@@ -129,7 +129,7 @@ func TestFenceEventsLeaveWithTheMessages(t *testing.T) {
 		must(t, fences.AddEvents(ctx, []schema.FenceEvent{old, young}))
 		must(t, schema.Maintenance{DB: db}.EnsurePartitions(ctx, noon))
 		must(t, schema.Maintenance{DB: db}.Retain(ctx, noon))
-		got, err := fences.Events(ctx, f.ID, schema.FenceEvent{}, 10)
+		got, err := fences.Events(ctx, fleet.UserID{}, f.ID, schema.FenceEvent{}, 10)
 		must(t, err)
 		if !slices.Equal(got, []schema.FenceEvent{young}) {
 			t.Fatalf("left %+v, want %+v", got, young)

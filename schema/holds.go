@@ -22,30 +22,40 @@ func scanHold(row pgx.CollectableRow) (h fleet.Hold, err error) {
 }
 
 // Place makes a hold, and copies what is about to be deleted. A person or device
-// that does not exist is CodeInvalid.
-func (t Holds) Place(ctx context.Context, h fleet.Hold) error {
+// that a member of the staff does not see, or that does not exist, is CodeInvalid.
+func (t Holds) Place(ctx context.Context, staff fleet.UserID, h fleet.Hold) error {
 	err := t.DB.exec(ctx, "hold", `
-		INSERT INTO legal_holds (id, user_id, device, since, until, reason, placed_by, placed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		h.ID, h.User, h.Device, h.From, null(h.To), h.Reason, h.PlacedBy, h.Placed)
+		WITH h AS (SELECT $2::uuid AS id, $3::uuid AS user_id, $4::uuid AS device)
+		INSERT INTO legal_holds (id, user_id, device, since, until, reason, placed_by, placed)
+		SELECT h.id, h.user_id, h.device, $5::timestamptz, $6::timestamptz, $7::text, $8::text, $9::timestamptz FROM h WHERE `+holdShown,
+		staff, h.ID, h.User, h.Device, h.From, null(h.To), h.Reason, h.PlacedBy, h.Placed)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return noReferent("hold", err)
+	}
 	if err != nil {
 		return err
 	}
 	return translate("hold", Maintenance(t).preserve(ctx, h.Placed))
 }
 
-// List returns up to limit holds with ids before the given one, the newest
-// first. The zero id starts with the newest.
-func (t Holds) List(ctx context.Context, before fleet.HoldID, limit int) ([]fleet.Hold, error) {
+// holdShown is the condition under which a member of the staff, $1, is shown a hold h.
+var holdShown = shows("h.user_id") + ` AND ` + showsDevice("h.device")
+
+// List returns up to limit holds of what a member of the staff sees, with ids before
+// the given one, the newest first. The zero id starts with the newest.
+func (t Holds) List(ctx context.Context, staff fleet.UserID, before fleet.HoldID, limit int) ([]fleet.Hold, error) {
 	return all(ctx, t.DB, "hold", scanHold, `
-		SELECT `+holdColumns+` FROM legal_holds WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+		SELECT `+holdColumns+` FROM legal_holds h WHERE `+holdShown+` AND ($2::uuid IS NULL OR h.id < $2) ORDER BY h.id DESC LIMIT $3`,
+		staff, before, limit)
 }
 
-// Release ends a hold that stands: what it kept goes with the next retention, and
-// with the erasures that it had kept from being whole.
-func (t Holds) Release(ctx context.Context, id fleet.HoldID, by string, now time.Time) error {
+// Release ends a hold that stands, of what a member of the staff sees: what it kept
+// goes with the next retention, and with the erasures that it had kept from being
+// whole.
+func (t Holds) Release(ctx context.Context, staff fleet.UserID, id fleet.HoldID, by string, now time.Time) error {
 	return t.DB.transact(ctx, "hold", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			UPDATE legal_holds SET released = $3, released_by = $2 WHERE id = $1 AND released IS NULL`, id, by, now)
+			UPDATE legal_holds h SET released = $4, released_by = $3 WHERE `+holdShown+` AND h.id = $2 AND h.released IS NULL`, staff, id, by, now)
 		if err != nil {
 			return err
 		}

@@ -41,8 +41,8 @@ func TestALegalHoldBeatsRetention(t *testing.T) {
 		ofPhone := hold(fleet.UserID{}, phone, now.Add(-36*day), time.Time{})
 		ofTracker := hold(fleet.UserID{}, tracker, now.Add(-50*day), now.Add(-38*day))
 		ofTracker.Placed, ofPhone.Placed = now, now
-		must(t, holds.Place(ctx, ofPhone))
-		must(t, holds.Place(ctx, ofTracker))
+		must(t, holds.Place(ctx, fleet.UserID{}, ofPhone))
+		must(t, holds.Place(ctx, fleet.UserID{}, ofTracker))
 		for range 2 {
 			must(t, maintain.Retain(ctx, now))
 		}
@@ -72,9 +72,9 @@ func TestALegalHoldBeatsRetention(t *testing.T) {
 		if n := count(`points_far`); n != 1 { // the tracker's, which is held
 			t.Errorf("%d far times, want one", n)
 		}
-		must(t, holds.Release(ctx, ofPhone.ID, "y", now))
-		must(t, holds.Release(ctx, ofTracker.ID, "y", now))
-		wantCode(t, holds.Release(ctx, ofPhone.ID, "y", now), fleet.CodeNotFound)
+		must(t, holds.Release(ctx, fleet.UserID{}, ofPhone.ID, "y", now))
+		must(t, holds.Release(ctx, fleet.UserID{}, ofTracker.ID, "y", now))
+		wantCode(t, holds.Release(ctx, fleet.UserID{}, ofPhone.ID, "y", now), fleet.CodeNotFound)
 		must(t, maintain.Retain(ctx, now))
 		if n := count(`points_evidence`) + count(`points_far`) + count(`commands`) + count(`points_quarantine`); n != 0 {
 			t.Errorf("%d rows are left once the holds are released", n)
@@ -110,7 +110,7 @@ func TestAPersonsHoldKeepsWhereTheyWere(t *testing.T) {
 		}
 		h := hold(user, fleet.DeviceID{}, now.Add(-100*day), time.Time{})
 		h.Placed = now
-		must(t, schema.Holds{DB: db}.Place(ctx, h))
+		must(t, schema.Holds{DB: db}.Place(ctx, fleet.UserID{}, h))
 		must(t, maintain.Retain(ctx, now))
 		var kept, sessions int
 		must(t, db.Pool().QueryRow(ctx, `SELECT (SELECT count(*) FROM points_evidence WHERE fix = $1), (SELECT count(*) FROM user_sessions)`,
@@ -129,7 +129,7 @@ func TestNothingLeavesThatCouldNotBeCopied(t *testing.T) {
 	must(t, maintain.EnsurePartitions(ctx, noon))
 	phone := newDevice(t, db, fleet.Phone)
 	insert(t, schema.NewPoints(db), []fleet.Point{newPoint(phone, noon, 51, 0)}, 1)
-	must(t, schema.Holds{DB: db}.Place(ctx, hold(fleet.UserID{}, phone, noon, time.Time{})))
+	must(t, schema.Holds{DB: db}.Place(ctx, fleet.UserID{}, hold(fleet.UserID{}, phone, noon, time.Time{})))
 	_, err := db.Pool().Exec(ctx, `ALTER TABLE points_evidence RENAME TO elsewhere`)
 	must(t, err)
 	if maintain.Retain(ctx, noon.Add(40*day)) == nil {

@@ -132,11 +132,12 @@ func (t Invoices) OfBooking(ctx context.Context, booking fleet.BookingID) ([]Cau
 // InvoiceReader is who wants to see papers.
 type InvoiceReader struct {
 	User  fleet.UserID
-	Every bool // finance sees everybody's
+	Every bool // finance sees everybody's whom they may see
 }
 
 // Approvers see what is on their organisation's account.
-const mayRead = `(i.user_id = $1 OR $2 OR i.organisation_id = (SELECT organisation_id FROM organisation_members WHERE user_id = $1 AND role = 'approver'))`
+var mayRead = `(i.user_id = $1 OR $2 AND ` + shows("i.user_id") + ` AND ` + showsBooking("i.booking_id") + `
+	OR i.organisation_id = (SELECT organisation_id FROM organisation_members WHERE user_id = $1 AND role = 'approver'))`
 
 // Get returns a paper that the reader may see.
 func (t Invoices) Get(ctx context.Context, who InvoiceReader, id fleet.InvoiceID) (fleet.Invoice, error) {

@@ -139,13 +139,13 @@ func TestDeadLettersTakeAnything(t *testing.T) {
 		must(t, letters.Add(ctx, []fleet.DeadLetter{first, second}))
 		must(t, letters.Add(ctx, []fleet.DeadLetter{second}))
 		must(t, letters.Add(ctx, nil))
-		got, err := letters.List(ctx, fleet.ID[fleet.DeadLetter]{}, 10)
+		got, err := letters.List(ctx, fleet.UserID{}, fleet.ID[fleet.DeadLetter]{}, 10)
 		must(t, err)
 		first.Topic, first.Reason, second.Payload = "v1/\uFFFD/points", "bad byte \uFFFD", []byte{}
 		if !reflect.DeepEqual(got, []fleet.DeadLetter{second, first}) {
 			t.Fatalf("listed %+v", got)
 		}
-		got, err = letters.List(ctx, second.ID, 10)
+		got, err = letters.List(ctx, fleet.UserID{}, second.ID, 10)
 		must(t, err)
 		if len(got) != 1 || got[0].ID != first.ID {
 			t.Fatalf("listed %+v", got)

@@ -168,9 +168,10 @@ func (t Notices) Finish(ctx context.Context, id fleet.NoticeID, state fleet.Noti
 	})
 }
 
-// List returns up to limit notices with ids before the given one, the newest
-// first. The zero id starts with the newest.
-func (t Notices) List(ctx context.Context, before fleet.NoticeID, limit int) ([]NoticeStatus, error) {
+// List returns up to limit notices to those whom a member of the staff sees, and to
+// who has no account, with ids before the given one, the newest first. The zero id
+// starts with the newest.
+func (t Notices) List(ctx context.Context, staff fleet.UserID, before fleet.NoticeID, limit int) ([]NoticeStatus, error) {
 	scan := func(row pgx.CollectableRow) (s NoticeStatus, err error) {
 		n := &s.Notice
 		err = row.Scan(&n.ID, &n.User, &n.Channel, &n.To, &n.Kind, &n.Booking, &n.Once, &n.Created, &n.Expires, &s.State, &s.Changed, &s.Attempts, &s.Problem)
@@ -179,5 +180,6 @@ func (t Notices) List(ctx context.Context, before fleet.NoticeID, limit int) ([]
 	}
 	return all(ctx, t.DB, "notice", scan, `
 		SELECT id, user_id, channel, address, kind, booking, once, created, expires, state, changed, attempts, problem
-		FROM notices WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+		FROM notices n WHERE `+shows("n.user_id")+` AND `+showsBooking("n.booking")+` AND ($2::uuid IS NULL OR n.id < $2)
+		ORDER BY n.id DESC LIMIT $3`, staff, before, limit)
 }

@@ -49,7 +49,7 @@ func TestANoticeIsSentOnceAtMost(t *testing.T) {
 			_, err := notices.Claim(ctx, id, at)
 			wantCode(t, err, fleet.CodeConflict)
 		}
-		all, err := notices.List(ctx, fleet.NoticeID{}, 10)
+		all, err := notices.List(ctx, fleet.UserID{}, fleet.NoticeID{}, 10)
 		must(t, err)
 		want := []fleet.NoticeState{fleet.NoticeFailed, fleet.NoticeExpired, fleet.NoticeUnknown, fleet.NoticeSent}
 		for i, s := range all {
@@ -60,7 +60,7 @@ func TestANoticeIsSentOnceAtMost(t *testing.T) {
 		if all[0].Attempts != 2 || all[0].Problem != "no such mailbox" {
 			t.Errorf("%+v", all[0])
 		}
-		rest, err := notices.List(ctx, all[1].Notice.ID, 1)
+		rest, err := notices.List(ctx, fleet.UserID{}, all[1].Notice.ID, 1)
 		must(t, err)
 		if len(rest) != 1 || rest[0].Notice.ID != lost.ID {
 			t.Errorf("the next page is %+v", rest)

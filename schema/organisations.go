@@ -73,9 +73,10 @@ func scanMember(row pgx.CollectableRow) (m fleet.Member, err error) {
 	return m, err
 }
 
-// Members returns the members of an organisation.
-func (t Organisations) Members(ctx context.Context, id fleet.OrganisationID) ([]fleet.Member, error) {
-	return all(ctx, t.DB, "member", scanMember, `SELECT `+memberColumns+` FROM organisation_members m WHERE m.organisation_id = $1 ORDER BY m.user_id`, id)
+// Members returns the members of an organisation whom one of the staff sees.
+func (t Organisations) Members(ctx context.Context, staff fleet.UserID, id fleet.OrganisationID) ([]fleet.Member, error) {
+	return all(ctx, t.DB, "member", scanMember, `
+		SELECT `+memberColumns+` FROM organisation_members m WHERE `+shows("m.user_id")+` AND m.organisation_id = $2 ORDER BY m.user_id`, staff, id)
 }
 
 // SetMember makes a user a member of an organisation, or changes their role. One of
@@ -95,9 +96,11 @@ func (t Organisations) SetMember(ctx context.Context, m fleet.Member) error {
 	return err
 }
 
-// RemoveMember has a user book on the organisation's account no more.
-func (t Organisations) RemoveMember(ctx context.Context, id fleet.OrganisationID, user fleet.UserID) error {
-	return t.DB.exec(ctx, "member", `DELETE FROM organisation_members WHERE organisation_id = $1 AND user_id = $2`, id, user)
+// RemoveMember has a user whom one of the staff sees book on the organisation's
+// account no more.
+func (t Organisations) RemoveMember(ctx context.Context, staff fleet.UserID, id fleet.OrganisationID, user fleet.UserID) error {
+	return t.DB.exec(ctx, "member", `
+		DELETE FROM organisation_members m WHERE `+shows("m.user_id")+` AND m.organisation_id = $2 AND m.user_id = $3`, staff, id, user)
 }
 
 const onAccountColumns = `a.organisation_id, a.purchase_order, a.cost_centre, a.approved, a.approved_by`

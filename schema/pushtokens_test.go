@@ -124,7 +124,7 @@ func TestAPushDeliversAnOffer(t *testing.T) {
 			return c.Tell(schema.OfficerMessage{Driver: driver, Kind: "offer", Expires: o.Expires, Offer: o.ID})
 		})
 		must(t, err)
-		list, err := notices.List(ctx, fleet.NoticeID{}, 10)
+		list, err := notices.List(ctx, fleet.UserID{}, fleet.NoticeID{}, 10)
 		must(t, err)
 		if len(list) != 1 || list[0].Notice.Kind != "offer" || list[0].Notice.User != user || list[0].Notice.Channel != fleet.PushChannel {
 			t.Fatalf("they are told %+v", list)

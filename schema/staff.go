@@ -12,6 +12,23 @@ import (
 // visible is the condition under which a member of the staff, $1, sees a user u.
 const visible = `(NOT u.restricted OR EXISTS (SELECT FROM viewers v WHERE v.user_id = u.id AND v.staff_id = $1::uuid))`
 
+// shows is the condition under which a member of the staff, $1, is shown what tells
+// of the user whom an expression names. What tells of nobody is shown to all of them.
+func shows(user string) string {
+	return `NOT EXISTS (SELECT FROM users u WHERE u.id = ` + user + ` AND NOT ` + visible + `)`
+}
+
+// showsBooking is shows for what tells of a booking.
+func showsBooking(booking string) string {
+	return `NOT EXISTS (SELECT FROM bookings b JOIN users u ON u.id = b.user_id WHERE b.id = ` + booking + ` AND NOT ` + visible + `)`
+}
+
+// showsDevice is shows for what tells of a device: it may be, or have been,
+// somebody's phone. The tracker of a car is nobody's.
+func showsDevice(device string) string {
+	return `NOT EXISTS (SELECT FROM device_bindings y JOIN users u ON u.id = y.user_id WHERE y.device = ` + device + ` AND NOT ` + visible + `)`
+}
+
 // Visible returns a user that a member of the staff may see.
 func (t Users) Visible(ctx context.Context, staff, id fleet.UserID) (fleet.User, error) {
 	return one(ctx, t.DB, "user", scanUser, `SELECT `+userColumns+` FROM users u WHERE `+visible+` AND u.id = $2`, staff, id)

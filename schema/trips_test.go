@@ -161,7 +161,7 @@ func TestAnAlertOfATripEndsWithIt(t *testing.T) {
 		driver, b := newDriver(t, db, fleet.UserID{}), newBooking(t, db, newUser(t, db), noon, 1)
 		raise := func(kind fleet.AlertKind) int {
 			must(t, alerts.RaiseOf(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: b.ID, Driver: driver, Raised: noon}))
-			open, err := alerts.List(ctx, true, fleet.AlertID{}, 10)
+			open, err := alerts.List(ctx, fleet.UserID{}, true, fleet.AlertID{}, 10)
 			must(t, err)
 			return len(open)
 		}

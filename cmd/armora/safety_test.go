@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,7 +42,8 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	h.start()
 	ada := h.signUp(mails, "ada@example.com")
 	phone := ada.enrol("")
-	h.onCall(server.DSN(), ada)
+	ben := h.signUp(mails, "ben@example.com")
+	h.onCall(server.DSN(), ada, ben)
 
 	if err := server.Close(context.Background()); err != nil {
 		t.Fatal(err)
@@ -58,6 +60,9 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	ada.ask("GET", "/api/users/me", nil, http.StatusServiceUnavailable)
 	if got := ada.sos(first.ID); got.Status != fleet.SOSIsRaised {
 		t.Errorf("what was raised before the kill is %+v", got)
+	}
+	for range 2 {
+		ben.ask("GET", "/api/sos", nil, http.StatusOK) // is in its timeline, once
 	}
 	press := fleet.NewID[fleet.SOSCall]()
 	if again := ada.help(map[string]any{"id": press, "type": "threat"}); again.ID != first.ID {
@@ -78,6 +83,7 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	startPostgreSQL(t, dir)
 	waitFor(t, "the hub to be whole", func() bool { return h.ready() == http.StatusOK })
 	h.wholeOnce(server.DSN(), first.ID)
+	h.knownWhoLooked(server.DSN(), ben, first.ID)
 	if text := h.stderr.String(); strings.Contains(text, "ada@") || strings.Contains(text, phone.Secret) {
 		t.Error("the log names who was told, or holds a secret")
 	}
@@ -86,8 +92,9 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 // signUp makes a principal, signed in.
 func (h *served) signUp(mails *smtp.Server, email string) *served {
 	h.t.Helper()
+	before := len(mails.Took())
 	h.ask("POST", "/api/auth/register", map[string]any{"email": email, "password": "correct horse battery", "name": "Ada"}, http.StatusAccepted)
-	m, err := mails.Wait(h.t.Context(), 0)
+	m, err := mails.Wait(h.t.Context(), before)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -98,17 +105,51 @@ func (h *served) signUp(mails *smtp.Server, email string) *served {
 	return &served{t: h.t, mqtt: h.mqtt, api: h.api, token: tokens.Token}
 }
 
-// onCall makes somebody one of ops besides, which puts them into the rota, and into
-// what the hub knows by heart.
-func (h *served) onCall(dsn string, who *served) {
+// onCall makes people of ops besides, which puts them into what the hub knows by heart,
+// and the first of them into the rota.
+func (h *served) onCall(dsn string, people ...*served) {
+	h.t.Helper()
+	db := h.database(dsn)
+	for _, who := range people {
+		if _, err := db.Pool().Exec(h.t.Context(), `UPDATE users SET roles = '{rider,dispatcher}' WHERE id = $1`, who.id()); err != nil {
+			h.t.Fatal(err)
+		}
+		// A dispatcher has no role without a second factor.
+		if _, err := db.Pool().Exec(h.t.Context(), `UPDATE user_sessions SET second_factor = true WHERE user_id = $1`, who.id()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.ask("PUT", "/api/sos/rota", map[string]any{"steps": []any{map[string]any{"user_id": people[0].id(), "channel": "mail"}}}, http.StatusOK)
+}
+
+// id is the id of the account.
+func (h *served) id() string {
 	h.t.Helper()
 	var me struct{ ID string }
-	h.read(who.ask("GET", "/api/users/me", nil, http.StatusOK), &me)
-	db := h.database(dsn)
-	if _, err := db.Pool().Exec(h.t.Context(), `UPDATE users SET roles = '{rider,dispatcher}' WHERE id = $1`, me.ID); err != nil {
+	h.read(h.ask("GET", "/api/users/me", nil, http.StatusOK), &me)
+	return me.ID
+}
+
+// knownWhoLooked checks that it is known who was shown an SOS: from the time without a
+// database by its timeline, and from then on by the audit log.
+func (h *served) knownWhoLooked(dsn string, who *served, id fleet.SOSID) {
+	h.t.Helper()
+	db, looked := h.database(dsn), who.id()
+	got, err := schema.SOSes{DB: db}.Get(h.t.Context(), id)
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.ask("PUT", "/api/sos/rota", map[string]any{"steps": []any{map[string]any{"user_id": me.ID, "channel": "mail"}}}, http.StatusOK)
+	seen := slices.DeleteFunc(got.Timeline, func(e fleet.SOSEntry) bool { return e.Kind != fleet.SOSSeen })
+	if len(seen) != 1 || seen[0].By != looked {
+		h.t.Errorf("seen, by the timeline: %+v", seen)
+	}
+	for range 2 {
+		who.ask("GET", "/api/sos", nil, http.StatusOK)
+	}
+	entries, err := schema.Audit{DB: db}.List(h.t.Context(), fleet.UserID{}, schema.AuditQuery{Action: "read_sos", Actor: looked, Limit: 10})
+	if err != nil || len(entries) != 2 || entries[0].Subject != got.User {
+		h.t.Errorf("seen, by the log: %+v, %v", entries, err)
+	}
 }
 
 func (h *served) database(dsn string) *schema.DB {
@@ -143,7 +184,7 @@ func (h *served) alerted(mails *smtp.Server, raised api.SOS) {
 				count++
 			}
 		}
-		return count >= 2
+		return count >= 3
 	})
 }
 

@@ -96,7 +96,7 @@ func TestNothingIsToldTwiceAfterARestart(t *testing.T) {
 		}
 		want := func(kinds ...string) {
 			t.Helper()
-			events, err := store.Events(t.Context(), row.ID, schema.FenceEvent{}, 100)
+			events, err := store.Events(t.Context(), fleet.UserID{}, row.ID, schema.FenceEvent{}, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func TestFencesComeAndGoWhileTheHubRuns(t *testing.T) {
 		t.Error("a shape that is none was taken")
 	}
 	closeNow(t, f)
-	events, err := store.Events(t.Context(), row.ID, schema.FenceEvent{}, 100)
+	events, err := store.Events(t.Context(), fleet.UserID{}, row.ID, schema.FenceEvent{}, 100)
 	if err != nil || len(events) != 1 || events[0].Kind != "enter" || events[0].Unit != u.id || events[0].Lat != inside {
 		t.Fatalf("told %+v, %v", events, err)
 	}
