@@ -153,7 +153,7 @@ func TestWhatIsPaidAfterItsInvoiceHasAReceipt(t *testing.T) {
 		w.clock.Advance(fleet.InvoicePatience - time.Second)
 		w.wantPapers(b)
 		w.clock.Advance(time.Second)
-		w.must(w.charged(b))
+		w.fallsDue(b)
 		invoice := "ARM £120.00: £120.00 is due. A receipt follows when it is paid."
 		w.wantPapers(b, invoice)
 		w.settle(b)
@@ -170,13 +170,12 @@ func (w *till) later(b fleet.BookingID) (n int) {
 	return n
 }
 
-// charged has what is due posted, while Stripe cannot be asked.
-func (w *till) charged(b fleet.BookingID) error {
+// fallsDue has what is due posted, while Stripe cannot be asked.
+func (w *till) fallsDue(b fleet.BookingID) {
 	w.stripe.Plan(stripe.Fault{Act: stripe.Cut, On: "POST /v1/payment_intents/*/capture"})
 	if err := w.Settle(w.t.Context(), b); fleet.CodeOf(err) != fleet.CodeUnavailable {
 		w.t.Fatalf("it was taken: %v", err)
 	}
-	return nil
 }
 
 // A refund that fails after it had succeeded: its credit note is taken back by a debit
