@@ -67,8 +67,7 @@ type Engine struct {
 	log         *slog.Logger
 	metrics     *engineMetrics
 	roster      roster
-	solver      match.Solver
-	weights     match.Weights // the simulator's, but for preferred
+	round       match.Round // of which the simulator's batch is another
 	rolling     rolling
 
 	awake   chan struct{} // holds a token when there is something to do before the next tick
@@ -98,11 +97,11 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		cfg:  cfg, log: cfg.Log, metrics: metrics,
 		offers: schema.Offers{DB: cfg.DB}, drivers: schema.Drivers{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, dispatchers: schema.Dispatchers{DB: cfg.DB},
-		weights: match.DefaultWeights(), awake: make(chan struct{}, 1),
+		round: match.Round{Weights: match.DefaultWeights(), Swaps: match.DefaultSwapRules()}, awake: make(chan struct{}, 1),
 		holds: make(map[fleet.BookingID]match.Hold), nearby: nearby,
 	}
 	e.roster.drivers, e.roster.clock = e.drivers, cfg.Clock
-	e.weights.Preferred = preferred
+	e.round.Weights.Preferred, e.round.Weights.Farthest = preferred, unserved
 	return e, nil
 }
 

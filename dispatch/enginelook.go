@@ -26,7 +26,7 @@ type field struct {
 	options []option
 	met     map[fleet.DriverID]bool // those who might have it, by all but the way
 	looked  int                     // at how many of the nearest
-	rest    match.Cost              // what those cost at least who were not looked at
+	others  time.Duration           // how long those take at least who were not looked at
 }
 
 // prospect is an officer who may be had, where and when they are free.
@@ -82,17 +82,14 @@ func (r *matching) lookFarther(q *request) ([]option, error) {
 }
 
 // nearest returns the k officers on duty who are nearest, of whom something was
-// heard, and says what all others would cost at least.
+// heard, and notes how long all others would take at least.
 func (r *matching) nearest(q *request, k int) []prospect {
 	b := q.booking
 	found := r.cfg.Map.Nearest(nil, b.Pickup.Lat, b.Pickup.Lon, k, live.Filter{
 		Class: live.ClassOf(b.Tier), Status: live.OnDuty, ReceivedSince: fleet.MillisOf(r.now.Add(-freshFor)),
 	})
-	if q.looked, q.rest = k, match.MaxCost; len(found) == k {
-		least := r.cfg.Travel.AtLeast(r.now, found[k-1].Distance)
-		if q.holder == nil || q.holder.gains(b, least) {
-			q.rest = r.weights.Least(least)
-		}
+	if q.looked, q.others = k, match.Nobody; len(found) == k {
+		q.others = r.cfg.Travel.AtLeast(r.now, found[k-1].Distance)
 	}
 	near := make([]prospect, len(found))
 	for i, n := range found {
@@ -163,7 +160,7 @@ func (r *matching) consider(q *request, near []prospect) {
 	}
 	to := []eta.Point{{Lat: q.booking.Pickup.Lat, Lon: q.booking.Pickup.Lon}}
 	for i, legs := range r.cfg.Travel.Matrix(r.asking, r.now, from, to) {
-		if o, ok := r.option(q, &near[i], near[i].after+legs[0].Time); ok && (q.holder == nil || q.holder.gains(q.booking, o.pickup)) {
+		if o, ok := r.option(q, &near[i], near[i].after+legs[0].Time); ok {
 			q.options = append(q.options, o)
 		}
 	}

@@ -10,18 +10,11 @@ import (
 	"armora/schema"
 )
 
-const (
-	// unserved is the price of leaving a seat open, more than any way costs.
-	unserved = 365 * 24 * time.Hour
-	// keeps is the price of taking the officer from a booking that has one: never.
-	keeps = match.MaxCost
-)
-
 // request is a seat for which somebody is looked for.
 type request struct {
 	booking *fleet.Booking
 	seat    fleet.Seat
-	holder  *holder // who has the seat, and may be replaced; nil: nobody has it
+	holder  *match.Holder // who has the seat, and may be replaced; nil: nobody has it
 	field
 	got *option // whom it is given; nil: nobody, or whom it has
 }
@@ -169,58 +162,40 @@ func (r *matching) read() (err error) {
 // assign pairs requests and officers, at the least cost there is on the whole map:
 // whoever was not looked at yet is where that would help.
 func (r *matching) assign() (failed error) {
-	var graph match.Graph
-	graph.Reset(r.most)
+	r.round.Open(r.most)
 	var rows []*request
-	var rest []match.Cost
 	for _, party := range r.parties {
-		var seats [][]match.Edge
-		for _, q := range party {
+		seats := make([]match.Seat, len(party))
+		for i, q := range party {
 			q.got = nil
-			rows, rest, seats = append(rows, q), append(rest, q.rest), append(seats, r.edges(nil, q, q.options))
+			rows, seats[i] = append(rows, q), match.Seat{Holder: q.holder, Candidates: candidates(nil, q.options), Others: q.others}
 		}
-		if len(party) == 1 {
-			graph.AddRow(r.price(party), seats[0]...)
-		} else {
-			graph.AddTeam(r.price(party), seats...)
-		}
+		r.round.Add(r.now.Sub(party[0].booking.Created), seats...)
 	}
-	solution := r.solver.Widen(&graph, rest, func(dst []match.Edge, row int, below match.Cost) ([]match.Edge, match.Cost) {
-		q, found := rows[row], []option(nil)
-		for failed == nil && len(found) == 0 && q.rest < below {
-			found, failed = r.lookFarther(q)
+	solution := r.round.Solve(func(dst []match.Candidate, row int) ([]match.Candidate, time.Duration) {
+		if failed == nil {
+			var found []option
+			if found, failed = r.lookFarther(rows[row]); failed == nil {
+				return candidates(dst, found), rows[row].others
+			}
 		}
-		if failed != nil {
-			return dst, match.MaxCost
-		}
-		return r.edges(dst, q, found), q.rest
+		return dst, match.Nobody
 	})
 	for row, column := range solution.Column {
 		q := rows[row]
-		if i := slices.IndexFunc(q.options, func(o option) bool { return column != match.None && r.columns[o.driver] == column }); i >= 0 {
+		if q.holder != nil && column == q.holder.Column {
+			continue
+		}
+		if i := slices.IndexFunc(q.options, func(o option) bool { return o.Column == column }); i >= 0 {
 			q.got = &q.options[i]
 		}
 	}
 	return failed
 }
 
-// price is what it costs to leave a party out. Of those who compete, the one who has
-// waited longer comes first: a team counts as much as so many who are alone.
-func (r *matching) price(party []*request) match.Cost {
-	if party[0].holder != nil {
-		return keeps
-	}
-	waited := r.now.Sub(party[0].booking.Created)
-	return match.Cost(len(party)) * match.Cost((unserved + waited).Milliseconds())
-}
-
-// edges appends the edges of some of a request's options, and of whom it has.
-func (r *matching) edges(dst []match.Edge, q *request, options []option) []match.Edge {
-	if q.holder != nil {
-		dst = append(dst, match.Edge{Column: r.columns[q.seat.Driver], Cost: q.holder.stays})
-	}
+func candidates(dst []match.Candidate, options []option) []match.Candidate {
 	for i := range options {
-		dst = append(dst, match.Edge{Column: r.columns[options[i].driver], Cost: options[i].cost})
+		dst = append(dst, options[i].Candidate)
 	}
 	return dst
 }

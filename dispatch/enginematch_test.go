@@ -28,7 +28,7 @@ func (s *scene) round(bookings []fleet.Booking, nearby int) [][]*request {
 }
 
 // cheapest tries every way to give each seat an officer.
-func cheapest(parties [][]*request, from int, taken map[fleet.DriverID]bool) (least match.Cost) {
+func (s *scene) cheapest(parties [][]*request, from int, taken map[fleet.DriverID]bool) (least match.Cost) {
 	if from == len(parties) {
 		return 0
 	}
@@ -36,7 +36,7 @@ func cheapest(parties [][]*request, from int, taken map[fleet.DriverID]bool) (le
 	for _, o := range parties[from][0].options {
 		if !taken[o.driver] {
 			taken[o.driver] = true
-			least = min(least, o.cost+cheapest(parties, from+1, taken))
+			least = min(least, s.Engine.round.Weights.Cost(&o.Terms)+s.cheapest(parties, from+1, taken))
 			delete(taken, o.driver)
 		}
 	}
@@ -61,7 +61,7 @@ func TestTheMatchingIsOptimalOnTheWholeMap(t *testing.T) {
 		for range 5 {
 			bookings = append(bookings, s.book(from(somewhere())))
 		}
-		want := cheapest(s.round(bookings, len(drivers)+1), 0, make(map[fleet.DriverID]bool))
+		want := s.cheapest(s.round(bookings, len(drivers)+1), 0, make(map[fleet.DriverID]bool))
 		var got match.Cost
 		asked := make(map[fleet.DriverID]bool)
 		for _, party := range s.round(bookings, 1) {
@@ -70,7 +70,7 @@ func TestTheMatchingIsOptimalOnTheWholeMap(t *testing.T) {
 				t.Fatalf("a booking gets %+v", q.got)
 			}
 			asked[q.got.driver] = true
-			got += q.got.cost
+			got += s.Engine.round.Weights.Cost(&q.got.Terms)
 			farther += min(q.looked-1, 1)
 		}
 		if got != want {

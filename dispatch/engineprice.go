@@ -22,26 +22,27 @@ const (
 	// preferred is how much later the officer may come whom the principal prefers:
 	// they are asked first also from across a town.
 	preferred = time.Hour
+	// unserved is the price of leaving a seat open, more than any way costs.
+	unserved = 365 * 24 * time.Hour
 )
 
 // option is an officer who could have a seat.
 type option struct {
 	prospect
-	pickup   time.Duration // until they are there
-	from, to time.Time     // their time that it takes
-	cost     match.Cost
+	match.Candidate
+	from, to time.Time // their time that it takes
 }
 
-// option is an officer who is there in so long, with what they cost; ok: they can
-// have the seat.
+// option is an officer who is there in so long, with what speaks for and against them;
+// ok: they can have the seat.
 func (r *matching) option(q *request, p *prospect, pickup time.Duration) (o option, ok bool) {
 	b, c := q.booking, r.officers[p.driver]
-	o = option{prospect: *p, pickup: pickup}
+	o = option{prospect: *p}
 	o.from, o.to = span(b, r.now, pickup)
 	if !free(r.taken[p.driver], p.seat, o.from, o.to) || !r.rested(&o) || unsuited(&b.Order, q.seat.Number == 1, c, o.to) != "" {
 		return o, false
 	}
-	o.cost = r.cost(q, c, &o)
+	o.Candidate = match.Candidate{Column: r.columns[p.driver], Terms: r.terms(q, c, &o, pickup)}
 	return o, true
 }
 
@@ -60,9 +61,9 @@ func (r *matching) rested(o *option) bool {
 	return r.left[o.driver] >= min(o.to.Sub(o.from)-turnaround, r.cfg.Work.Shift*5/6)
 }
 
-// cost is what it takes until the officer is there, with what else speaks for or
+// terms are what it takes until the officer is there, and what else speaks for or
 // against asking them.
-func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
+func (r *matching) terms(q *request, c *schema.Candidate, o *option, pickup time.Duration) match.Terms {
 	idleSince, lapsed := c.OnDuty, r.lapsed[q.booking.ID][o.driver]
 	if c.LastWork.After(idleSince) {
 		idleSince = c.LastWork
@@ -70,15 +71,15 @@ func (r *matching) cost(q *request, c *schema.Candidate, o *option) match.Cost {
 	if o.stage == leaves { // and works till then
 		idleSince = r.now
 	}
-	cost := r.weights.Cost(&match.Terms{
-		Pickup: o.pickup,
+	return match.Terms{
+		Pickup: pickup,
 		// Two more offers that were accepted are assumed of everybody.
 		Acceptance: float64(c.Accepted+2) / float64(c.Asked+2),
 		Idle:       r.now.Sub(idleSince),
 		Share:      r.share(c),
 		Preferred:  q.seat.Number == 1 && q.booking.Preferred == o.driver,
-	})
-	return cost + match.Cost((lapseCost*time.Duration(lapsed) + r.rolling.cost(q, o, lapsed > 0)).Milliseconds())
+		Other:      lapseCost*time.Duration(lapsed) + r.rolling.cost(q, o, lapsed > 0),
+	}
 }
 
 // meanWork is how much officers on duty have worked lately, on average: those who

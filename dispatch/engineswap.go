@@ -10,21 +10,6 @@ import (
 	"armora/schema"
 )
 
-// swapRules say when the officer of a booking may be replaced before the pick-up.
-var swapRules = match.DefaultSwapRules()
-
-// holder is an officer who has a seat, and may be replaced.
-type holder struct {
-	left  time.Duration // until they are there
-	stays match.Cost    // of keeping them
-}
-
-// gains reports whether the rules let somebody replace them who would be there in so
-// long.
-func (h *holder) gains(b *fleet.Booking, pickup time.Duration) bool {
-	return swapRules.Decide(match.SwapMove{Status: b.Status, Now: h.left, Then: pickup}) == match.SwapAllowed
-}
-
 // addSwaps adds the bookings that wait for their officer, and may be given another:
 // those of one officer, whom nobody has chosen, and who is not close. That officer
 // could then be had for others.
@@ -60,10 +45,10 @@ func (r *matching) addSwaps() error {
 	}
 	for i := range bookings {
 		b := &bookings[i]
-		if left[i] < swapRules.Close || r.officers[holders[i].driver] == nil {
+		if left[i] < r.round.Swaps.Close || r.officers[holders[i].driver] == nil {
 			continue
 		}
-		had := &holder{left[i], swapRules.Keep(left[i])}
+		had := &match.Holder{Column: r.columns[holders[i].driver], Left: left[i]}
 		r.parties = append(r.parties, []*request{{booking: b, seat: *holders[i].seat, holder: had}})
 		r.leaving = append(r.leaving, holders[i])
 	}

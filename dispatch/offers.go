@@ -88,7 +88,7 @@ func makeOffer(c *schema.BookingTx, q *request) error {
 	}
 	o := fleet.Offer{
 		ID: fleet.NewID[fleet.Offer](), Booking: c.ID, Seat: seat.ID, Driver: q.got.driver, Replaces: q.seat.Driver, State: fleet.OfferOpen,
-		Created: c.Now, Expires: c.Now.Add(fleet.OfferLife), Pickup: q.got.pickup, From: q.got.from, To: q.got.to,
+		Created: c.Now, Expires: c.Now.Add(fleet.OfferLife), Pickup: q.got.Pickup, From: q.got.from, To: q.got.to,
 	}
 	if err := c.Offer(o); err != nil {
 		return err

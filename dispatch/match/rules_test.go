@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"armora/fleet"
 )
 
 func TestCostIsMadeOfItsTerms(t *testing.T) {
@@ -31,9 +29,8 @@ func TestCostIsMadeOfItsTerms(t *testing.T) {
 		{"has had half as much again", func(t *Terms) { t.Share = 1.5 }, 30 * time.Second},
 		{"has had ten times the work", func(t *Terms) { t.Share = 10 }, time.Minute},
 		{"preferred", func(t *Terms) { t.Preferred = true }, -10 * time.Minute},
-		{"planned", func(t *Terms) { t.Stake = Planned }, -15 * time.Second},
-		{"offered", func(t *Terms) { t.Stake = Offered }, -time.Minute},
-		{"accepted", func(t *Terms) { t.Stake = Accepted }, -3 * time.Minute},
+		{"has let an offer of it pass", func(t *Terms) { t.Other = 10 * time.Minute }, 10 * time.Minute},
+		{"planned", func(t *Terms) { t.Other = -time.Hour }, -time.Hour},
 	} {
 		terms := base
 		c.change(&terms)
@@ -72,30 +69,6 @@ func TestWhoHasWaitedLongerGoesFirst(t *testing.T) {
 	var s Solver
 	if served := s.Solve(&g).Row[0]; served != 1 {
 		t.Errorf("row %d was served", served)
-	}
-}
-
-// offered is a booking that was offered to one officer, when another comes by.
-func offered(present, other time.Duration) int32 {
-	w := DefaultWeights()
-	var g Graph
-	g.Reset(2)
-	g.AddRow(w.Skip(0),
-		Edge{0, w.Cost(&Terms{Pickup: present, Acceptance: 1, Share: 1, Stake: Offered})},
-		Edge{1, w.Cost(&Terms{Pickup: other, Acceptance: 1, Share: 1})})
-	var s Solver
-	return s.Solve(&g).Column[0]
-}
-
-func TestAnOfferIsNotPulledBackForASecond(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		gain time.Duration
-		want int32
-	}{{time.Second, 0}, {59 * time.Second, 0}, {61 * time.Second, 1}} {
-		if got := offered(10*time.Minute, 10*time.Minute-c.gain); got != c.want {
-			t.Errorf("for a gain of %v it has officer %d", c.gain, got)
-		}
 	}
 }
 
@@ -160,39 +133,24 @@ func TestAHoldEndsWhenTheClockIsPutBack(t *testing.T) {
 	}
 }
 
-func TestASwapIsDecided(t *testing.T) {
+func TestASwapIsAllowed(t *testing.T) {
 	t.Parallel()
 	const m = time.Minute
-	move := func(change ...func(*SwapMove)) SwapMove {
-		s := SwapMove{Status: fleet.EnRoute, Now: 20 * m, Then: 10 * m}
-		for _, c := range change {
-			c(&s)
-		}
-		return s
-	}
-	takes := func(now, then time.Duration) SwapMove { return SwapMove{Status: fleet.Assigned, Now: now, Then: then} }
 	for _, c := range []struct {
-		name  string
-		moves []SwapMove
-		want  SwapRefusal
+		name       string
+		left, then time.Duration
+		want       bool
 	}{
-		{"half the wait", []SwapMove{move()}, SwapAllowed},
-		{"arrived", []SwapMove{move(func(s *SwapMove) { s.Status = fleet.Arrived })}, SwapTooLate},
-		{"under way", []SwapMove{move(func(s *SwapMove) { s.Status = fleet.InProgress })}, SwapTooLate},
-		{"close", []SwapMove{takes(5*m-1, 0)}, SwapTooLate},
-		{"not quite close", []SwapMove{takes(5*m, 0)}, SwapAllowed},
-		{"preferred, or given by ops", []SwapMove{move(func(s *SwapMove) { s.Pinned = true })}, SwapPinned},
-		{"again", []SwapMove{move(func(s *SwapMove) { s.Swapped = true })}, SwapRepeated},
-		{"a second", []SwapMove{takes(20*m, 20*m-time.Second)}, SwapTooLittle},
-		{"much, and little of the whole", []SwapMove{takes(40*m, 35*m)}, SwapTooLittle},
-		{"all of little", []SwapMove{takes(10*m, 8*m)}, SwapTooLittle},
-		{"two for each other", []SwapMove{takes(20*m, 8*m), takes(10*m, 11*m)}, SwapAllowed},
-		{"one at the other's expense", []SwapMove{takes(30*m, 8*m), takes(10*m, 12*m)}, SwapUnfair},
-		{"one of two may not", []SwapMove{move(), move(func(s *SwapMove) { s.Pinned = true })}, SwapPinned},
-		{"nothing", nil, SwapTooLittle},
+		{"half the wait", 20 * m, 10 * m, true},
+		{"close", 5*m - 1, 0, false},
+		{"not quite close", 5 * m, 0, true},
+		{"a second", 20 * m, 20*m - time.Second, false},
+		{"much, and little of the whole", 40 * m, 35 * m, false},
+		{"all of little", 10 * m, 8 * m, false},
+		{"later", 20 * m, 30 * m, false},
 	} {
-		if got := DefaultSwapRules().Decide(c.moves...); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		if got := DefaultSwapRules().Allows(c.left, c.then); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 }

@@ -2,18 +2,6 @@ package match
 
 import "time"
 
-// Stake is how far a booking and an officer have come together already.
-type Stake int
-
-// The stakes, each higher than the one before.
-const (
-	NoStake  Stake = iota
-	Planned        // assigned by the last plan; nobody was told
-	Offered        // asked, and has not answered yet
-	Accepted       // said yes; see SwapRules for what else has to be
-	stakes
-)
-
 // Weights says what the terms of a cost weigh. All are worth pick-up time, so that
 // what one of them buys can be read from it.
 type Weights struct {
@@ -34,10 +22,6 @@ type Weights struct {
 	// Preferred is how much later the officer whom the principal prefers may come.
 	Preferred time.Duration
 
-	// Switch is what it takes to part a booking from the officer that it has a
-	// stake in: all together have to gain more than that.
-	Switch [stakes]time.Duration
-
 	// Farthest is how far away an officer may be for a booking that has not waited
 	// yet. One that has may have its officer come from farther by as much.
 	Farthest time.Duration
@@ -52,7 +36,6 @@ func DefaultWeights() Weights {
 		IdleMost:  time.Hour,
 		Fairness:  time.Minute,
 		Preferred: 10 * time.Minute,
-		Switch:    [stakes]time.Duration{Planned: 15 * time.Second, Offered: time.Minute, Accepted: 3 * time.Minute},
 		Farthest:  90 * time.Minute,
 	}
 }
@@ -64,7 +47,7 @@ type Terms struct {
 	Idle       time.Duration // how long the officer has had no work
 	Share      float64       // the officer's hours of work by the mean of all on duty; 1 if nothing is known
 	Preferred  bool          // by the principal
-	Stake      Stake
+	Other      time.Duration // what else speaks against the officer, or, below 0, for them
 }
 
 // Cost returns, in milliseconds,
@@ -74,7 +57,7 @@ type Terms struct {
 //	− idle weight × min(idle, most) / 1 min
 //	+ fairness × (min(share, 2) − 1)
 //	− preferred, if so
-//	− switch of the stake
+//	+ other
 //
 // 1/p − 1 is the mean number of refusals before a yes, if each officer asked says
 // yes with probability p.
@@ -83,18 +66,18 @@ func (w *Weights) Cost(t *Terms) Cost {
 	if t.Acceptance > 0 {
 		refusals = min(1/min(t.Acceptance, 1)-1, w.Declines)
 	}
-	cost := t.Pickup + scale(w.Decline, refusals)
+	cost := t.Pickup + t.Other + scale(w.Decline, refusals)
 	cost -= scale(w.Idle, min(max(t.Idle, 0), w.IdleMost).Minutes())
 	cost += scale(w.Fairness, min(max(t.Share, 0), 2)-1)
 	if t.Preferred {
 		cost -= w.Preferred
 	}
-	return milliseconds(cost - w.Switch[t.Stake])
+	return milliseconds(cost)
 }
 
 // Least returns what an officer costs at least who is so far away, whom the
-// principal does not prefer and whom the booking has no stake in: a bound on what
-// Solver.Widen has not been given, if the preferred and those with a stake were.
+// principal does not prefer and for whom nothing else speaks: a bound on those whom a
+// Round has not been given, if these were.
 func (w *Weights) Least(pickup time.Duration) Cost {
 	return milliseconds(pickup - scale(w.Idle, w.IdleMost.Minutes()) - w.Fairness)
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"armora/dispatch/match"
-	"armora/fleet"
 )
 
 const (
@@ -16,24 +15,17 @@ const (
 
 	// swapsEach is how many riders are looked at for each free driver to take over.
 	swapsEach = 3
-
-	// kept is what it costs that somebody who has a driver has none: it never pays.
-	kept = match.MaxCost
 )
 
-// batch solves the assignment of all who wait and all who are free, exactly, by the
-// engine's weights. With swaps it also gives those who have a driver another, where
-// match.SwapRules allow it: their drivers are then to be had for others.
+// batch solves the assignment of all who wait and all who are free, exactly, as the
+// engine does: by match.Round. With swaps it also gives those who have a driver
+// another, where match.SwapRules allow it: their drivers are then to be had for others.
 type batch struct {
-	swaps   bool
-	weights match.Weights // of the engine; of them pick-up time and how far at most
-	rules   match.SwapRules
-	graph   match.Graph
-	solver  match.Solver
-	found   []near
-	edges   []match.Edge
-	rows    []batchRow
-	rest    []match.Cost
+	swaps      bool
+	round      match.Round // with the engine's rules of swaps, and of its weights the pick-up time alone
+	found      []near
+	candidates []match.Candidate
+	rows       []batchRow
 }
 
 // batchRow is a rider in the graph.
@@ -45,20 +37,18 @@ type batchRow struct {
 
 func newBatch(swaps bool) *batch {
 	weights := match.Weights{Farthest: match.DefaultWeights().Farthest}
-	return &batch{swaps: swaps, weights: weights, rules: match.DefaultSwapRules()}
+	return &batch{swaps: swaps, round: match.Round{Weights: weights, Swaps: match.DefaultSwapRules()}}
 }
 
 func (p *batch) pair(t *town) []pairing {
-	p.graph.Reset(t.Drivers)
-	p.rows, p.rest = p.rows[:0], p.rest[:0]
+	p.round.Open(t.Drivers)
+	p.rows = p.rows[:0]
 	moved := p.open(t)
 	for _, i := range t.queue {
 		p.addRow(t, batchRow{rider: i})
 	}
-	solution := p.solver.Widen(&p.graph, p.rest, func(dst []match.Edge, row int, _ match.Cost) ([]match.Edge, match.Cost) {
-		p.edges = dst
-		rest := p.more(t, row, max(fewest, p.rows[row].had))
-		return p.edges, rest
+	solution := p.round.Solve(func(dst []match.Candidate, row int) ([]match.Candidate, time.Duration) {
+		return p.look(dst, t, row, max(fewest, p.rows[row].had))
 	})
 	for _, driver := range moved {
 		t.free.take(driver)
@@ -96,21 +86,21 @@ func (p *batch) open(t *town) (moved []int32) {
 // nearest, the few who would gain the most.
 func (p *batch) movable(t *town) []batchRow {
 	var all []gain
-	for n := len(t.stints) - 1; n >= 0 && t.stints[n].from+p.weights.Farthest >= t.now; n-- {
+	for n := len(t.stints) - 1; n >= 0 && t.stints[n].from+p.round.Weights.Farthest >= t.now; n-- {
 		i := t.stints[n].rider
 		r := &t.riders[i]
 		if r.stint != n || r.swapped || r.met <= t.now {
 			continue
 		}
 		_, left := t.underway(r)
-		if left < p.rules.Close {
+		if left < p.round.Swaps.Close {
 			continue
 		}
 		p.found = t.free.nearest(p.found[:0], r.from, 1, r.declined)
 		if len(p.found) == 0 {
 			continue
 		}
-		if pickup := t.Rules.travel(p.found[0].metres); p.allows(left, pickup) {
+		if pickup := t.Rules.travel(p.found[0].metres); p.round.Swaps.Allows(left, pickup) {
 			all = append(all, gain{batchRow{rider: i, left: left}, p.found[0].driver, left - pickup})
 		}
 	}
@@ -134,43 +124,29 @@ type gain struct {
 }
 
 func (p *batch) addRow(t *town, row batchRow) {
-	p.rows = append(p.rows, row)
-	p.edges = p.edges[:0]
-	skip := p.weights.Skip(0) // of everybody the same: all requests count alike
+	var seat match.Seat
 	if row.left > 0 {
-		skip = kept
-		p.edges = append(p.edges, match.Edge{Column: t.riders[row.rider].driver, Cost: p.rules.Keep(row.left)})
+		seat.Holder = &match.Holder{Column: t.riders[row.rider].driver, Left: row.left}
 	}
-	p.rest = append(p.rest, p.more(t, len(p.rows)-1, fewest))
-	p.graph.AddRow(skip, p.edges...)
+	p.rows = append(p.rows, row)
+	p.candidates, seat.Others = p.look(p.candidates[:0], t, len(p.rows)-1, fewest)
+	seat.Candidates = p.candidates
+	p.round.Add(0, seat) // as if all had waited as long: all requests count alike
 }
 
-// more appends a row's next k edges, and returns what the others cost at least.
-func (p *batch) more(t *town, row, k int) match.Cost {
+// look finds the k next drivers who are free and have not declined. It is a match.Look.
+func (p *batch) look(dst []match.Candidate, t *town, row, k int) ([]match.Candidate, time.Duration) {
 	q := &p.rows[row]
 	r := &t.riders[q.rider]
 	p.found = t.free.nearest(p.found[:0], r.from, q.had+k, r.declined)
 	for _, n := range p.found[min(q.had, len(p.found)):] {
-		pickup := t.Rules.travel(n.metres)
-		if q.left > 0 && n.driver != r.driver && !p.allows(q.left, pickup) {
-			return match.MaxCost // nor any who is farther away
-		}
-		if q.left == 0 || n.driver != r.driver {
-			p.edges = append(p.edges, match.Edge{Column: n.driver, Cost: p.cost(t, pickup)})
-		}
+		dst = append(dst, match.Candidate{Column: n.driver, Terms: match.Terms{
+			Pickup: t.Rules.travel(n.metres), Acceptance: 1 - t.Rules.Decline, Share: 1,
+		}})
 	}
 	q.had += k
 	if len(p.found) < q.had {
-		return match.MaxCost
+		return dst, match.Nobody
 	}
-	return p.cost(t, t.Rules.travel(p.found[len(p.found)-1].metres))
-}
-
-// allows reports whether a rider whose driver is so far away may get another.
-func (p *batch) allows(left, pickup time.Duration) bool {
-	return p.rules.Decide(match.SwapMove{Status: fleet.EnRoute, Now: left, Then: pickup}) == match.SwapAllowed
-}
-
-func (p *batch) cost(t *town, pickup time.Duration) match.Cost {
-	return p.weights.Cost(&match.Terms{Pickup: pickup, Acceptance: 1 - t.Rules.Decline, Share: 1})
+	return dst, t.Rules.travel(p.found[len(p.found)-1].metres)
 }
