@@ -3,7 +3,8 @@
 //	go run ./dispatch/eta/fit --trips sf-trips-2008-05-21.csv --zone America/Los_Angeles --out dispatch/eta/speeds.go
 //
 // It tells how far off the model is on trips that it was not fitted to: those of
-// every second cab, by a model of the others. What is written is fitted to all.
+// every second cab, by a model of the others, and with --try those of another day, by
+// a model of all. What is written is fitted to all.
 package main
 
 import (
@@ -23,41 +24,55 @@ import (
 func main() {
 	file := flag.String("trips", "", "CSV of trips")
 	zone := flag.String("zone", "America/Los_Angeles", "IANA time zone of the trips, whose hours count")
+	try := flag.String("try", "", "CSV of other trips, to try the model on")
 	out := flag.String("out", "", "Go file to write; none: only say how good it is")
 	flag.Parse()
-	if err := run(*file, *zone, *out); err != nil {
+	if err := run(*file, *zone, *try, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "fit:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file, zone, out string) error {
+func run(file, zone, try, out string) error {
 	local, err := time.LoadLocation(zone)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(file)
+	trips, err := read(file, local)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	all, err := triplog.Read(f)
-	if err != nil {
-		return err
-	}
-	trips := clean(all, local)
 	mine, others := split(trips)
-	fmt.Printf("%d trips, %d of them clean; fitted to %d, tried on the %d of other cabs\n\n", len(all), len(trips), len(mine), len(others))
-	model := fit(mine)
-	report(os.Stdout, &model, others)
+	fmt.Printf("%d are clean; fitted to %d, tried on the %d of other cabs\n\n", len(trips), len(mine), len(others))
+	half, whole := fit(mine), fit(trips)
+	report(os.Stdout, &half, others)
+	if try != "" {
+		later, err := read(try, local)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("\nfitted to all, tried on the %d clean trips of %s\n\n", len(later), filepath.Base(try))
+		report(os.Stdout, &whole, later)
+	}
 	if out == "" {
 		return nil
 	}
-	text, err := source(fit(trips), filepath.Base(file), len(trips))
+	text, err := source(whole, filepath.Base(file), len(trips))
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(out, text, 0o644)
+}
+
+// read reads the clean trips of a file.
+func read(file string, local *time.Location) ([]trip, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	all, err := triplog.Read(f)
+	return clean(all, local), err
 }
 
 // source writes a model as Go.
