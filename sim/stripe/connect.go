@@ -134,6 +134,7 @@ func (s *Server) Clear(account string, may bool) {
 	s.locked(func() {
 		if o, ok := s.index[account].(*Account); ok {
 			o.clear(may)
+			s.changes++
 			s.emitFor(o.ID, "account.updated", o)
 		}
 	})
@@ -145,6 +146,7 @@ func (s *Server) PayOut(account string) {
 	s.locked(func() {
 		if o, ok := s.index[account].(*Account); ok {
 			o.balance = 0
+			s.changes++
 		}
 	})
 }

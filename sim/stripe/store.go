@@ -33,6 +33,7 @@ type kept struct {
 	Transferred int64  `json:"transferred,omitempty"`
 	Back        string `json:"back,omitempty"`
 	Of          string `json:"of,omitempty"`
+	Balance     int64  `json:"balance,omitempty"`
 }
 
 // result is that of an idempotency key.
@@ -50,6 +51,8 @@ func keptOf(noun Noun) kept {
 		return kept{Card: o.magic.Number, SetUp: o.setUp, Used: o.used}
 	case *Charge:
 		return kept{Card: o.magic.Number, Transferred: o.transferred}
+	case *Account:
+		return kept{Balance: o.balance}
 	case *Subscription:
 		return kept{Warned: o.warned}
 	case *Intent:
@@ -67,6 +70,8 @@ func (k kept) give(noun Noun) {
 		o.magic, o.setUp, o.used = card, k.SetUp, k.Used
 	case *Charge:
 		o.magic, o.transferred = card, k.Transferred
+	case *Account:
+		o.balance = k.Balance
 	case *Subscription:
 		o.warned = k.Warned
 	case *Intent:
