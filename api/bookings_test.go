@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"armora/dispatch"
 	"armora/fleet"
+	"armora/live"
 	"armora/schema"
 	"armora/schema/schematest"
 )
@@ -349,4 +352,40 @@ func TestOpsSeeBookings(t *testing.T) {
 	if objects["booking/"+secret.ID.String()] != 3 || objects["bookings"] != 5 {
 		t.Errorf("the log has %v", objects)
 	}
+}
+
+// Before a person has agreed to what is required they have quotes, and no booking. The
+// refusal names what it is.
+func TestABookingNeedsConsents(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(cfg *Config) {
+		cfg.Desk = dispatch.NewDesk(dispatch.DeskConfig{
+			DB: cfg.DB, Bus: cfg.Bus, Map: cfg.Map.(*live.Index), Hash: cfg.Keyring.Hash, Lacking: cfg.Consents.Lacking, Clock: cfg.Clock, Log: cfg.Log,
+		})
+	})
+	ada, bob := h.person(fleet.RoleRider), h.person(fleet.RoleRider)
+	quote := map[string]any{"quote_id": as[Quote](t, ada.must(http.StatusCreated, "POST", "/api/quotes", transfer())).ID}
+	series := transfer(tomorrow, map[string]any{"recurrence": map[string]any{"count": 2}})
+	var lacks []string
+	for path, body := range map[string]map[string]any{"/api/bookings": quote, "/api/bookings?": transfer(), "/api/series": series} {
+		a := ada.do("POST", path, body)
+		problem(t, a, http.StatusForbidden, fleet.CodeConsentNeeded)
+		lacks = nil
+		for _, e := range as[struct{ Errors []struct{ Location string } }](t, a).Errors {
+			lacks = append(lacks, strings.TrimPrefix(e.Location, "body.consents."))
+		}
+	}
+	slices.Sort(lacks)
+	if want := []string{"privacy", "safety_data", "terms"}; !slices.Equal(lacks, want) {
+		t.Fatalf("it lacks %v, want %v", lacks, want)
+	}
+	for i, kind := range lacks {
+		bob.must(http.StatusOK, "POST", consentsPath, map[string]any{"kind": kind, "version": 1}) // is not Ada's
+		ada.must(http.StatusOK, "POST", consentsPath, map[string]any{"kind": kind, "version": 1})
+		if i < len(lacks)-1 {
+			problem(t, ada.do("POST", "/api/bookings", quote), http.StatusForbidden, fleet.CodeConsentNeeded)
+		}
+	}
+	ada.must(http.StatusCreated, "POST", "/api/bookings", quote)
+	ada.must(http.StatusCreated, "POST", "/api/series", series)
 }

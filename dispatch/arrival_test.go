@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -213,6 +214,9 @@ func TestSilentOfficers(t *testing.T) {
 	bo.goes(strand, 5)
 	w.Round(t.Context())
 	w.wantAlerts(b.ID)
+	if got, want := w.counted("armora_trips_alerts_total"), map[string]float64{"silent raised": 1, "silent settled": 1}; !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
 	// Whoever was heard before the hub went down has time to return.
 	w.clock.Advance(time.Hour)
 	w.restart()

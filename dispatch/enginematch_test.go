@@ -162,12 +162,7 @@ func TestABookingIsHeldForWhoIsAboutToFinish(t *testing.T) {
 	trips, near, far := s.trips(), s.officer(strand.Lat, strand.Lon), s.officer(strand.Lat+0.05, strand.Lon)
 	s.busy(trips, near, 30*time.Second, far)
 	b := s.book()
-	began := s.clock.Now()
-	for s.clock.Now().Add(tickEvery).Before(began.Add(match.HoldMost)) {
-		s.step(0)
-		s.is(b.ID, fleet.Searching)
-		s.clock.Advance(tickEvery)
-	}
+	s.holds(b.ID)
 	s.step(0) // the next tick would be too late
 	if o := s.mustOffer(far); o.Booking != b.ID {
 		t.Error("another booking is offered")
@@ -177,6 +172,34 @@ func TestABookingIsHeldForWhoIsAboutToFinish(t *testing.T) {
 	other := s.officer(strand.Lat+0.06, strand.Lon)
 	s.step(0)
 	s.mustOffer(other)
+}
+
+// holds ticks for as long as a booking may be held, which it has to be.
+func (s *scene) holds(id fleet.BookingID) {
+	s.t.Helper()
+	began := s.clock.Now()
+	for s.clock.Now().Add(tickEvery).Before(began.Add(match.HoldMost)) {
+		s.step(0)
+		s.is(id, fleet.Searching)
+		s.clock.Advance(tickEvery)
+	}
+}
+
+// How long a booking was held dies with the hub that held it. Whoever takes over holds
+// it for as long again, and no longer.
+func TestAHoldBeginsAnewWithTheNextLeader(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	trips, near, far := s.trips(), s.officer(strand.Lat, strand.Lon), s.officer(strand.Lat+0.05, strand.Lon)
+	s.busy(trips, near, 50*time.Second, far)
+	b := s.book()
+	s.holds(b.ID)
+	s.Engine, s.term = s.engine("two"), must(schema.Dispatchers{DB: s.db}.Begin(t.Context(), "all", "two", s.clock.Now()))(t)
+	s.holds(b.ID)
+	s.step(0)
+	if o := s.mustOffer(far); o.Booking != b.ID {
+		t.Error("another booking is offered")
+	}
 }
 
 // Who is at the destination of a transfer is about to finish, however long it was

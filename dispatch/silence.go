@@ -13,6 +13,7 @@ import (
 
 // alarm raises an alert about an officer of a trip, or settles it, if that is news.
 func (t *Trips) alarm(ctx context.Context, m *mark, is bool, kind fleet.AlertKind, trip *watched, driver fleet.DriverID, data any, over string) error {
+	was := m.yes()
 	if !m.becomes(is) {
 		return nil
 	}
@@ -30,11 +31,12 @@ func (t *Trips) alarm(ctx context.Context, m *mark, is bool, kind fleet.AlertKin
 		m.forget() // the next round tells
 		return err
 	}
-	what := "raised"
-	if !is {
-		what = "settled"
+	switch {
+	case is:
+		t.metrics.alerts.WithLabelValues(string(kind), "raised").Inc()
+	case was: // else nobody knew, and most likely nothing was open
+		t.metrics.alerts.WithLabelValues(string(kind), "settled").Inc()
 	}
-	t.metrics.alerts.WithLabelValues(string(kind), what).Inc()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -93,6 +94,10 @@ func TestLateTaps(t *testing.T) {
 	w.must(err)
 	if got.Status != fleet.Completed || w.count(b.ID, "confirmed") != 1 {
 		t.Errorf("%s, events %v", got.Status, w.events(b.ID))
+	}
+	counted := map[string]float64{"complete conflict": 1, "start taken": 1, "arrive taken": 1}
+	if got := w.counted("armora_trips_commands_total"); !maps.Equal(got, counted) {
+		t.Errorf("counted %v, want %v", got, counted)
 	}
 }
 

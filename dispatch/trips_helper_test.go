@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/bus"
 	"armora/dispatch"
@@ -38,6 +41,7 @@ type tripWorld struct {
 	index    *live.Index
 	bookings schema.Bookings
 	user     fleet.UserID
+	metrics  *prometheus.Registry  // of the hub as it is
 	look     func(context.Context) // at the fixes since it was last called
 }
 
@@ -54,8 +58,9 @@ func newTripWorld(t *testing.T) *tripWorld {
 func (w *tripWorld) restart() {
 	w.t.Helper()
 	var err error
+	w.metrics = prometheus.NewRegistry()
 	w.Trips, err = dispatch.NewTrips(dispatch.TripsConfig{
-		DB: w.db, Bus: w.bus, Map: w.index, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
+		DB: w.db, Bus: w.bus, Map: w.index, Clock: w.clock, Log: slog.New(slog.DiscardHandler), Metrics: w.metrics,
 		StartCode: func(fleet.BookingID) string { return "4711" },
 		Between: func(_ context.Context, _ time.Time, from, to eta.Point) eta.Leg {
 			return eta.Default().Leg(12, from, to)
@@ -84,6 +89,27 @@ func (w *tripWorld) want(err error, code fleet.Code) {
 	if err == nil || fleet.CodeOf(err) != code {
 		w.t.Fatalf("error %v, want code %s", err, code)
 	}
+}
+
+// counted is what a counter has counted, by its labels in their order.
+func (w *tripWorld) counted(name string) map[string]float64 {
+	w.t.Helper()
+	by := make(map[string]float64)
+	families, err := w.metrics.Gather()
+	w.must(err)
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			if family.GetName() != name {
+				continue
+			}
+			var labels []string
+			for _, l := range one.GetLabel() {
+				labels = append(labels, l.GetValue())
+			}
+			by[strings.Join(labels, " ")] = one.GetCounter().GetValue()
+		}
+	}
+	return by
 }
 
 func (w *tripWorld) person(roles ...fleet.Role) fleet.UserID {
