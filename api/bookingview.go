@@ -48,7 +48,7 @@ type Booking struct {
 
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	Since     time.Time `json:"since,omitzero" doc:"When it came to its status"`
-	FundedAt  time.Time `json:"funded_at,omitzero" doc:"To ops"`
+	FundedAt  time.Time `json:"funded_at,omitzero" doc:"Since when its amount is held, or will be invoiced: until then nobody is looked for. To the principal and ops"`
 	EnRouteAt time.Time `json:"en_route_at,omitzero"`
 	ArrivedAt time.Time `json:"arrived_at,omitzero"`
 	StartedAt time.Time `json:"started_at,omitzero"`

@@ -151,7 +151,7 @@ func ofPrincipal(b *fleet.Booking) *fleet.Booking {
 	return &fleet.Booking{
 		ID: b.ID, User: b.User, Series: b.Series, Status: b.Status, Version: b.Version, Seq: b.Seq, Order: b.Order,
 		Terms:   fleet.Terms{Price: b.Price, Total: b.Total, Metres: b.Metres, Member: b.Member},
-		Created: b.Created, Since: b.Since, EnRoute: b.EnRoute, Arrived: b.Arrived, Started: b.Started, Ended: b.Ended,
+		Created: b.Created, Since: b.Since, Funded: b.Funded, EnRoute: b.EnRoute, Arrived: b.Arrived, Started: b.Started, Ended: b.Ended,
 		EndedBy: b.EndedBy, EndReason: b.EndReason, Fee: b.Fee,
 	}
 }

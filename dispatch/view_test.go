@@ -105,7 +105,7 @@ func (m *marks) shown(v reflect.Value, paths map[string]bool) {
 // that and all within.
 const (
 	glimpsed    = "b.ID b.Version b.Order.Start b.Order.Zone b.Order.Minutes b.Order.Tier b.Order.Risk"
-	toPrincipal = "b.User b.Series b.Seq b.Order* b.Terms.Price b.Terms.Total* b.Terms.Metres b.Created b.Since b.EnRoute b.Arrived b.Started b.Ended b.EndedBy b.EndReason b.Fee*"
+	toPrincipal = "b.User b.Series b.Seq b.Order* b.Terms.Price b.Terms.Total* b.Terms.Metres b.Created b.Since b.Funded b.EnRoute b.Arrived b.Started b.Ended b.EndedBy b.EndReason b.Fee*"
 	toOfficer   = "b.Seq b.Order.LocalStart b.Order.Type b.Order.Level b.Order.Pickup* b.Order.Destination* b.Order.Stops* b.Order.Officers " +
 		"b.Order.Certifications b.Order.Languages b.Order.Vehicle b.Order.Notes b.Order.Discretion b.Since b.EnRoute b.Arrived b.Started b.Ended b.EndedBy"
 	face = "o.Alias o.Photo o.Licence o.Languages" // of an officer
