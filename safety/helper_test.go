@@ -54,11 +54,10 @@ func newWorld(t *testing.T) *world {
 	return newWorldOn(t, schematest.Plain(t), t.TempDir(), fleet.NewManualClock(noon))
 }
 
-func newWorldOn(t *testing.T, db *schema.DB, dir string, clock *fleet.ManualClock) *world {
+func newWorldOn(t *testing.T, db *schema.DB, dir string, clock *fleet.ManualClock, change ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, db: db, dir: dir, clock: clock, bus: new(bus.Bus)}
-	var err error
-	w.Watch, err = New(Config{
+	cfg := Config{
 		DB: db, Sealer: plainSealer{}, Dir: dir, Send: w.take,
 		Contact: func(c schema.SealedContact) (fleet.Contact, error) {
 			return fleet.Contact{ID: c.ID, Name: "Bo", Email: string(c.Sealed)}, nil
@@ -71,8 +70,12 @@ func newWorldOn(t *testing.T, db *schema.DB, dir string, clock *fleet.ManualCloc
 		},
 		Code: func(_ fleet.UserID, code string) []byte { return []byte("hashed " + code) },
 		Bus:  w.bus, Clock: clock, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	var err error
+	if w.Watch, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
@@ -147,6 +150,19 @@ func (w *world) person(roles ...fleet.Role) fleet.UserID {
 		w.exec(`UPDATE users SET phone = '+447700900123', phone_verified = $2 WHERE id = $1`, u.ID, noon)
 	}
 	return u.ID
+}
+
+// app has a user signed in with an app that pushes come to.
+func (w *world) app(user fleet.UserID, token string) {
+	w.t.Helper()
+	session, id := fleet.NewID[fleet.UserSession](), fleet.NewID[fleet.PushToken]()
+	w.exec(`INSERT INTO user_sessions (id, user_id, method, second_factor, agent, address, created, authenticated, used, expires)
+		VALUES ($1, $2, 'password', false, '', '', $3, $3, $3, $4)`, session, user, noon, noon.Add(48*time.Hour))
+	err := schema.PushTokens{DB: w.db}.Put(w.t.Context(), schema.SealedPushToken{
+		ID: id, User: user, Session: session, Hash: []byte(token), Sealed: plainSealer{}.Seal([]byte(token), fleet.PushPurpose(id)), Created: noon}, 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // phone makes a phone of a user's.
