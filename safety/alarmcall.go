@@ -42,11 +42,13 @@ var alarmWords = map[fleet.AlertKind]string{
 	fleet.AlertSpeed:    "a protection officer is driving too fast",
 }
 
-// telling makes what somebody is told by a step, or hears when they are called.
+// telling makes what somebody is told by a step, or hears when they are called. It goes
+// to all of ops, and so names no booking: its principal may be shown to named staff
+// alone.
 func (c *alarmCaller) telling(a *fleet.Alert, step int, by ...fleet.Channel) schema.Telling {
 	now := c.cfg.Clock.Now()
 	t := fleet.Tidings{
-		Kind: "safety_alarm", Booking: a.Booking, Once: "alert/" + a.ID.String(), Expires: now.Add(alarmLife), Channels: by,
+		Kind: "safety_alarm", Once: "alert/" + a.ID.String(), Expires: now.Add(alarmLife), Channels: by,
 		Data: map[string]string{"what": alarmWords[a.Kind], "at": a.Raised.UTC().Format(time.RFC3339)},
 	}
 	if step > 0 {

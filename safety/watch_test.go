@@ -221,12 +221,12 @@ func TestWhatFollowsFromAnSOS(t *testing.T) {
 	}
 	w.stored(s.ID)
 	for sql, want := range map[string]int{
-		`legal_holds WHERE released IS NULL AND user_id = '` + ada.String() + `'`:       1,
-		`legal_holds WHERE released IS NULL AND device = '` + phone.String() + `'`:      1,
-		`alerts WHERE kind = 'sos' AND closed IS NULL AND id = '` + s.ID.String() + `'`: 1,
-		`notices WHERE channel = 'inbox' AND user_id = '` + ops.String() + `'`:          1,
-		`events WHERE kind = 'sos' AND device = '` + phone.String() + `'`:               1,
-		`sos WHERE ended IS NULL AND user_id = '` + ada.String() + `'`:                  1,
+		`legal_holds WHERE released IS NULL AND user_id = '` + ada.String() + `'`:                                     1,
+		`legal_holds WHERE released IS NULL AND device = '` + phone.String() + `'`:                                    1,
+		`alerts WHERE kind = 'sos' AND closed IS NULL AND id = '` + s.ID.String() + `'`:                               1,
+		`notices WHERE channel = 'inbox' AND user_id = '` + ops.String() + `' AND once = 'sos/` + s.ID.String() + `'`: 1, // with the reference of all other copies
+		`events WHERE kind = 'sos' AND device = '` + phone.String() + `'`:                                             1,
+		`sos WHERE ended IS NULL AND user_id = '` + ada.String() + `'`:                                                1,
 	} {
 		if got := count(sql); got != want {
 			t.Errorf("%d of %s, want %d", got, sql, want)

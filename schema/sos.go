@@ -141,10 +141,10 @@ func (t SOSes) raised(ctx context.Context, tx pgx.Tx, r *SOSRecord, e *fleet.SOS
 	}
 	for _, n := range r.Inbox {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed)
-			SELECT $1::uuid, u.id, 'inbox', '', $3::text, $4::bytea, $5::timestamptz, $6::timestamptz, 'sent', $5
+			INSERT INTO notices (id, user_id, channel, address, kind, data, created, expires, state, changed, once)
+			SELECT $1::uuid, u.id, 'inbox', '', $3::text, $4::bytea, $5::timestamptz, $6::timestamptz, 'sent', $5, $7::text
 			FROM users u WHERE u.id = $2 AND u.erased IS NULL
-			ON CONFLICT (id) DO NOTHING`, n.ID, n.User, n.Kind, n.Sealed, n.Created, n.Expires)
+			ON CONFLICT DO NOTHING`, n.ID, n.User, n.Kind, n.Sealed, n.Created, n.Expires, n.Once)
 		if err != nil {
 			return err
 		}

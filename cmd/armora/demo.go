@@ -66,7 +66,10 @@ func (c *demoCommand) Run(ctx context.Context, cli *cli, to console) (err error)
 	if err != nil {
 		return err
 	}
-	roster.Devices = roster.Devices[:2*c.Officers] // the demo before may have had more
+	roster.Devices = roster.Devices[:2*c.Officers]                                                     // the demo before may have had more
+	if err := h.castOnCall(ctx, roster.People); err != nil && fleet.CodeOf(err) != fleet.CodeInvalid { // of an earlier demo they may be of ops no more
+		return fmt.Errorf("put the demo's dispatcher on call: %w", err)
+	}
 	if err := h.vet(ctx); err != nil {
 		return fmt.Errorf("give the demo's officers their papers: %w", err)
 	}

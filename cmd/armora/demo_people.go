@@ -79,6 +79,29 @@ func (h *hub) castAgrees(ctx context.Context, cast []demoPerson) error {
 	return nil
 }
 
+// castOnCall has ops on call for emergencies, unless somebody is: by ways that need no
+// telephone, which a demo has not.
+func (h *hub) castOnCall(ctx context.Context, cast []demoPerson) error {
+	rota, err := h.watch.Rota(ctx)
+	if err != nil || len(rota) > 0 {
+		return err
+	}
+	var later []fleet.SOSStep
+	for _, p := range cast {
+		known, err := (schema.Passwords{DB: h.db}).Proof(ctx, p.Email)
+		if err != nil {
+			return err
+		}
+		switch id := known.User.ID; {
+		case slices.Contains(p.Roles, fleet.RoleDispatcher):
+			rota = append(rota, fleet.SOSStep{Channel: fleet.ConsoleChannel, User: id}, fleet.SOSStep{Channel: fleet.PushChannel, User: id}, fleet.SOSStep{Channel: fleet.MailChannel, User: id})
+		case slices.Contains(p.Roles, fleet.RoleAdmin):
+			later = append(later, fleet.SOSStep{Channel: fleet.MailChannel, User: id})
+		}
+	}
+	return h.watch.SetRota(ctx, append(rota, later...))
+}
+
 // introduce says who can sign in, and how.
 func introduce(out io.Writer, api string, cast []demoPerson) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }

@@ -235,6 +235,44 @@ func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
 	}
 }
 
+// An alarm about an officer of a trip comes to ops in the app, by the hub's own jobs, and
+// calls who is on call, until one of them says that they see to it.
+func TestAnAlarmComesToOps(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	_, user, _ := h.person(fleet.RoleRider)
+	_, officer, _ := h.person(fleet.RoleDriver)
+	ops, onCall, _ := h.person(fleet.RoleDispatcher)
+	var driver struct{ ID fleet.DriverID }
+	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Cy", "tier": "essential", "user_id": officer}, http.StatusCreated), &driver)
+	h.ask("PUT", "/api/sos/rota", map[string]any{"steps": []any{map[string]any{"user_id": onCall, "channel": "mail"}}}, http.StatusOK)
+	trip := h.assigned(user, driver.ID)
+	alarm := fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertApart, Booking: trip, Driver: driver.ID, Raised: h.clock.Now()}
+	if err := (schema.Alerts{DB: h.db}).RaiseOf(t.Context(), alarm); err != nil {
+		t.Fatal(err)
+	}
+	var inbox struct {
+		Items []struct{ Kind, Title, Text string }
+	}
+	waitFor(t, "it to be in the app", func() bool {
+		ops.read(ops.ask("GET", "/api/users/inbox", nil, http.StatusOK), &inbox)
+		return len(inbox.Items) == 1
+	})
+	if got := inbox.Items[0]; got.Kind != "safety_alarm" || !strings.Contains(got.Title, "apart") || !strings.Contains(got.Text, "Ref. ") {
+		t.Errorf("in the app it says %+v", got)
+	}
+	var due int
+	waitFor(t, "the call to be due", func() bool {
+		err := h.db.Pool().QueryRow(t.Context(), `SELECT count(*) FROM river_job WHERE kind = 'alarm' AND state = 'scheduled' AND args ->> 'step' = '1'`).Scan(&due)
+		return err == nil && due == 1
+	})
+	var seen api.Alert
+	ops.read(ops.ask("POST", "/api/alerts/"+alarm.ID.String()+"/acknowledge", nil, http.StatusOK), &seen)
+	if seen.AcknowledgedBy != onCall.String() || seen.Steps != 1 {
+		t.Errorf("acknowledged: %+v", seen)
+	}
+}
+
 // A hub stands by for a database that is away, with a snapshot; not for a setting that
 // is wrong, another hub's folder, or a database that is there and does not fit.
 func TestWhenAHubStandsBy(t *testing.T) {
