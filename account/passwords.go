@@ -68,14 +68,16 @@ func (p *People) ResetPassword(ctx context.Context, email, digits, password, pee
 	})
 }
 
-// ChangePassword replaces the password of a person who knows it, and ends all
-// their other sessions.
-func (p *People) ChangePassword(ctx context.Context, c *Caller, current, password, peer string) error {
+// ChangePassword replaces the password of a person who knows it, and ends all their
+// sessions with all that they opened: whoever has a copy of the caller's tokens has
+// nothing by it. The caller goes on with the tokens of a new session, which is worth
+// what theirs was.
+func (p *People) ChangePassword(ctx context.Context, c *Caller, current, password string, at Where) (t Tokens, u fleet.User, err error) {
 	proof, err := p.passwords.ProofOf(ctx, c.User)
 	if err != nil {
-		return err
+		return t, u, err
 	}
-	return p.guess(ctx, proof.User.Email, peer, func(email string) error {
+	err = p.guess(ctx, proof.User.Email, at.Address, func(email string) error {
 		proof.TOTP = nil // the session has shown it
 		if err := p.check(ctx, &proof, current, ""); err != nil {
 			return err
@@ -84,13 +86,18 @@ func (p *People) ChangePassword(ctx context.Context, c *Caller, current, passwor
 		if err != nil {
 			return err
 		}
-		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, p.telling("password_changed", nil), p.clock.Now())
+		t, err = p.sessions.Begin(ctx, SignIn{User: c.User, Method: fleet.ByPassword, SecondFactor: c.SecondFactor, Where: at, Proved: c.Authenticated})
+		if err != nil {
+			return err
+		}
+		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, t.Session.ID, p.telling("password_changed", nil), p.clock.Now())
 		if err != nil {
 			return err
 		}
 		p.sessions.tell(ended)
 		return nil
 	})
+	return t, proof.User, err
 }
 
 // replacement checks and hashes a new password.

@@ -106,6 +106,7 @@ type SignIn struct {
 	Method       fleet.SignInMethod
 	SecondFactor bool
 	Where
+	Proved time.Time // when; zero: now
 }
 
 // Where is from where somebody signs in.
@@ -137,10 +138,13 @@ const refreshGrace = 10 * time.Second
 // and never from this app or this address, they are told.
 func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
 	now := s.clock.Now()
+	if in.Proved.IsZero() {
+		in.Proved = now
+	}
 	session := fleet.UserSession{
 		ID: fleet.NewID[fleet.UserSession](), User: in.User, Method: in.Method, SecondFactor: in.SecondFactor,
 		Agent: shorten(in.Agent), Address: in.Address,
-		Created: now, Authenticated: now, Used: now, Expires: now.Add(SessionLife),
+		Created: now, Authenticated: in.Proved, Used: now, Expires: now.Add(SessionLife),
 	}
 	refresh := newSecret(refreshSecret)
 	unfamiliar := s.telling("new_sign_in", map[string]string{

@@ -39,8 +39,9 @@ func (s *Server) addPasswords() {
 		Summary: "Replace a forgotten password, and end all sessions", Tags: tags,
 	}, s.resetPassword)
 	route(s, signedIn(), huma.Operation{
-		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/change-password", DefaultStatus: http.StatusNoContent,
-		Summary: "Change your password, and end your other sessions", Tags: tags,
+		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/change-password",
+		Summary:     "Change your password, and end all your sessions",
+		Description: "Go on with the tokens of the answer: they are of a new session. If the answer gets lost, sign in with the new password.", Tags: tags,
 	}, s.changePassword)
 }
 
@@ -55,6 +56,6 @@ func (s *Server) resetPassword(ctx context.Context, in *resetPasswordInput) (*st
 	return nil, s.cfg.People.ResetPassword(ctx, in.Body.Email, in.Body.Code, in.Body.Password, sourceOf(ctx).Address)
 }
 
-func (s *Server) changePassword(ctx context.Context, in *changePasswordInput) (*struct{}, error) {
-	return nil, s.cfg.People.ChangePassword(ctx, callerOf(ctx), in.Body.Current, in.Body.Password, sourceOf(ctx).Address)
+func (s *Server) changePassword(ctx context.Context, in *changePasswordInput) (*tokensOutput, error) {
+	return s.showTokens(s.cfg.People.ChangePassword(ctx, callerOf(ctx), in.Body.Current, in.Body.Password, sourceOf(ctx)))
 }

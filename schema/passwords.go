@@ -125,11 +125,14 @@ func (t Passwords) Reset(ctx context.Context, email string, hash []byte, passwor
 	return ended, err
 }
 
-// Change replaces a person's password, ends their sessions but one, and tells
-// them. It returns those that it ended.
-func (t Passwords) Change(ctx context.Context, user fleet.UserID, password string, but fleet.UserSessionID, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
+// Change replaces a person's password and tells them. Their session from goes on as
+// to, with the app that it is reached by; all but that end, which it returns.
+func (t Passwords) Change(ctx context.Context, user fleet.UserID, password string, from, to fleet.UserSessionID, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
 	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
-		ended, err = t.set(ctx, tx, user, password, but, told, now)
+		if _, err := tx.Exec(ctx, `UPDATE push_tokens SET session = $3 WHERE user_id = $1 AND session = $2`, user, from, to); err != nil {
+			return err
+		}
+		ended, err = t.set(ctx, tx, user, password, to, told, now)
 		return err
 	})
 	return ended, err

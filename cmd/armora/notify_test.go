@@ -120,7 +120,7 @@ func TestAnAppIsPushedTo(t *testing.T) {
 		h.ask("POST", "/api/users/push-tokens", map[string]any{"token": app}, http.StatusNoContent)
 	}
 	service.Install("app:kept")
-	h.ask("POST", "/api/auth/change-password", map[string]any{"current_password": password, "new_password": "staple battery horse"}, http.StatusNoContent)
+	h.ask("POST", "/api/auth/change-password", map[string]any{"current_password": password, "new_password": "staple battery horse"}, http.StatusOK)
 	waitFor(t, "the push", func() bool { return len(service.Took()) == 1 })
 	if got := service.Took()[0]; got.Token != "app:kept" || got.Data["kind"] != "password_changed" || got.Notification.Title == "" {
 		t.Errorf("FCM took %+v", got)
