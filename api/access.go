@@ -154,6 +154,9 @@ func route[I, O any](s *Server, who access, op huma.Operation, handle func(conte
 	// would set all the same would stay on the connection.
 	op.BodyReadTimeout = -1
 	huma.Register(s.huma, op, func(ctx context.Context, input *I) (*O, error) {
+		if s.cfg.Handled != nil {
+			s.cfg.Handled(ctx)
+		}
 		output, err := handle(ctx, input)
 		return output, s.asProblem(ctx, err)
 	})

@@ -7,6 +7,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -110,6 +111,7 @@ type Config struct {
 	Clock   fleet.Clock
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	Handled func(context.Context) // hears of each request that was let in, is valid, and is now handled; nil: nobody does
 }
 
 // DefaultExportLimit is how long an export of points may take.
