@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,7 @@ type Questionnaires struct {
 	clock   fleet.Clock
 
 	consents *Consents
+	contacts schema.EmergencyContacts
 }
 
 // NewQuestionnaires returns the questionnaires of a hub.
@@ -40,6 +42,7 @@ func NewQuestionnaires(db *schema.DB, keyring *Keyring, consents *Consents, cloc
 	all, err := loadForms(formFiles, "questionnaire")
 	return &Questionnaires{
 		store: schema.Questionnaires{DB: db}, keyring: keyring, audit: schema.Audit{DB: db}, forms: all, clock: clock, consents: consents,
+		contacts: schema.EmergencyContacts{DB: db},
 	}, err
 }
 
@@ -124,8 +127,12 @@ func (q *Questionnaires) change(ctx context.Context, by Signatory, version int64
 		if stored.Form != f.version {
 			carryOver(kept, f)
 		}
+		named := kept[contactsStep]
 		edit(kept)
 		next, err := q.seal(by.User, f, kept)
+		if err == nil && !bytes.Equal(named, kept[contactsStep]) {
+			err = q.ownContacts(ctx, by.User, kept[contactsStep])
+		}
 		if err != nil {
 			return err
 		}
@@ -142,6 +149,28 @@ func (q *Questionnaires) change(ctx context.Context, by Signatory, version int64
 		}
 		return q.store.Put(ctx, by.User, next, agreed...)
 	})
+}
+
+// ownContacts refuses an answer, which fits its form or is none, that names somebody
+// who is none of the user's contacts.
+func (q *Questionnaires) ownContacts(ctx context.Context, user fleet.UserID, answer json.RawMessage) error {
+	var named struct {
+		IDs []fleet.ContactID `json:"contact_ids"`
+	}
+	if len(answer) == 0 || json.Unmarshal(answer, &named) != nil || len(named.IDs) == 0 {
+		return nil
+	}
+	own, err := q.contacts.List(ctx, user)
+	if err != nil {
+		return err
+	}
+	var flaws []fleet.Flaw
+	for i, id := range named.IDs {
+		if !slices.ContainsFunc(own, func(c schema.SealedContact) bool { return c.ID == id }) {
+			flaws = append(flaws, fleet.Flaw{Location: fmt.Sprintf("%s.contact_ids[%d]", contactsStep, i), Message: "is none of your contacts"})
+		}
+	}
+	return refused("the questionnaire", flaws)
 }
 
 // agreed are the consents that a review, which fits its form, gives.
