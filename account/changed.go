@@ -59,6 +59,6 @@ func (o *Officers) refreshAccounts(ctx context.Context, users []fleet.UserID) {
 // their booking may have to do with it.
 func (o *Officers) followTrip(c bus.BookingChange) {
 	if c.Status == fleet.EnRoute || c.Status == fleet.Searching || c.Status.Ended() {
-		o.trips.add(c.User)
+		o.followed.add(c.User)
 	}
 }

@@ -56,7 +56,7 @@ type Officers struct {
 	untold  map[fleet.UserID]bool // whose spells could not be read; guarded by telling
 
 	accounts changedPeople // as officers
-	trips    changedPeople // as principals
+	followed changedPeople // as principals, or in an emergency that is over
 }
 
 // NewOfficers returns the officers of a hub.
@@ -64,7 +64,7 @@ func NewOfficers(cfg OfficersConfig) *Officers {
 	return &Officers{
 		drivers: schema.Drivers{DB: cfg.DB}, vehicles: schema.Vehicles{DB: cfg.DB}, documents: schema.Documents{DB: cfg.DB},
 		duty: schema.DutySpells{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, keyring: cfg.Keyring, devices: cfg.Devices, bus: cfg.Bus, clock: cfg.Clock, log: cfg.Log,
-		untold: make(map[fleet.UserID]bool), accounts: newChangedPeople(), trips: newChangedPeople(),
+		untold: make(map[fleet.UserID]bool), accounts: newChangedPeople(), followed: newChangedPeople(),
 	}
 }
 
@@ -74,6 +74,11 @@ func NewOfficers(cfg OfficersConfig) *Officers {
 func (o *Officers) Run(ctx context.Context) {
 	defer o.bus.Accounts.Subscribe(o.accounts.add)()
 	defer o.bus.Bookings.Subscribe(o.followTrip)()
+	defer o.bus.SOS.Subscribe(func(s bus.SOSChange) {
+		if s.Over && !s.User.IsZero() {
+			o.followed.add(s.User)
+		}
+	})()
 	for {
 		fired, stop := o.clock.NewTimer(standingEvery)
 		for due := false; !due; {
@@ -83,8 +88,8 @@ func (o *Officers) Run(ctx context.Context) {
 				return
 			case <-o.accounts.wake:
 				o.refreshAccounts(ctx, o.accounts.take())
-			case <-o.trips.wake:
-				for _, user := range o.trips.take() {
+			case <-o.followed.wake:
+				for _, user := range o.followed.take() {
 					o.followUser(ctx, user)
 				}
 			case <-fired:
@@ -278,15 +283,16 @@ func (o *Officers) tellSpells(ctx context.Context, driver fleet.DriverID) {
 }
 
 // followUser publishes when a person's phone may be followed: an officer's duty, or
-// a principal's trip, has changed. A phone that is shown as itself, and may not be
-// followed now, leaves the map. What fails is made good by the next round of Run.
+// a principal's trip, has changed, or an emergency of theirs is over. A phone that is
+// shown, and may not be followed now, leaves the map. What fails is made good by the
+// next round of Run.
 func (o *Officers) followUser(ctx context.Context, user fleet.UserID) {
 	o.telling.Lock()
 	defer o.telling.Unlock()
 	spells, err := o.duty.Of(ctx, user, o.clock.Now().Add(-spellsKept))
-	var phones []fleet.DeviceID
+	var shown []bus.Move
 	if n := len(spells); err == nil && (n == 0 || spells[n-1].To != 0) {
-		phones, err = schema.Devices{DB: o.duty.DB}.OfUser(ctx, user)
+		shown, err = o.shown(ctx, user)
 	}
 	if err != nil {
 		o.log.Error("when a phone may be followed could not be read, it is tried again in a minute", "user", user, "error", err)
@@ -295,9 +301,33 @@ func (o *Officers) followUser(ctx context.Context, user fleet.UserID) {
 	}
 	delete(o.untold, user)
 	o.bus.Spells.Publish(bus.Spells{User: user, Spells: spells})
-	for _, phone := range phones {
-		o.bus.Moves.Publish(bus.Move{Device: phone, From: fleet.Unit(phone)})
+	for _, phone := range shown {
+		o.bus.Moves.Publish(phone)
 	}
+}
+
+// shown are the phones of a person with the units that the map shows them as: an
+// officer's as the officer, the others as themselves.
+func (o *Officers) shown(ctx context.Context, user fleet.UserID) (all []bus.Move, err error) {
+	devices := schema.Devices{DB: o.duty.DB}
+	phones, err := devices.OfUser(ctx, user)
+	for _, phone := range phones {
+		all = append(all, bus.Move{Device: phone, From: fleet.Unit(phone)})
+	}
+	if err != nil {
+		return nil, err
+	}
+	own, err := o.drivers.Own(ctx, user)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return all, nil
+	}
+	if err == nil {
+		phones, err = devices.OfDriver(ctx, own.ID)
+	}
+	for _, phone := range phones {
+		all = append(all, bus.Move{Device: phone, From: fleet.Unit(own.ID)})
+	}
+	return all, err
 }
 
 func (o *Officers) tellUntold(ctx context.Context) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"armora/account"
@@ -200,6 +201,59 @@ func TestAnOfficersPhoneIsFollowedOnDutyAlone(t *testing.T) {
 	publish(late)
 	if !h.kept(phone.ID, late) {
 		t.Error("a late fix from the shift was not kept")
+	}
+	// An emergency: they are followed whatever their duty says, until it is over.
+	raised := officer.help(nil)
+	inDanger := time.Now()
+	publish(inDanger)
+	expect(inDanger, true, true, "off duty, in an emergency")
+	ops, _, _ := h.person(fleet.RoleDispatcher)
+	ops.ask("POST", "/api/sos/"+raised.ID.String()+"/close", map[string]any{"outcome": "resolved", "note": "safe"}, http.StatusOK)
+	safe := time.Now().Add(time.Millisecond)
+	publish(safe)
+	waitFor(t, "the officer to leave the map", func() bool { return !h.onMap(unit) })
+	expect(safe, false, false, "off duty, after an emergency")
+}
+
+// Whatever takes something from a person ends what their sessions have opened over
+// MQTT, and lets their phones in no more.
+func TestWhateverEndsASessionEndsItsPhones(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	const password = "a long enough phrase"
+	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, end := range map[string]func(p *served, user string){
+		"logout": func(p *served, _ string) { p.ask("POST", "/api/auth/logout", nil, http.StatusNoContent) },
+		"password": func(p *served, _ string) {
+			p.ask("POST", "/api/auth/change-password", map[string]any{"current_password": password, "new_password": "another long phrase"}, http.StatusOK)
+		},
+		"roles": func(_ *served, user string) {
+			h.ask("PUT", "/api/users/"+user+"/roles", map[string]any{"roles": []string{"finance"}, "reason": "x"}, http.StatusOK)
+		},
+		"suspension": func(_ *served, user string) {
+			h.ask("POST", "/api/users/"+user+"/suspend", map[string]any{"reason": "x"}, http.StatusNoContent)
+		},
+		"erasure": func(p *served, user string) {
+			p.ask("POST", "/api/users/erase", map[string]any{"confirm": user + "@example.com"}, http.StatusAccepted)
+		},
+	} {
+		rider, user, _ := h.person(fleet.RoleRider)
+		if _, err := h.db.Pool().Exec(t.Context(), `UPDATE users SET password = $2 WHERE id = $1`, user, hash); err != nil {
+			t.Fatal(err)
+		}
+		phone := rider.enrol("")
+		c, ack := rider.dial(phone, 5)
+		if ack.ReasonCode != 0 {
+			t.Fatalf("%s: let in with %#x", what, ack.ReasonCode)
+		}
+		end(rider, user.String())
+		c.ended()
+		if _, ack := h.dial(phone, 5); ack.ReasonCode != packets.ErrBadUsernameOrPassword.Code {
+			t.Errorf("after %s: %#x", what, ack.ReasonCode)
+		}
 	}
 }
 
