@@ -58,6 +58,11 @@ func TestAnswersAndWorkDoNotTellWhetherAnAddressHasAnAccount(t *testing.T) {
 	if _, err := w.Enlist(t.Context(), Enlisting{Email: "staff@example.com", Roles: []fleet.Role{fleet.RoleAdmin}}); err != nil {
 		t.Fatal(err)
 	}
+	var askers []*Caller // each for one address that they want to have
+	for _, email := range []string{"a1@example.com", "a2@example.com", "a3@example.com", "a4@example.com", "a5@example.com"} {
+		_, asker := w.resident(email)
+		askers = append(askers, asker)
+	}
 	elsewhere := Where{Agent: "test", Address: "203.0.113.9"} // where nobody has signed in
 	for what, try := range map[string]func(email string) error{
 		"login": func(email string) error {
@@ -70,6 +75,11 @@ func TestAnswersAndWorkDoNotTellWhetherAnAddressHasAnAccount(t *testing.T) {
 		"verify": func(email string) error {
 			_, _, err := w.VerifyEmail(t.Context(), email, "none", elsewhere)
 			return err
+		},
+		"another address": func(email string) error {
+			asker := askers[0]
+			askers = askers[1:]
+			return w.AskEmail(t.Context(), asker, email)
 		},
 		"forgot": func(email string) error { return w.ForgotPassword(t.Context(), email) },
 		"reset": func(email string) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -177,4 +178,27 @@ func TestALinkEndsWhenItWasSaidThatItWould(t *testing.T) {
 		t.Fatal(err)
 	}
 	problem(t, rider.do("POST", path, map[string]any{"until": "1_h"}), http.StatusNotFound, fleet.CodeNotFound)
+}
+
+// Whoever watches by a link does so no longer than its owner may share: a suspension
+// ends every line that was opened by one. Nobody who is protected is erased, so that
+// there is no line then.
+func TestALinkEndsWithItsOwner(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	rider, _, _, id := h.trip()
+	link := rider.shared("/api/bookings/"+id.String()+"/shares", "trip_end").URL
+	w := h.guest(link).watch(id, "")
+	w.expect("snapshot")
+	events := h.stream("/api/tracking/"+id.String()+"/events", bearerOf(h.guest(link).token))
+	events.event()
+	problem(t, rider.do("POST", "/api/users/erase", map[string]any{"confirm": rider.id.String() + "@example.com"}), http.StatusConflict, fleet.CodeConflict)
+	h.must(http.StatusNoContent, "POST", "/api/users/"+rider.id.String()+"/suspend", map[string]any{"reason": "x"})
+	w.ends(closedSession)
+	if rest, err := io.ReadAll(events.body); err != nil || !strings.Contains(string(rest), "event: end\n") {
+		t.Errorf("the event stream says %q, %v", rest, err)
+	}
+	if a := h.exchange(link); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the link still opens: %s", a.Status)
+	}
 }

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/alexedwards/argon2id"
 
 	"armora/account"
 	"armora/fleet"
@@ -332,6 +335,11 @@ func TestASocketEndsWithWhatOpenedIt(t *testing.T) {
 		w.expect("snapshot")
 		return ops, w
 	}
+	const password = "a long enough phrase"
+	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for what, end := range map[string]func(p *person) error{
 		"logout": func(p *person) error { return h.sessions.End(t.Context(), p.id, p.session, fleet.EndedByLogout) },
 		"all sessions": func(p *person) error {
@@ -341,16 +349,36 @@ func TestASocketEndsWithWhatOpenedIt(t *testing.T) {
 			h.must(http.StatusNoContent, "POST", "/api/users/"+p.id.String()+"/suspend", map[string]any{"reason": "x"})
 			return nil
 		},
+		"password": func(p *person) error {
+			if _, err := h.db.Pool().Exec(t.Context(), `UPDATE users SET password = $2 WHERE id = $1`, p.id, hash); err != nil {
+				return err
+			}
+			next := as[tokens](t, p.must(http.StatusOK, "POST", "/api/auth/change-password", map[string]any{"current_password": password, "new_password": "another long phrase"}))
+			problem(t, p.do("GET", "/api/users/me", nil), http.StatusUnauthorized, fleet.CodeUnauthenticated)
+			p.token = next.AccessToken
+			p.must(http.StatusOK, "GET", "/api/users/me", nil)
+			return nil
+		},
+		"erasure": func(p *person) error {
+			p.must(http.StatusAccepted, "POST", "/api/users/erase", map[string]any{"confirm": p.id.String() + "@example.com"})
+			return nil
+		},
 		"roles": func(p *person) error {
 			h.must(http.StatusOK, "PUT", "/api/users/"+p.id.String()+"/roles", map[string]any{"roles": []string{"finance"}, "reason": "x"})
 			return nil
 		},
 	} {
 		p, w := watch()
+		events := h.stream("/api/tracking/"+id.String()+"/events", bearerOf(p.token))
+		chats := p.chats("/api/chat/" + id.String())
 		if err := end(p); err != nil {
 			t.Fatal(what, err)
 		}
 		w.ends(closedSession)
+		(&spectator{t, chats.conn}).ends(closedSession)
+		if rest, err := io.ReadAll(events.body); err != nil || !strings.Contains(string(rest), "event: end\n") {
+			t.Errorf("%s: the event stream says %q, %v", what, rest, err)
+		}
 	}
 
 	p, w := watch()

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -245,9 +246,9 @@ func newCertificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// The end of a session ends what was opened with its tokens, on every listener,
-// and nothing else.
-func TestEndOfASession(t *testing.T) {
+// The end of a session ends what was opened with its tokens, on every listener, and
+// nothing else; so does the revocation of a credential.
+func TestEndOfASessionAndOfACredential(t *testing.T) {
 	t.Parallel()
 	cert := newCertificate(t)
 	pool := x509.NewCertPool()
@@ -263,18 +264,39 @@ func TestEndOfASession(t *testing.T) {
 		return id.String()
 	}
 	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}}
-	ws, _, err := dialer.Dial("ws://"+h.WSAddr().String()+"/mqtt", nil)
-	if err != nil {
-		t.Fatal(err)
+	each := func() []*client { // listener
+		ws, _, err := dialer.Dial("ws://"+h.WSAddr().String()+"/mqtt", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*client{
+			h.dial(), h.dialTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), newClient(t, &wsConn{Conn: ws.NetConn(), ws: ws}),
+		}
 	}
-	ended := []*client{
-		h.dial(), h.dialTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), newClient(t, &wsConn{Conn: ws.NetConn(), ws: ws}),
-	}
+	ended := each()
 	for _, c := range ended {
-		name := phone()
-		c.login(login{id: "phone", name: name, clean: true, version: 5})
+		c.login(login{id: "phone", name: phone(), clean: true, version: 5})
 	}
 	other, _ := h.phone()
+
+	tracker, old, kept := fleet.NewID[fleet.Device](), fleet.NewID[fleet.Credential](), fleet.NewID[fleet.Credential]()
+	with := func(credential fleet.CredentialID, id string, c *client) *client {
+		h.auth.set(tracker.String(), fleet.Identity{Device: tracker, Credential: credential})
+		c.login(login{id: tracker.String() + id, name: tracker.String(), clean: true, version: 5})
+		return c
+	}
+	going := with(kept, "/kept", h.dial())
+	revoked := each()
+	for i, c := range revoked {
+		with(old, "/"+strconv.Itoa(i), c)
+	}
+	h.Disconnect(tracker, old)
+	for _, c := range revoked {
+		if code := c.expectEnd(); code != packets.ErrNotAuthorized.Code {
+			t.Errorf("DISCONNECT %#x", code)
+		}
+	}
+	going.ping()
 	h.EndSession(fleet.NewID[fleet.UserSession]())
 	h.EndSession(fleet.UserSessionID{}) // of those who have none
 	for _, c := range append(ended, other) {

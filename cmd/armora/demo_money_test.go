@@ -2,8 +2,13 @@ package main
 
 import (
 	"net/http"
+	"regexp"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
+
+	"armora/fleet"
 	"armora/sim/stripe"
 )
 
@@ -60,4 +65,35 @@ func (h *served) paysByCard() {
 		h.t.Errorf("reserved %+v", held)
 	}
 	h.ask("PUT", "/api/bookings/"+booking.ID+"/cancel", map[string]any{}, http.StatusOK) // within its free minutes
+}
+
+// everybodySignsIn checks that all the logins that the demo prints open the hub, with
+// the second factor where there is one.
+func everybodySignsIn(t *testing.T, out *safeBuffer, api string) {
+	t.Helper()
+	logins := regexp.MustCompile(`(?m)^  (\S+@\S+) +(\S+) +([A-Z2-7]{16,})?$`).FindAllStringSubmatch(out.String(), -1)
+	if len(logins) < 4 {
+		t.Errorf("only %d logins are printed", len(logins))
+	}
+	for _, p := range logins {
+		login := map[string]any{"email": p[1], "password": p[2]}
+		if p[3] != "" {
+			code, err := totp.GenerateCode(p[3], time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			login["otp"] = code
+		}
+		h := &served{t: t, api: api}
+		var got struct {
+			User struct {
+				Email string
+				Roles []fleet.Role
+			}
+		}
+		h.read(h.ask("POST", "/api/auth/login", login, http.StatusOK), &got)
+		if got.User.Email != p[1] || len(got.User.Roles) == 0 || p[3] == "" && got.User.Roles[0].NeedsSecondFactor() {
+			t.Errorf("%s is signed in as %+v", p[1], got.User)
+		}
+	}
 }

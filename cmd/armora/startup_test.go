@@ -143,6 +143,7 @@ func TestDemo(t *testing.T) {
 		waitFor(t, "an officer to set out", func() bool { return regexp.MustCompile(`under way [1-9]`).MatchString(out.String()) })
 		ada := signsIn(t, out)
 		if i == 0 {
+			everybodySignsIn(t, out, ada.api)
 			ada.keepsCard(out)
 		}
 		ada.paysByCard()
