@@ -341,7 +341,7 @@ func TestOpsSeeBookings(t *testing.T) {
 	// Each look is in the audit log, and so is what ops are shown of what they change:
 	// at the one, at its events, at the lists, and at what was cancelled.
 	named.must(http.StatusOK, "PUT", path+"/cancel", map[string]any{"reason": "no officers"})
-	entries, err := schema.Audit{DB: h.db}.List(t.Context(), fleet.UserID{}, schema.AuditQuery{Subject: hidden.id, Action: "read_booking", Limit: 100})
+	entries, err := schema.Audit{DB: h.db}.List(t.Context(), named.id, schema.AuditQuery{Subject: hidden.id, Action: "read_booking", Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
