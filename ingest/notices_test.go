@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -131,7 +132,7 @@ func TestAnAnsweredMessage(t *testing.T) {
 			}
 			return &fleet.Error{Code: code, Message: "no"}
 		}, func(why error) { told = why })
-		_, refusal := k.outcome(t).(*refused)
+		_, refusal := errors.AsType[*refused](k.outcome(t))
 		if refusal != want || (fleet.CodeOf(told) == code && told != nil) != want || tries != map[bool]int{true: 1, false: 2}[want] {
 			t.Errorf("%s: refused %v, told %v, tried %d times", code, refusal, told, tries)
 		}

@@ -146,10 +146,15 @@ func TestOpsAreToldOfAlarmsAndCalledForDangers(t *testing.T) {
 	a.must(a.alerts.Settle(ctx, fleet.AlertSilent, a.booking.ID, a.driver, "heard of again", a.clock.Now()))
 	a.work(fleet.AlarmJob{Alert: silent, Step: 1})
 	a.is("it is heard of again", a.told(silent, names), everybody...)
-	apart := a.raise(fleet.AlertApart)
+	apart, lost := a.raise(fleet.AlertApart), a.raise(fleet.AlertSilent)
+	a.clock.Advance(fleet.StepLength)
+	for _, id := range []fleet.AlertID{apart, lost} { // one call is about both
+		a.work(fleet.AlarmJob{Alert: id, Step: 1})
+	}
+	a.is("two at once", append(a.told(apart, names), a.told(lost, names)...), "bo inbox", "bo push", "bo sms 1", "cy inbox", "cy push", "bo inbox", "bo push", "cy inbox", "cy push")
 	a.clock.Advance(time.Hour)
-	a.work(fleet.AlarmJob{Alert: apart, Step: 1})
-	a.is("after an hour", a.left(apart), "1 after 2m0s")
+	a.work(fleet.AlarmJob{Alert: apart, Step: 2})
+	a.is("after an hour", a.left(apart), "1 after 2m0s", "2 after 2m30s")
 }
 
 // Each sees the other, whichever was raised first: the rota is called for one of them.

@@ -74,7 +74,9 @@ func calledFor(a *fleet.Alert, open []fleet.Alert) bool {
 }
 
 // callFor calls whom the rota says: its steps are gone through again and again, but
-// for those of consoles, which show the alarm already.
+// for those of consoles, which show the alarm already. Who is called for another one in
+// the same moment finds both: when a hub hears of nobody, that is one call and not a
+// hundred.
 func (t Alerts) callFor(ctx context.Context, tx pgx.Tx, a *fleet.Alert, number int, now time.Time, tell AlarmTelling) error {
 	rota, err := rotaOf(ctx, tx)
 	if err != nil {
@@ -85,5 +87,12 @@ func (t Alerts) callFor(ctx context.Context, tx pgx.Tx, a *fleet.Alert, number i
 		return nil // somebody may be on call by the next one
 	}
 	step := rota[(number-1)%len(rota)]
+	var called bool
+	err = tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM notices WHERE user_id = $1 AND channel = $2 AND starts_with(once, 'alert/') AND strpos(once, '#') > 0 AND created > $3)`,
+		step.User, step.Channel, now.Add(-fleet.StepLength/2)).Scan(&called)
+	if err != nil || called {
+		return err
+	}
 	return t.DB.tell(ctx, tx, step.User, tell(a, number, step.Channel))
 }
