@@ -201,6 +201,7 @@ POST    /api/payments/charge                        finance admin
 POST    /api/payments/refund                        dispatcher finance admin
 POST    /api/payments/webhook                       anyone
 GET     /api/payments/reconciliation                finance admin
+POST    /api/payments/reconciliation/known          finance admin fresh
 GET     /api/payments/config                        person
 GET     /api/payments/methods                       rider
 POST    /api/payments/methods                       rider

@@ -71,6 +71,16 @@ func TestStripeIsHeardByItsSignatureAlone(t *testing.T) {
 	if alerts := as[page[Alert]](t, h.must(http.StatusOK, "GET", "/api/alerts", nil)); len(alerts.Items) != 1 || alerts.Items[0].Kind != fleet.AlertBooks {
 		t.Errorf("%+v", alerts)
 	}
+	const known = "/api/payments/reconciliation/known"
+	why := map[string]any{"line": "capture/lost", "reason": "posted by a test of ours", "account": "written_off"}
+	problem(t, finance.do("POST", known, map[string]any{"line": "capture/lost", "reason": "x", "account": "revenue"}), http.StatusUnprocessableEntity, fleet.CodeInvalid)
+	if k := as[KnownDifference](t, finance.must(http.StatusOK, "POST", known, why)); k.Amount != fleet.Pence(-700) || k.SaidBy != finance.id || k.AgreedAt.IsZero() {
+		t.Errorf("%+v", k)
+	}
+	if r = as[Reconciliation](t, finance.must(http.StatusOK, "GET", "/api/payments/reconciliation", nil)); len(r.Differences) != 0 || r.Ledger != r.Stripe {
+		t.Errorf("once it is known: %+v", r)
+	}
+	problem(t, finance.do("POST", known, why), http.StatusNotFound, fleet.CodeNotFound)
 }
 
 func TestAHubWithoutPaymentsHearsNobody(t *testing.T) {

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // StripeEvent is what Stripe has told of, without what it told: that is read anew.
 type StripeEvent struct {
@@ -89,6 +92,32 @@ type Difference struct {
 	Stripe      Money  // what Stripe says, fees taken off
 	Ledger      Money  // what we say
 	At          time.Time
+	Known       *KnownDifference // somebody knows why, and a second person has to agree; nil: nobody does
+}
+
+// Line names a difference: Stripe's transaction or, where there is none, our posting.
+func (d *Difference) Line() string {
+	if d.Transaction != "" {
+		return d.Transaction
+	}
+	return d.Key
+}
+
+// KnownDifference is a difference of which finance knows why it is there.
+type KnownDifference struct {
+	Line     string
+	Amount   Money // by which Stripe has more than the ledger
+	Reason   string
+	Account  Account // which the correction in the ledger is posted to; "": it needs none
+	SaidBy   UserID  // zero: the bootstrap admin
+	Said     time.Time
+	AgreedBy UserID
+	Agreed   time.Time // zero: a second person is waited for
+}
+
+// CorrectionKey is that of the posting which makes the ledger say what Stripe does.
+func (k *KnownDifference) CorrectionKey() string {
+	return fmt.Sprintf("correction/%s/%d", k.Line, k.Amount.Amount)
 }
 
 // Reconciliation is what a comparison of the ledger with Stripe's book has found.

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,6 +81,41 @@ func (b *Books) Reconcile(ctx context.Context) error {
 func (b *Books) Report(ctx context.Context) (fleet.Reconciliation, error) {
 	now := b.cfg.Clock.Now()
 	return b.book.Compare(ctx, now.Add(-booksSince), now.Add(-booksGrace), fleet.GBP, booksLimit)
+}
+
+// corrections are the accounts to which a correction of the ledger may be posted.
+var corrections = []fleet.Account{fleet.AccountFees, fleet.AccountBank, fleet.AccountDisputes, fleet.AccountWrittenOff}
+
+// Know keeps why there is a difference, so that it is not reported again: as long as it
+// is of that amount. With an account, the ledger is made to say what Stripe does, by a
+// posting to it. More than who says so may refund takes a second person, if there is
+// one, who says the same.
+func (b *Books) Know(ctx context.Context, by Staff, line, reason string, account fleet.Account) (k fleet.KnownDifference, err error) {
+	if account != "" && !slices.Contains(corrections, account) {
+		return k, &fleet.Error{Code: fleet.CodeInvalid, Message: "nothing is corrected by that account"}
+	}
+	r, err := b.Report(ctx)
+	if err != nil {
+		return k, err
+	}
+	i := slices.IndexFunc(r.Differences, func(d fleet.Difference) bool { return d.Line() == line })
+	if i < 0 {
+		return k, &fleet.Error{Code: fleet.CodeNotFound, Message: "no such difference"}
+	}
+	d := &r.Differences[i]
+	now := b.cfg.Clock.Now()
+	k = fleet.KnownDifference{
+		Line: line, Amount: fleet.Money{Amount: d.Stripe.Amount - d.Ledger.Amount, Currency: d.Stripe.Currency},
+		Reason: reason, Account: account, SaidBy: by.User, Said: now,
+	}
+	second, err := schema.Approvals{DB: b.cfg.DB}.Needed(ctx, by.User, fleet.ApproveRefund.Deciders())
+	if err != nil {
+		return k, err
+	}
+	if !second || max(k.Amount.Amount, -k.Amount.Amount) <= by.limit() {
+		k.AgreedBy, k.Agreed = by.User, now
+	}
+	return k, b.book.Know(ctx, &k)
 }
 
 // read stores the lines that Stripe has added since the last time.

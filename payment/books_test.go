@@ -111,3 +111,71 @@ func TestWhatIsInOneBookAloneIsBeforeOps(t *testing.T) {
 	w.must(err)
 	w.wantDifferences(books, 3)
 }
+
+// What finance knows the reason of is not reported again, as long as it is of that
+// amount; the ledger is corrected where it is wrong; much of it takes two.
+func TestAKnownDifferenceIsNotReportedAgain(t *testing.T) {
+	t.Parallel()
+	w := newTill(t)
+	ctx, books, stranger := t.Context(), w.books(), w.another()
+	charge := func(amount int64) {
+		t.Helper()
+		_, err := stranger.PaymentIntents.New(&api.PaymentIntentParams{
+			Amount: api.Int64(amount), Currency: api.String("gbp"), PaymentMethod: api.String("pm_card_bypassPending"), Confirm: api.Bool(true),
+			PaymentMethodTypes: api.StringSlice([]string{"card"}),
+		})
+		w.must(err)
+	}
+	staff := func() payment.Staff {
+		return payment.Staff{User: w.person(fleet.RoleFinance), Roles: []fleet.Role{fleet.RoleFinance}}
+	}
+	bo, cy := staff(), staff()
+	charge(5_000)
+	small := w.wantDifferences(books, 1)[0]
+	_, err := books.Know(ctx, bo, "txn_nobodys", "x", "")
+	w.want(err, fleet.CodeNotFound)
+	_, err = books.Know(ctx, bo, small.Line(), "x", fleet.AccountRevenue)
+	w.want(err, fleet.CodeInvalid)
+	k, err := books.Know(ctx, bo, small.Line(), "of our other shop, and posted", fleet.AccountBank)
+	w.must(err)
+	if k.Agreed.IsZero() || k.Amount != small.Stripe {
+		t.Errorf("%+v", k)
+	}
+	w.clock.Advance(2 * time.Hour) // the correction is no news of Stripe's either
+	w.wantDifferences(books, 0)    // and the balances agree
+	_, err = books.Know(ctx, cy, small.Line(), "x", "")
+	w.want(err, fleet.CodeNotFound)
+
+	charge(60_000) // more than finance may refund
+	much := w.wantDifferences(books, 1)[0]
+	k, err = books.Know(ctx, bo, much.Line(), "the other shop", fleet.AccountBank)
+	w.must(err)
+	if !k.Agreed.IsZero() {
+		t.Errorf("agreed by one: %+v", k)
+	}
+	if d := w.wantDifferences(books, 1)[0]; d.Known == nil || d.Known.SaidBy != bo.User || d.Known.Reason != "the other shop" {
+		t.Errorf("waiting: %+v", d.Known)
+	}
+	_, err = books.Know(ctx, bo, much.Line(), "the other shop", fleet.AccountBank)
+	w.want(err, fleet.CodeConflict)
+	_, err = books.Know(ctx, cy, much.Line(), "elsewhere", fleet.AccountFees)
+	w.want(err, fleet.CodeConflict)
+	k, err = books.Know(ctx, cy, much.Line(), "so it is", fleet.AccountBank)
+	w.must(err)
+	if k.AgreedBy != cy.User || k.SaidBy != bo.User || k.Reason != "the other shop" {
+		t.Errorf("%+v", k)
+	}
+	w.wantDifferences(books, 0)
+
+	// By another amount than is known it is reported.
+	w.must(schema.StripeBook{DB: w.db}.Know(ctx, &fleet.KnownDifference{
+		Line: "line/lost", Amount: fleet.Pence(1), Reason: "x", SaidBy: bo.User, Said: noon, AgreedBy: bo.User, Agreed: noon,
+	}))
+	w.must(schema.Ledger{DB: w.db}.Post(ctx, fleet.Post("line/lost", w.clock.Now(), fleet.Pence(700), fleet.AccountRevenue, fleet.AccountStripe)))
+	w.clock.Advance(2 * time.Hour)
+	lost := w.wantDifferences(books, 1)[0]
+	if _, err = books.Know(ctx, bo, lost.Line(), "posted twice by hand", fleet.AccountWrittenOff); err != nil || lost.Line() != "line/lost" {
+		t.Errorf("%s: %v", lost.Line(), err)
+	}
+	w.wantDifferences(books, 0)
+}

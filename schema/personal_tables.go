@@ -244,6 +244,7 @@ var personalTables = []personal{
 		export: `SELECT id, state, until, cancelling, created, changed FROM memberships WHERE user_id = $1 ORDER BY id`,
 		hidden: "an id of Stripe's",
 		kept:   "accounts, under ids"},
+	{table: "known_differences", class: classInvoices, people: []string{"said_by", "agreed_by"}, hidden: "the books'", kept: "the books, under ids"},
 	{table: "pay_rates", class: classAudit, people: []string{"set_by"},
 		hidden: "work of the staff",
 		kept:   "ids, so that what staff did is accounted for"},

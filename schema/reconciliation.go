@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,23 +59,24 @@ func (t StripeBook) Read(ctx context.Context, now time.Time) error {
 }
 
 // differences are the lines of which the ledger says something else, or nothing; and
-// the postings that Stripe says nothing of, from $1 on. What is posted after $2 has
-// its time to come. The first $3.
+// the postings that Stripe says nothing of, from $1 on, unless it is known why. What is
+// posted after $2 has its time to come. The first $3.
 const differences = `
 	WITH ours AS (
 		SELECT t.id, t.key, t.at, e.currency, sum(e.amount)::bigint AS amount
 		FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id AND e.account = 'stripe' GROUP BY t.id, e.currency)
-	SELECT * FROM (
-		SELECT s.id, s.type, s.source, coalesce(s.key, ''), s.amount - s.fee AS theirs, coalesce(o.amount, 0) + coalesce(f.amount, 0) AS mine, s.currency, s.created AS at
+	SELECT d.*, k.amount, k.reason, k.account, k.said_by, k.said FROM (
+		SELECT s.id AS line, s.id, s.type, s.source, coalesce(s.key, '') AS key, s.amount - s.fee AS theirs, coalesce(o.amount, 0) + coalesce(f.amount, 0) AS mine, s.currency, s.created AS at
 		FROM stripe_transactions s
 		LEFT JOIN ours o ON o.key = s.key AND o.currency = s.currency
 		LEFT JOIN ours f ON f.key = s.fee_key AND f.currency = s.currency
 		WHERE s.created >= $1 AND s.amount - s.fee <> coalesce(o.amount, 0) + coalesce(f.amount, 0)
 		UNION ALL
-		SELECT '', '', '', o.key, 0, o.amount, o.currency, o.at
-		FROM ours o WHERE o.at >= $1 AND o.at < $2 AND o.amount <> 0
+		SELECT o.key, '', '', '', o.key, 0, o.amount, o.currency, o.at
+		FROM ours o WHERE o.at >= $1 AND o.at < $2 AND o.amount <> 0 AND o.key NOT LIKE 'correction/%'
 			AND NOT EXISTS (SELECT FROM stripe_transactions s WHERE s.key = o.key) AND NOT EXISTS (SELECT FROM stripe_transactions s WHERE s.fee_key = o.key)
-	) AS d ORDER BY at DESC LIMIT $3`
+	) AS d LEFT JOIN known_differences k ON k.line = d.line AND k.amount = d.theirs - d.mine
+	WHERE k.agreed IS NULL ORDER BY d.at DESC LIMIT $3`
 
 // Compare says where the ledger and Stripe's book differ about what happened since a
 // time, at most limit times, the newest first, and what each makes of the balance.
@@ -92,10 +94,53 @@ func (t StripeBook) Compare(ctx context.Context, since, grace time.Time, currenc
 	if err != nil {
 		return r, err
 	}
-	r.Differences, err = all(ctx, t.DB, "line", func(row pgx.CollectableRow) (d fleet.Difference, err error) {
-		err = row.Scan(&d.Transaction, &d.Type, &d.Source, &d.Key, &d.Stripe.Amount, &d.Ledger.Amount, &d.Stripe.Currency, &d.At)
-		d.Ledger.Currency, d.At = d.Stripe.Currency, d.At.UTC()
-		return d, err
-	}, differences, since, grace, limit)
+	r.Differences, err = all(ctx, t.DB, "line", scanDifference, differences, since, grace, limit)
 	return r, err
+}
+
+func scanDifference(row pgx.CollectableRow) (d fleet.Difference, err error) {
+	var k fleet.KnownDifference
+	var amount *int64
+	var reason, account *string
+	var said *time.Time
+	err = row.Scan(&k.Line, &d.Transaction, &d.Type, &d.Source, &d.Key, &d.Stripe.Amount, &d.Ledger.Amount, &d.Stripe.Currency, &d.At,
+		&amount, &reason, &account, &k.SaidBy, &said)
+	d.Ledger.Currency, d.At = d.Stripe.Currency, d.At.UTC()
+	if err != nil || amount == nil {
+		return d, err
+	}
+	k.Amount, k.Reason, k.Said = fleet.Money{Amount: *amount, Currency: d.Stripe.Currency}, *reason, said.UTC()
+	if account != nil {
+		k.Account = fleet.Account(*account)
+	}
+	d.Known = &k
+	return d, nil
+}
+
+// Know keeps why there is a difference, with the correction of the ledger that belongs
+// to it. Where k was not agreed to, the second person who says the same agrees; the
+// first one again is CodeConflict, and so is who would have it posted elsewhere.
+func (t StripeBook) Know(ctx context.Context, k *fleet.KnownDifference) error {
+	return t.DB.transact(ctx, "difference", func(tx pgx.Tx) error {
+		var agreed *time.Time
+		err := tx.QueryRow(ctx, `
+			INSERT INTO known_differences AS d (line, amount, currency, reason, account, said_by, said, agreed_by, agreed)
+			VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8, $9)
+			ON CONFLICT (line, amount) DO UPDATE SET agreed_by = $6, agreed = $7
+			WHERE d.agreed IS NULL AND d.said_by IS DISTINCT FROM $6 AND d.account IS NOT DISTINCT FROM nullif($5, '')
+			RETURNING reason, said_by, said, agreed_by, agreed`,
+			k.Line, k.Amount.Amount, k.Amount.Currency, k.Reason, k.Account, k.SaidBy, k.Said, k.AgreedBy, null(k.Agreed),
+		).Scan(&k.Reason, &k.SaidBy, &k.Said, &k.AgreedBy, &agreed)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "this waits for a second person, who says the same"}
+		}
+		if err != nil {
+			return err
+		}
+		k.Said, k.Agreed = k.Said.UTC(), orZero(agreed)
+		if k.Agreed.IsZero() || k.Account == "" {
+			return nil
+		}
+		return post(ctx, tx, fleet.Post(k.CorrectionKey(), k.Agreed, k.Amount, k.Account, fleet.AccountStripe))
+	})
 }
