@@ -133,6 +133,7 @@ func newHubAt(t *testing.T, db *schema.DB, now time.Time, change ...func(*Config
 	if h.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	h.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // a server that was closed is kept for as long: 10 s of the tests' hubs are a gigabyte
 	if err := h.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
