@@ -184,31 +184,36 @@ func (c *Cashier) unfund(tx *schema.BookingTx) error {
 
 // charge posts what has become due for a booking, or less so: the sale and its VAT.
 func (c *Cashier) charge(tx *schema.BookingTx, more int64) error {
-	before, n, err := tx.Posted(fleet.PrincipalAccount(tx.User), "due")
+	_, n, err := tx.Posted(fleet.PrincipalAccount(tx.User), "due")
 	if err != nil {
 		return err
 	}
-	return tx.Post(fleet.Posting{Key: fmt.Sprintf("due/%s/%d", tx.ID, n+1), At: tx.Now, Entries: sale(&tx.Booking, before, before+more)})
+	entries, err := sale(tx, more)
+	if err != nil {
+		return err
+	}
+	return tx.Post(fleet.Posting{Key: fmt.Sprintf("due/%s/%d", tx.ID, n+1), At: tx.Now, Entries: entries})
 }
 
-// sale is what is due from a principal, and what it is, revenue and VAT, as it
-// changes from an amount to another: the VAT is that of the whole, so that it is
-// rounded once.
-func sale(b *fleet.Booking, from, to int64) []fleet.Entry {
+// sale is what more, or less, is due from a principal, and what it is: revenue and VAT.
+// The VAT is that of all that is sold then, so that it is rounded once, in however many
+// parts it is charged and given back.
+func sale(tx *schema.BookingTx, more int64) ([]fleet.Entry, error) {
+	sold, before, err := tx.Sold()
+	if err != nil {
+		return nil, err
+	}
 	var vat int64
 	var table tariff.Table
-	if json.Unmarshal(b.Tariff, &table) == nil {
-		in := func(amount int64) int64 {
-			return table.VATIn(fleet.Money{Amount: amount, Currency: b.Total.Currency}).Amount
-		}
-		vat = in(to) - in(from)
+	if json.Unmarshal(tx.Tariff, &table) == nil {
+		vat = table.VATIn(fleet.Money{Amount: sold + more, Currency: tx.Total.Currency}).Amount - before
 	}
 	entry := func(account fleet.Account, amount int64) fleet.Entry {
-		return fleet.Entry{Account: account, Amount: fleet.Money{Amount: amount, Currency: b.Total.Currency}}
+		return fleet.Entry{Account: account, Amount: fleet.Money{Amount: amount, Currency: tx.Total.Currency}}
 	}
 	return []fleet.Entry{
-		entry(fleet.PrincipalAccount(b.User), to-from), entry(fleet.AccountRevenue, vat-(to-from)), entry(fleet.AccountVAT, -vat),
-	}
+		entry(fleet.PrincipalAccount(tx.User), more), entry(fleet.AccountRevenue, vat-more), entry(fleet.AccountVAT, -vat),
+	}, nil
 }
 
 // owe makes what is missing a debt, or writes it off.

@@ -92,13 +92,21 @@ func (w *till) person(roles ...fleet.Role) fleet.UserID {
 // booked is a booking of £120 for two hours: for at once, or in a while.
 func (w *till) booked(in time.Duration) fleet.BookingID {
 	w.t.Helper()
-	table, err := json.Marshal(tariff.Default())
+	return w.priced(in, fleet.Pounds(120))
+}
+
+// priced is booked at another price, of any currency.
+func (w *till) priced(in time.Duration, total fleet.Money) fleet.BookingID {
+	w.t.Helper()
+	by := tariff.Default()
+	by.Currency = total.Currency
+	table, err := json.Marshal(by)
 	w.must(err)
 	start := w.clock.Now().Add(in)
 	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: w.user, Created: w.clock.Now(),
 		Order: fleet.Order{Start: start, Zone: "Europe/London", Minutes: 120, Type: fleet.SecureTransfer, Tier: fleet.Essential, Level: fleet.LevelStandard,
 			Pickup: fleet.Place{Lat: 51.511, Lon: -0.1197}, Destination: &fleet.Place{Lat: 51.4967, Lon: -0.1764}, Officers: 1},
-		Terms: fleet.Terms{Tariff: table, Price: json.RawMessage(`{}`), Total: fleet.Pounds(120), Metres: 6437}}
+		Terms: fleet.Terms{Tariff: table, Price: json.RawMessage(`{}`), Total: total, Metres: 6437}}
 	if in > 0 {
 		b.LocalStart = start.Format("2006-01-02T15:04")
 	}
@@ -149,7 +157,7 @@ func (w *till) wantPaid(id fleet.BookingID, want ...string) {
 	for i, p := range payments {
 		got[i] = string(p.Purpose) + " " + string(p.State) + " " + p.Amount.String()
 		if p.Captured != 0 && p.Captured != p.Amount.Amount {
-			got[i] += " took " + fleet.Pence(p.Captured).String()
+			got[i] += " took " + fleet.Money{Amount: p.Captured, Currency: p.Amount.Currency}.String()
 		}
 		if p.Code != "" && p.State != fleet.PaymentCaptured {
 			w.t.Logf("%s %s: %s %s", p.Purpose, p.State, p.Code, p.Decline)

@@ -96,7 +96,7 @@ func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
 		return err
 	}
 	of := papers[0].Invoice // the first of a booking's is its invoice, and the others are about it
-	due, err := i.credits(ctx, &b, &of, papers)
+	due, err := i.credits(ctx, &b, &of)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
 // lowered since (ops let the principal off), or staff have refunded. Money that was
 // taken beyond the price, and given back, was never invoiced. What was credited by a
 // refund that has failed since is debited first.
-func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice, papers []schema.Caused) ([]credit, error) {
+func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice) ([]credit, error) {
 	var due []credit
 	if lowered := of.Total.Amount - b.Fee.Amount; lowered > 0 {
 		due = append(due, credit{cause: "waiver/" + b.ID.String(), amount: lowered, reason: "The fee was waived."})
@@ -127,7 +127,10 @@ func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invo
 		case r.State == fleet.RefundSucceeded && !r.Excess:
 			due = append(due, credit{cause: creditCause(r.ID), amount: r.Amount.Amount, reason: r.Reason})
 		case r.State == fleet.RefundFailed:
-			err = i.debit(ctx, of, papers, r.ID)
+			var papers []schema.Caused
+			if papers, err = i.store.OfBooking(ctx, b.ID); err == nil {
+				err = i.debit(ctx, of, papers, r.ID)
+			}
 		}
 	}
 	return due, err
@@ -270,7 +273,7 @@ func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schem
 	}
 	d := i.about(of, &was, fleet.CreditNote, c.reason)
 	d.Lines, d.Total = []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, amount
-	d.SetVAT(creditVAT(amount, was.VATPercent, left, leftVAT), was.VATPercent)
+	d.SetVAT(vatUntil(left-amount.Amount, leftVAT, of.Total.Currency, was.VATPercent), was.VATPercent)
 	return i.issueAbout(ctx, c.cause, of, d)
 }
 

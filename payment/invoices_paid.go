@@ -107,16 +107,14 @@ func (i *Invoices) debit(ctx context.Context, of *fleet.Invoice, papers []schema
 		if p.Cause != creditCause(refund) {
 			continue
 		}
-		var was, note paper.Paper
+		var was paper.Paper
 		if err := json.Unmarshal(of.Document, &was); err != nil {
 			return fmt.Errorf("invoice %s: %w", of.Number, err)
 		}
-		if err := json.Unmarshal(p.Document, &note); err != nil {
-			return fmt.Errorf("credit note %s: %w", p.Number, err)
-		}
 		d := i.about(of, &was, fleet.DebitNote, "The refund did not arrive.")
 		d.Lines, d.Total = []paper.Item{{Text: "Takes back credit note " + p.Number, Amount: p.Total}}, p.Total
-		d.SetVAT(p.VAT, note.VATPercent)
+		left, leftVAT := left(of, papers)
+		d.SetVAT(vatUntil(left+p.Total.Amount, leftVAT, of.Total.Currency, was.VATPercent), was.VATPercent)
 		return i.issueAbout(ctx, "refund_failed/"+refund.String(), of, d)
 	}
 	return nil
@@ -153,12 +151,9 @@ func left(of *fleet.Invoice, papers []schema.Caused) (total, vat int64) {
 	return total, vat
 }
 
-// creditVAT is the VAT of a credit note: the last one has all that is left.
-func creditVAT(amount fleet.Money, percent int, left, leftVAT int64) fleet.Money {
-	vat := (&tariff.Table{VAT: percent}).VATIn(amount)
-	if amount.Amount == left {
-		vat.Amount = leftVAT
-	}
-	vat.Amount = min(vat.Amount, leftVAT)
-	return vat
+// vatUntil is by how much the VAT changes when as much of an invoice is left: it is that
+// of all that is left, as in the ledger, and rounded once.
+func vatUntil(left, before int64, in fleet.Currency, percent int) fleet.Money {
+	vat := (&tariff.Table{VAT: percent}).VATIn(fleet.Money{Amount: left}).Amount - before
+	return fleet.Money{Amount: max(vat, -vat), Currency: in}
 }

@@ -26,10 +26,6 @@ const (
 // booking is not paid for.
 var reminders = []time.Duration{20 * time.Hour, 6 * time.Hour, 2 * time.Hour}
 
-// Minimum is the least that Stripe takes by card.
-// https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-var Minimum = map[fleet.Currency]int64{fleet.GBP: 30}
-
 // action is what a step does.
 type action int
 

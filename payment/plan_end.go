@@ -11,7 +11,7 @@ func (m *matter) settleUp() step {
 		return step{do: charge, amount: charged - m.charged}
 	}
 	missing := due - m.kept() - m.owed()
-	switch small := Minimum[m.booking.Total.Currency]; {
+	switch small := m.booking.Total.Currency.Least(); {
 	case missing < 0:
 		return m.tooMuch(-missing)
 	case missing == 0:

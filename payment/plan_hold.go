@@ -11,7 +11,7 @@ import (
 // secure sees that the amount of a booking that is not over is held.
 func (m *matter) secure() step {
 	b := m.booking
-	total, small := b.Total.Amount, Minimum[b.Total.Currency]
+	total, small := b.Total.Amount, b.Total.Currency.Least()
 	early := !b.Now() && m.now.Before(b.Start.Add(-AuthoriseAhead))
 	held, kept := int64(0), m.kept() // held by what does not run out before it is looked at again
 	var stale, fresh []*fleet.Payment

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/stripe/stripe-go/v76"
 
@@ -149,13 +148,13 @@ func (c *Cashier) applyRefund(tx *schema.BookingTx, p *fleet.Payment, r *fleet.R
 		return nil
 	}
 	if r.State == fleet.RefundNew { // Stripe has taken it from what it holds for us
-		if err := tx.Post(refunded(&tx.Booking, r, tx.Now)...); err != nil {
+		if err := move(tx, r, "", -r.Amount.Amount); err != nil {
 			return err
 		}
 	}
 	if to == fleet.RefundFailed {
 		r.Code = string(from.FailureReason)
-		if err := tx.Post(returned(&tx.Booking, r, tx.Now)...); err != nil {
+		if err := move(tx, r, "_failed", r.Amount.Amount); err != nil {
 			return err
 		}
 		return c.refundFailed(tx, p, r)
@@ -183,30 +182,22 @@ func setRefund(tx *schema.BookingTx, p *fleet.Payment, r *fleet.Refund, to fleet
 	return tx.SetPayment(p)
 }
 
-// refunded is what a refund posts: the money; and the sale that staff take back by
-// it.
-func refunded(b *fleet.Booking, r *fleet.Refund, now time.Time) []fleet.Posting {
-	postings := []fleet.Posting{fleet.Post("refund/"+r.ID.String(), now, r.Amount, fleet.AccountStripe, fleet.PrincipalAccount(b.User))}
+// move posts a refund, or that it has failed: the money, by how much more there is; and
+// the sale that staff take back by it.
+func move(tx *schema.BookingTx, r *fleet.Refund, suffix string, more int64) error {
+	amount := fleet.Money{Amount: more, Currency: r.Amount.Currency}
+	postings := []fleet.Posting{fleet.Post("refund"+suffix+"/"+r.ID.String(), tx.Now, amount, fleet.PrincipalAccount(tx.User), fleet.AccountStripe)}
 	if !r.Excess {
-		postings = append(postings, fleet.Posting{Key: "credit/" + r.ID.String(), At: now, Entries: sale(b, r.Amount.Amount, 0)})
+		entries, err := sale(tx, more)
+		if err != nil {
+			return err
+		}
+		postings = append(postings, fleet.Posting{Key: "credit" + suffix + "/" + r.ID.String(), At: tx.Now, Entries: entries})
 	}
-	return of(r.Payment, postings)
-}
-
-// returned is what a refund posts that has failed.
-func returned(b *fleet.Booking, r *fleet.Refund, now time.Time) []fleet.Posting {
-	postings := []fleet.Posting{fleet.Post("refund_failed/"+r.ID.String(), now, r.Amount, fleet.PrincipalAccount(b.User), fleet.AccountStripe)}
-	if !r.Excess {
-		postings = append(postings, fleet.Posting{Key: "credit_failed/" + r.ID.String(), At: now, Entries: sale(b, 0, r.Amount.Amount)})
-	}
-	return of(r.Payment, postings)
-}
-
-func of(p fleet.PaymentID, postings []fleet.Posting) []fleet.Posting {
 	for i := range postings {
-		postings[i].Payment = p
+		postings[i].Payment = r.Payment
 	}
-	return postings
+	return tx.Post(postings...)
 }
 
 // refundIn returns a refund of a booking that is locked.

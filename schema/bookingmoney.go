@@ -181,6 +181,16 @@ func (c *BookingTx) Posted(account fleet.Account, kind string) (sum int64, n int
 	return sum, n, err
 }
 
+// Sold is what the ledger says that the booking has sold, and the VAT in it: what was
+// taken back is not.
+func (c *BookingTx) Sold() (total, vat int64, err error) {
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT coalesce(-sum(e.amount), 0)::bigint, coalesce(-sum(e.amount) FILTER (WHERE e.account = $3), 0)::bigint
+		FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+		WHERE t.booking_id = $1 AND e.account IN ($2, $3)`, c.ID, fleet.AccountRevenue, fleet.AccountVAT).Scan(&total, &vat)
+	return total, vat, err
+}
+
 // Ask asks a second person to approve something of the booking.
 func (c *BookingTx) Ask(a fleet.Approval, told Telling) error { return c.db.ask(c.ctx, c.tx, a, told) }
 

@@ -155,6 +155,8 @@ func TestCheck(t *testing.T) {
 	if err := table.Check(); err != nil {
 		t.Fatalf("the default: %v", err)
 	}
+	table.Currency = "KWD" // of three decimals
+	wantFlaw(t, table.Check(), "currency")
 	for flaw, change := range map[string]func(*Table){
 		"currency":                     func(t *Table) { t.Currency = "" },
 		"hourly.essential":             func(t *Table) { t.Hourly.Essential = 0 },

@@ -133,7 +133,7 @@ const (
 // with all of its flaws.
 func (t *Table) Check() error {
 	var f flaws
-	f.unless(len(t.Currency) == 3, "currency", "is an ISO 4217 code")
+	f.unless(t.Currency.Known(), "currency", "is one that can be taken by card")
 	for _, tier := range []fleet.Tier{fleet.Essential, fleet.Executive, fleet.Shadow, fleet.ClientVehicle} {
 		rate, _ := t.Hourly.Of(tier)
 		f.unless(rate > 0 && rate <= maxRate, "hourly."+string(tier), "is greater than 0 and no more than 10,000.00")
