@@ -2,7 +2,8 @@
 // credentials have been revoked, which sessions have ended, which devices have
 // commands waiting, what officers may be offered for.
 //
-// This is the in-process bus of a hub that runs alone.
+// It is in-process. Nodes connects it to those of other nodes, for what ends access;
+// the rest each node finds in the database.
 package bus
 
 import (

@@ -124,6 +124,7 @@ func openHub(ctx context.Context, s settings, log *slog.Logger, change ...func(*
 		h.openDoor,
 		h.openMetrics,
 		h.openDatabase,
+		h.openNodes,
 		h.openAccounts,
 		h.openProfiles,
 		h.openPapers,

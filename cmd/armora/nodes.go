@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"armora/bus"
+	"armora/schema"
+)
+
+const (
+	newsQueue   = 1024            // what waits to be told; more is not told
+	newsTimeout = 5 * time.Second // for one telling
+	newsRetry   = time.Second     // between two tries to listen
+)
+
+// openNodes connects the bus with those of the hubs that share the database, so that
+// what ends on one ends on all of them. Whoever is not told, since the database is
+// away, finds it when they look again: account remembers for no more than 30 s.
+func (h *hub) openNodes(ctx, background context.Context) error {
+	news, queue := schema.News{DB: h.db}, make(chan bus.News, newsQueue)
+	nodes := bus.Connect(&h.bus, func(n bus.News) {
+		select {
+		case queue <- n:
+		default:
+			h.log.Warn("other hubs are not told what has ended: too much waits to be told")
+		}
+	})
+	background, stop := context.WithCancel(background)
+	var running sync.WaitGroup
+	h.onClose("news between hubs", func(context.Context) error {
+		nodes.Leave()
+		stop()
+		running.Wait()
+		return nil
+	})
+	running.Go(func() { h.tellNodes(background, news, queue) })
+	listens := make(chan struct{}, 1)
+	running.Go(func() { h.hearNodes(background, news, nodes, listens) })
+	select {
+	case <-listens: // or the first try has failed
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (h *hub) tellNodes(ctx context.Context, news schema.News, queue <-chan bus.News) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-queue:
+			text, err := json.Marshal(n)
+			if err == nil {
+				try, cancel := context.WithTimeout(ctx, newsTimeout)
+				err = news.Tell(try, string(text))
+				cancel()
+			}
+			if err != nil && ctx.Err() == nil {
+				h.log.Warn("other hubs could not be told what has ended: they find it within 30 s", "error", err)
+			}
+		}
+	}
+}
+
+// hearNodes listens until ctx ends, and leaves a token on tried once it does, or cannot.
+func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes, tried chan<- struct{}) {
+	once := sync.OnceFunc(func() { tried <- struct{}{} })
+	for {
+		err := news.Listen(ctx, once, func(text string) {
+			var n bus.News
+			if err := json.Unmarshal([]byte(text), &n); err != nil {
+				h.log.Warn("another hub tells what this one does not understand", "error", err)
+				return
+			}
+			nodes.Hear(n)
+		})
+		once()
+		if ctx.Err() != nil {
+			return
+		}
+		h.log.Warn("what other hubs tell is not heard, it is tried again in a second", "error", err)
+		fired, stop := h.clock.NewTimer(newsRetry)
+		select {
+		case <-fired:
+		case <-ctx.Done():
+			stop()
+			return
+		}
+	}
+}
