@@ -59,14 +59,19 @@ func walkThrough(t *testing.T, document string, codes int, wanted ...string) {
 		t.Fatal(err)
 	}
 	go func() { // what the person reads in their mail, they type
-		for n := range codes {
+		for n, left := 0, codes; left > 0; n++ {
 			m, err := mails.Wait(t.Context(), n)
 			if err != nil {
 				return
 			}
-			if _, err := io.WriteString(typed, digits.FindString(m.Body)+"\n"); err != nil {
+			code := digits.FindString(m.Body)
+			if code == "" {
+				continue // it tells them of something
+			}
+			if _, err := io.WriteString(typed, code+"\n"); err != nil {
 				return
 			}
+			left--
 		}
 	}()
 	if err := cmd.Wait(); err != nil {
