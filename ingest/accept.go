@@ -59,7 +59,7 @@ func (p *Pipeline) accept(r *receipt, format fleet.Format, from fleet.Child, rec
 		s.window.add(k, received, horizon)
 		at := d.judge(&p.config.Thresholds, point)
 		if point.Verdict == fleet.OK {
-			p.config.Move(from.Unit, at, point)
+			p.mover.add(Move{from.Unit, at, *point})
 		}
 		fresh = append(fresh, *point)
 	}

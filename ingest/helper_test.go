@@ -231,3 +231,12 @@ func mustAck(t testing.TB, tickets ...*ticket) {
 }
 
 var errOutcomeUnknown = errors.New("connection reset")
+
+// each makes a Config.Move of what is to be done with one.
+func each(do func(Move)) func([]Move) {
+	return func(moves []Move) {
+		for _, m := range moves {
+			do(m)
+		}
+	}
+}

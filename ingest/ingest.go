@@ -70,12 +70,11 @@ type Config struct {
 	DeadLetters DeadLetters
 	PayloadKeys PayloadKeys   // nil: encrypted messages become dead letters
 	Auth        Authenticator // of the HTTP devices; nil: they are refused
-	// Move shows a good fix on the live map, which orders the fixes of a unit by
-	// at: the fix time, corrected for the device's clock, and never later than
-	// p.Received. It is called for late fixes too, for one device at a time, from
-	// the goroutine that received the message; it does not block, and does not
-	// keep p. nil: there is no map.
-	Move func(unit fleet.Unit, at fleet.Millis, p *fleet.Point)
+	// Move shows good fixes on the live map, late ones too, in the order in which
+	// they came from each device. It is called by one goroutine at a time, before
+	// the points are acknowledged; it does not block, and does not keep moves. nil:
+	// there is no map.
+	Move func(moves []Move)
 
 	// Keep says whether a person's phone may be followed at a time; Spells.Keep
 	// is it. A point for which it says no is acknowledged and counted, neither
@@ -109,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("ingest: Config needs Store, DeadLetters, Clock and Log")
 	}
 	if c.Move == nil {
-		c.Move = func(fleet.Unit, fleet.Millis, *fleet.Point) {}
+		c.Move = func([]Move) {}
 	}
 	if c.Keep == nil {
 		c.Keep = func(fleet.UserID, fleet.Millis) bool { return true }
@@ -128,6 +127,7 @@ type Pipeline struct {
 	count  *counters
 	shards [shards]shard
 	queue  *queue
+	mover  *mover
 	writer *writer
 	keys   *keyring // nil: none are kept
 
@@ -147,11 +147,12 @@ func New(config Config) (*Pipeline, error) {
 		config: config,
 		count:  newCounters(),
 		queue:  newQueue(config.Clock, config.BatchSize, config.Linger),
+		mover:  newMover(config.Move),
 	}
 	for i := range p.shards {
 		p.shards[i].open()
 	}
-	p.writer = &writer{config: &p.config, queue: p.queue, count: p.count, forget: p.forget}
+	p.writer = &writer{config: &p.config, queue: p.queue, count: p.count, mover: p.mover, forget: p.forget}
 	if config.PayloadKeys != nil {
 		p.keys = newKeyring(&p.config, p.queue, p.receive)
 	}
@@ -166,6 +167,7 @@ func (p *Pipeline) Open() {
 	p.opened.Do(func() {
 		ctx, stop := context.WithCancel(context.Background())
 		p.stop = stop
+		p.running.Go(func() { p.mover.run(ctx) })
 		for range workers {
 			p.running.Go(func() { p.writer.run(ctx) })
 		}

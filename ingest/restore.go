@@ -14,15 +14,24 @@ import (
 func (p *Pipeline) Restore(ctx context.Context, since fleet.Millis,
 	latest func(ctx context.Context, since fleet.Millis, yield func(fleet.Point) error) error,
 	unit func(fleet.DeviceID) fleet.Unit) error {
-	return latest(ctx, since, func(point fleet.Point) error {
+	restored := 0
+	err := latest(ctx, since, func(point fleet.Point) error {
 		s := p.shard(point.Device)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		seen := s.device(point.Device).restore(&p.config.Thresholds, &point)
-		p.config.Move(unit(point.Device), seen, &point)
+		p.mover.add(Move{unit(point.Device), seen, point})
+		if restored++; restored%restoredTogether == 0 {
+			p.mover.settle()
+		}
 		return nil
 	})
+	p.mover.settle()
+	return err
 }
+
+// restoredTogether bounds the memory that a restart takes.
+const restoredTogether = 1024
 
 // restore takes in a stored fix, and returns the time by which the live map
 // orders it. By how much its device's clock was off is not stored; that it was

@@ -33,7 +33,7 @@ func TestRestoreTakesUpWhereTheHubLeftOff(t *testing.T) {
 	}
 	var moves []shown
 	c := config(s, eager())
-	c.Move = func(unit fleet.Unit, at fleet.Millis, _ *fleet.Point) { moves = append(moves, shown{unit, at}) }
+	c.Move = each(func(m Move) { moves = append(moves, shown{m.Unit, m.At}) })
 	p := running(t, c)
 
 	last, skewed, old := fix(100, 1000), fix(5, 0), fix(-5000, 0)

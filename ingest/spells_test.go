@@ -44,7 +44,7 @@ func TestWhoMayNotBeFollowedIsAcknowledgedAndNotStored(t *testing.T) {
 	var spells Spells
 	c := config(store, eager())
 	c.Keep = spells.Keep
-	c.Move = func(fleet.Unit, fleet.Millis, *fleet.Point) { moved++ }
+	c.Move = each(func(Move) { moved++ })
 	p := running(t, c)
 	officer := phone()
 	officer.User = fleet.NewID[fleet.User]()

@@ -144,7 +144,7 @@ func TestRecordedTracks(t *testing.T) {
 		t.Parallel()
 		s, shown := newMemory(), make(liveMap)
 		c := config(s, eager())
-		c.Move = shown.move(t)
+		c.Move = each(shown.move(t))
 		replay(t, running(t, c), recordings)
 		checkRecordings(t, recordings, s.points)
 		for n, r := range recordings {
@@ -178,8 +178,9 @@ type liveMap map[fleet.Unit]struct {
 
 // move returns a Config.Move that fails the test when junk moves the map, or a
 // fix that is not called late moves it backwards.
-func (l liveMap) move(t *testing.T) func(fleet.Unit, fleet.Millis, *fleet.Point) {
-	return func(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
+func (l liveMap) move(t *testing.T) func(Move) {
+	return func(m Move) {
+		unit, at, p := m.Unit, m.At, &m.Point
 		now := l[unit]
 		switch {
 		case p.Verdict != fleet.OK:

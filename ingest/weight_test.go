@@ -29,7 +29,7 @@ func TestMessageWithoutRoom(t *testing.T) {
 	s := newMemory()
 	c := config(s, eager())
 	moved := 0
-	c.Move = func(fleet.Unit, fleet.Millis, *fleet.Point) { moved++ }
+	c.Move = each(func(Move) { moved++ })
 	p := running(t, c)
 	from, full := phone(), errors.New("full")
 	k := newTicket()

@@ -28,6 +28,7 @@ type writer struct {
 	config *Config
 	queue  *queue
 	count  *counters
+	mover  *mover
 	forget func(points []fleet.Point, batch uint64) // takes points out of the window
 
 	turn sync.Mutex // held by the worker that waits for the next batch
@@ -68,8 +69,10 @@ func (w *writer) next(ctx context.Context) *batch {
 	return nil
 }
 
-// commit stores the batch. It fails only when ctx is done.
+// commit stores the batch, which is on the live map before: who is told that a
+// point was taken finds it there. It fails only when ctx is done.
 func (w *writer) commit(ctx context.Context, b *batch) error {
+	w.mover.settle()
 	if len(b.points) > 0 {
 		start := w.config.Clock.Now()
 		if err := w.insert(ctx, b, b.points); err != nil {

@@ -36,12 +36,10 @@ type traveller struct {
 	lon  [2]float64
 }
 
-// update has the traveller make its nth move.
-func (t *traveller) update(c contender, n int) {
+// move is what the traveller tells of its nth.
+func (t *traveller) move(n int) Fix {
 	at := fleet.Millis(n + 1)
-	if !c.update(Fix{Unit: t.unit, At: at, Received: at, Lat: t.lat[n&1], Lon: t.lon[n&1]}) {
-		panic("a fix was not taken")
-	}
+	return Fix{Unit: t.unit, At: at, Received: at, Lat: t.lat[n&1], Lon: t.lon[n&1]}
 }
 
 // newScene places units: evenly, or half of them within 500 m of ten points.
@@ -90,13 +88,21 @@ func (s *scene) search(c contender, n int, dst []Neighbour) []Neighbour {
 
 // contender is an index under measurement.
 type contender interface {
-	update(f Fix) bool
+	update(fixes []Fix) int                                // as many as were taken
 	nearest(dst []Neighbour, lat, lon float64) []Neighbour // ten
 }
 
 type ours struct{ x *Index }
 
-func (o *ours) update(f Fix) bool { return o.x.Apply(f) }
+func (o *ours) update(fixes []Fix) (taken int) {
+	var shown [inGroup]bool
+	for _, s := range o.x.ApplyAll(fixes, shown[:0]) {
+		if s {
+			taken++
+		}
+	}
+	return taken
+}
 
 func (o *ours) nearest(dst []Neighbour, lat, lon float64) []Neighbour {
 	return o.x.Nearest(dst, lat, lon, 10, Filter{})
@@ -129,25 +135,35 @@ func newTheirs(units int) *theirs {
 	return &theirs{units: make(map[fleet.Unit]*theirUnit, units)}
 }
 
-func (o *theirs) update(f Fix) bool {
+// update takes the lock once for all.
+func (o *theirs) update(fixes []Fix) (taken int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range fixes {
+		if o.apply(&fixes[i]) {
+			taken++
+		}
+	}
+	return taken
+}
+
+func (o *theirs) apply(f *Fix) bool {
 	if f.At <= 0 || !onEarth(f.Lat, f.Lon) {
 		return false
 	}
 	to := [2]float64{f.Lon, f.Lat}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	u := o.units[f.Unit]
 	if u == nil {
-		u = &theirUnit{Fix: f}
+		u = &theirUnit{Fix: *f}
 		o.units[f.Unit] = u
 		o.tree.Insert(to, to, u)
 		return true
 	}
-	if !u.yields(&f) {
+	if !u.yields(f) {
 		return false
 	}
 	from := [2]float64{u.Lon, u.Lat}
-	u.Fix = f
+	u.Fix = *f
 	o.tree.Replace(from, from, u, to, to, u)
 	return true
 }
@@ -227,13 +243,12 @@ func compare(b *testing.B, s *scene) {
 	us, them := &ours{x: New(Options{})}, newTheirs(len(s.units))
 	for _, c := range []contender{us, them} {
 		for i := range s.units {
-			t := &s.units[i*stride%len(s.units)]
-			t.update(c, 0)
+			c.update([]Fix{s.units[i*stride%len(s.units)].move(0)})
 		}
 	}
 	updates := func(c contender, r *round, n int) {
-		for range n {
-			r.update(c, s, 0, len(s.units))
+		for done := 0; done < n; done += inGroup {
+			r.update(c, s, 0, len(s.units), min(inGroup, n-done))
 		}
 	}
 	searches := func(c contender, _ *round, n int) {
@@ -245,22 +260,22 @@ func compare(b *testing.B, s *scene) {
 	runtime.GC() // what is left of making them is nobody's to clean up
 	last := 1
 	for _, work := range []struct {
-		name string
-		peer contender
-		do   func(c contender, r *round, n int)
+		name  string
+		slice int // operations of one before the other's turn: after that, caches are filled anew
+		peer  contender
+		do    func(c contender, r *round, n int)
 	}{
-		{"update", them, updates},
-		{"nearest10", sphere{them}, searches},
-		{"nearest10flat", them, searches},
-		{"mixed", them, func(c contender, r *round, n int) { r.mixed(c, s, n) }},
+		{"update", 100_000, them, updates},
+		{"nearest10", 10_000, sphere{them}, searches},
+		{"nearest10flat", 10_000, them, searches},
+		{"mixed", 50_000, them, func(c contender, r *round, n int) { r.mixed(c, s, n) }},
 	} {
 		b.Run(work.name, func(b *testing.B) {
 			var took [2][]float64 // ns for an operation, of each slice
 			rounds := [2]round{{n: last}, {n: last}}
-			const slice = 10_000
-			for done := 0; done < b.N; done += slice {
+			for done := 0; done < b.N; done += work.slice {
 				for i, c := range []contender{us, work.peer} {
-					n := min(slice, b.N-done)
+					n := min(work.slice, b.N-done)
 					began := time.Now()
 					work.do(c, &rounds[i], n)
 					took[i] = append(took[i], float64(time.Since(began).Nanoseconds())/float64(n))
@@ -287,37 +302,44 @@ func median(of []float64) float64 {
 // round is how far a contender's fleet has come. Units are moved one after the
 // other, which for the contender is an order that jumps about in its memory: it
 // got to know them in another.
-type round struct{ i, n int }
+type round struct {
+	i, n  int
+	fixes []Fix
+}
 
-const stride = 7919 // prime, and so each unit is met once
+const (
+	stride  = 7919 // prime, and so each unit is met once
+	inGroup = 16   // updates that are handed over together
+)
 
 // update moves the next of the units from first on.
-func (r *round) update(c contender, s *scene, first, units int) {
-	i := first + r.i
-	t := &s.units[i]
-	t.update(c, r.n)
-	if r.i++; r.i == units {
-		r.i, r.n = 0, r.n+1
+func (r *round) update(c contender, s *scene, first, units, count int) {
+	r.fixes = r.fixes[:0]
+	for range count {
+		r.fixes = append(r.fixes, s.units[first+r.i].move(r.n))
+		if r.i++; r.i == units {
+			r.i, r.n = 0, r.n+1
+		}
+	}
+	if c.update(r.fixes) != count {
+		panic("a fix was not taken")
 	}
 }
 
-// mixed is nine updates to one search, on two goroutines, each with its half of
+// mixed is nine updates, handed over together, to one search, on two goroutines, each with its half of
 // the fleet.
 func (r *round) mixed(c contender, s *scene, n int) {
 	var both sync.WaitGroup
 	half := len(s.units) / 2
 	for side := range 2 {
 		both.Go(func() {
-			mine, dst := *r, []Neighbour(nil)
-			for i := range n / 2 {
-				if i%10 == 9 {
-					dst = s.search(c, i+side*997, dst)
-				} else {
-					mine.update(c, s, side*half, half)
-				}
+			mine, dst := round{i: r.i, n: r.n}, []Neighbour(nil)
+			for i := range n / (2 * (9 + 1)) {
+				mine.update(c, s, side*half, half, 9)
+				dst = s.search(c, i+side*997, dst)
 			}
 			if side == 0 {
-				defer func() { *r = round{mine.i, mine.n} }()
+				defer func() { *r = mine }()
 			}
 		})
 	}

@@ -64,20 +64,19 @@ func (c *cell) lock() {
 
 func (c *cell) unlock() { c.sequence.Add(1) }
 
-// prefetch begins to load the root.
-func (c *cell) prefetch() {
+// prefetch begins to load the root, as prefetch of a node does.
+func (c *cell) prefetch(entries int) {
 	if root := c.root.Load(); root != nil {
-		root.prefetch()
+		root.prefetch(entries)
 	}
 }
 
-// prefetch begins to load the first lines of a leaf. It does not wait for how many
-// there are: a branch that is guessed wrongly would keep back what follows.
-func (n *node) prefetch() {
-	n.n.Load()
-	n.entries[4].Load()
-	n.entries[12].Load()
-	n.entries[20].Load()
+// prefetch begins to load a leaf, as far as its first entries go.
+func (n *node) prefetch(entries int) {
+	prefetch32(&n.n)
+	for i := 4; i < min(entries+4, leafSize); i += 8 { // a line of eight
+		prefetch64(&n.entries[i])
+	}
 }
 
 // quadrant returns which of four is the way to an entry at a depth.

@@ -43,7 +43,11 @@ func TestAMovingVehicleIsNeverAbsent(t *testing.T) {
 			both.Go(func() {
 				for at := fleet.Millis(2); done.Err() == nil; at++ {
 					p := stops[int(at)%len(stops)]
-					x.Apply(fix(1, at, p[0], p[1]))
+					if at%2 == 0 {
+						x.Apply(fix(1, at, p[0], p[1]))
+					} else {
+						x.ApplyAll([]Fix{fix(1, at, p[0], p[1])}, nil)
+					}
 				}
 			})
 			for range 2 {

@@ -16,7 +16,8 @@
 //
 // All else that is known of a unit is in its record of 128 bytes, found by a hash
 // table and never moved. An update touches the unit's slot, its record and one
-// leaf or two, which are loaded from memory side by side: that is what it costs.
+// leaf or two, which are loaded from memory side by side: that is what it costs. Of
+// many updates that are made together, each step is loaded for sixteen at a time.
 //
 // An update locks the unit and then one cell at a time; nothing is global. A
 // search locks nothing. It reads optimistically: a cell has a sequence number

@@ -103,13 +103,16 @@ func (x *Index) place(position uint64) place {
 	return place{b, p, &p.cells[i], i, west, row % cellSize, lon - west}
 }
 
+// updateEntries is as far as a leaf is loaded for an update, which looks for one entry.
+const updateEntries = leafSize / 3
+
 // prefetch begins to load the leaf to which the place belongs. The cell is not
 // locked, and what this comes upon may not be it.
 func (p *place) prefetch() {
 	n, e := p.cell.root.Load(), p.entry(0)
 	for depth := 0; n != nil && depth < cellBits; depth++ {
 		if n.n.Load() != divided {
-			n.prefetch()
+			n.prefetch(updateEntries)
 			return
 		}
 		n = n.kids[p.quadrant(e, depth)].Load()

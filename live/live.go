@@ -75,29 +75,49 @@ func (x *Index) Len() int { return int(x.length.Load()) }
 // or is nowhere on earth does not count.
 // It reports whether the fix is now what is shown.
 func (x *Index) Apply(f Fix) bool {
+	var s step
+	if !x.aim(&f, &s) {
+		return false
+	}
+	s.to.prefetch()
+	return x.apply(&f, &s)
+}
+
+// step is a fix that is on its way to the map: where it belongs there.
+type step struct {
+	hash     uint64 // of the unit
+	position uint64 // E7
+	to       place
+}
+
+// aim finds out where a fix belongs, and begins to load the unit's slot, which no
+// cache of the processor holds. It reports whether the fix is a valid one.
+func (x *Index) aim(f *Fix, s *step) bool {
 	if f.At <= 0 || !onEarth(f.Lat, f.Lon) {
 		return false
 	}
-	// Nothing of this is in the processor's caches: the vehicle and the leaf are
-	// loaded side by side.
-	hash := hash(&f.Unit)
-	x.units.prefetch(hash)
-	position := packE7(f.Lat, f.Lon)
-	to := x.place(position)
-	to.prefetch()
-	v := x.units.findOrMake(&f.Unit, hash)
+	s.hash = hash(&f.Unit)
+	x.units.prefetch(s.hash)
+	s.position = packE7(f.Lat, f.Lon)
+	s.to = x.place(s.position)
+	return true
+}
+
+// apply shows a valid fix.
+func (x *Index) apply(f *Fix, s *step) bool {
+	v := x.units.findOrMake(&f.Unit, s.hash)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.yields(&f, x.handover) {
+	if !v.yields(f, x.handover) {
 		return false
 	}
 	if v.at == 0 {
-		to.add(v)
+		s.to.add(v)
 		x.length.Add(1)
 	} else {
-		x.move(v, &to)
+		x.move(v, &s.to)
 	}
-	v.position, v.at, v.source = position, f.At, f.Source
+	v.position, v.at, v.source = s.position, f.At, f.Source
 	v.received.Store(int64(f.Received))
 	v.accuracy, v.speed, v.heading, v.battery = f.Accuracy, f.Speed, f.Heading, f.Battery
 	x.feeds.tell(v)

@@ -138,6 +138,8 @@ func TestAgainstAList(t *testing.T) {
 				model.class[u], model.status[u] = class, status
 			case 2:
 				follow(t, x, feed, model, told)
+			case 3:
+				applyAll(t, x, model, units, fleet.Millis(step+1))
 			default:
 				lat, lon := drawPosition(t)
 				f := Fix{Unit: u, At: fleet.Millis(step + 1), Received: fleet.Millis(step + 1), Lat: lat, Lon: lon}
@@ -159,6 +161,34 @@ func TestAgainstAList(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// applyAll shows many fixes at once: of units old and new, of some twice, old ones
+// and some that are nowhere. Each counts or not as if it had come alone.
+func applyAll(t *rapid.T, x *Index, model *naive, units int, now fleet.Millis) {
+	fixes := make([]Fix, rapid.IntRange(0, 3*groupSize).Draw(t, "fixes"))
+	for i := range fixes {
+		lat, lon := drawPosition(t)
+		if rapid.IntRange(0, 9).Draw(t, "nowhere") == 0 {
+			lat = 91
+		}
+		at := rapid.SampledFrom([]fleet.Millis{0, now - 1, now, now}).Draw(t, "at")
+		fixes[i] = Fix{Unit: unit(rapid.IntRange(0, units).Draw(t, "unit")), At: at, Received: fleet.Millis(i), Lat: lat, Lon: lon}
+	}
+	shown := x.ApplyAll(fixes, []bool{true})
+	if len(shown) != 1+len(fixes) || !shown[0] {
+		t.Fatalf("%d answers for %d fixes", len(shown), len(fixes))
+	}
+	for i, f := range fixes {
+		last, known := model.fixes[f.Unit]
+		counts := f.At > 0 && f.Lat <= 90 && (!known || f.At > last.At || f.At == last.At && f.Received >= last.Received)
+		if shown[1+i] != counts {
+			t.Fatalf("%+v after %+v: shown %v", f, last, shown[1+i])
+		}
+		if counts {
+			model.fixes[f.Unit] = f
+		}
+	}
 }
 
 // follow takes from the feed and compares what it has told with what is.
@@ -274,13 +304,20 @@ func TestNothingIsAllocated(t *testing.T) {
 		x.Apply(fix(i, 1, places[i][0], places[i][1]))
 	}
 	// Once about, so that every page and node that is needed is there.
-	round := fleet.Millis(1)
+	round, fixes, shown := fleet.Millis(1), []Fix(nil), []bool(nil)
 	move := func() {
 		round++
+		fixes = fixes[:0]
 		for i, p := range places {
 			shift := float64(round%2) * 0.001
-			x.Apply(fix(i, round, p[0]+shift, p[1]-shift))
+			f := fix(i, round, p[0]+shift, p[1]-shift)
+			if i%2 == 0 {
+				x.Apply(f)
+			} else {
+				fixes = append(fixes, f)
+			}
 		}
+		shown = x.ApplyAll(fixes, shown[:0])
 	}
 	feed, err := x.Subscribe()
 	if err != nil {

@@ -51,8 +51,8 @@ func (x *Index) Nearest(dst []Neighbour, lat, lon float64, k int, f Filter) []Ne
 			break
 		}
 	}
-	for i := range q.found { // begins to load them all
-		x.units.at(q.found[i].ref).received.Load()
+	for i := range q.found {
+		prefetch64(&x.units.at(q.found[i].ref).traits)
 	}
 	for i := range q.found {
 		c := &q.found[i]
@@ -86,7 +86,11 @@ type search struct {
 	best          float64 // what is not nearer than this is of no use
 	flatBest      float64 // the same on the plane, rounded up
 
-	found   []candidate
+	found   []candidate   // the k nearest of those that were judged, in their order
+	sorted  []candidate   // scratch of sort
+	sights  [128]sight    // not judged yet: within the best when they were seen
+	sighted int           // of sights
+	plane   bool          // distances are taken on the plane before anything else
 	stamps  []stamp       // of the pages that were looked at
 	lenses  []lens        // of the bands in sight; as many as room was made for
 	near    []nearCell    // of a ring
@@ -94,8 +98,11 @@ type search struct {
 	ordered []distantPage // when there is no end to rings
 	pages   *[]*page      // those that there were when it began
 	corner  corner        // of the cell that is being looked at
-	torn    bool          // a cell was written while it was read
-	insists bool          // cells are locked while they are read
+	// The leaf about the view: its side, and how many entries those like it may hold.
+	leafSide, crowd int
+
+	torn    bool // a cell was written while it was read
+	insists bool // cells are locked while they are read
 }
 
 type candidate struct {
@@ -128,16 +135,24 @@ func (q *search) open(x *Index, lat, lon float64, k int, f Filter) {
 // scan finds the nearest, if nobody moves meanwhile.
 func (q *search) scan() {
 	q.pages, q.torn = q.index.pages.Load(), false
-	q.restart()
-	if !q.rings() {
-		q.restart()
-		q.everywhere()
+	for reach := q.reach(); ; reach *= wider {
+		q.restart(min(reach, q.limit))
+		if !q.rings() {
+			q.restart(q.limit)
+			q.everywhere()
+			return
+		}
+		if len(q.found) == q.k || reach >= q.limit {
+			return
+		}
 	}
 }
 
-func (q *search) restart() {
-	q.found, q.stamps, q.lenses = q.found[:0], q.stamps[:0], q.lenses[:0]
-	q.setBest(q.limit)
+// restart forgets what was found and begins with what is not farther than reach, a
+// haversine.
+func (q *search) restart(reach float64) {
+	q.found, q.stamps, q.lenses, q.sighted = q.found[:0], q.stamps[:0], q.lenses[:0], 0
+	q.setBest(reach)
 }
 
 // setBest rules out what is farther.
@@ -148,29 +163,83 @@ func (q *search) setBest(hav float64) {
 	}
 }
 
-// take puts a candidate that passes the filter in its place among the k best.
-func (q *search) take(c candidate) {
-	if q.filters && !q.passes(c.ref) || q.insists && q.has(c.ref) {
-		return
+// sight is who was seen in a cell.
+type sight struct {
+	entry entry
+	cell  corner
+}
+
+// judge takes those in sight that pass the filter among the k best.
+func (q *search) judge() {
+	sights := q.sights[:q.sighted]
+	q.sighted = 0
+	if q.filters { // begins to load them all
+		for i := range sights {
+			prefetch64(&q.index.units.at(sights[i].entry.ref()).traits)
+		}
 	}
-	i := 0
-	for j := range q.found { // without a branch that would be guessed wrongly
-		i += int((math.Float64bits(q.found[j].hav) - math.Float64bits(c.hav)) >> 63)
+	for i := range sights {
+		s := &sights[i]
+		ref, position := s.entry.ref(), s.cell.position(s.entry)
+		if q.filters && !q.passes(ref) || q.insists && q.has(ref) {
+			continue
+		}
+		var hav float64
+		if north, east := q.offset(position); q.plane {
+			hav = q.nearHaversine(north, east)
+		} else {
+			hav = q.haversine(north, east)
+		}
+		if hav <= q.best {
+			q.found = append(q.found, candidate{hav, position, ref})
+		}
 	}
-	for i < len(q.found) && q.before(&q.found[i], &c) { // as near, and of a lesser id
-		i++
-	}
-	if len(q.found) < q.k {
-		q.found = append(q.found, c)
-	} else if i == q.k {
-		return
-	}
-	copy(q.found[i+1:], q.found[i:])
-	q.found[i] = c
-	if len(q.found) == q.k {
+	q.sort()
+	if len(q.found) >= q.k {
+		q.found = q.found[:q.k]
 		q.setBest(q.found[q.k-1].hav)
 	}
 }
+
+// sort puts who was found in order. It counts for each how many are nearer, which
+// takes no branches, that would be guessed wrongly.
+func (q *search) sort() {
+	n := len(q.found)
+	if n > maxCounted {
+		slices.SortFunc(q.found, func(a, b candidate) int {
+			if q.before(&a, &b) {
+				return -1
+			}
+			return 1
+		})
+		return
+	}
+	// Numbers that are not negative are in the order of their bits.
+	var keys [maxCounted]uint64
+	for i := range q.found {
+		keys[i] = math.Float64bits(q.found[i].hav)
+	}
+	q.sorted = slices.Grow(q.sorted[:0], n)[:n]
+	for i := range q.found {
+		key, nearer := keys[i], uint64(0)
+		for _, k := range keys[:i] {
+			nearer += (k - key - 1) >> 63 // also those that are as near
+		}
+		for _, k := range keys[i+1 : n] {
+			nearer += (k - key) >> 63
+		}
+		q.sorted[nearer] = q.found[i]
+	}
+	q.found, q.sorted = q.sorted, q.found
+	for i := 1; i < n; i++ { // those that are as near
+		for j := i; j > 0 && q.found[j].hav == q.found[j-1].hav && q.before(&q.found[j], &q.found[j-1]); j-- {
+			q.found[j], q.found[j-1] = q.found[j-1], q.found[j]
+		}
+	}
+}
+
+// maxCounted is up to how many are sorted by counting: the work is their square.
+const maxCounted = 64
 
 func (q *search) passes(ref uint32) bool {
 	v := q.index.units.at(ref)

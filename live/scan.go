@@ -21,7 +21,6 @@ type lens struct {
 	band        *band
 	row, column float64 // of the view
 	square      float64 // of a unit of columns, on the plane and at its shortest in the band
-	plane       bool    // distances may be taken on the plane
 }
 
 func (q *search) lens(b *band) *lens {
@@ -32,7 +31,7 @@ func (q *search) lens(b *band) *lens {
 	}
 	q.lenses = append(q.lenses, lens{
 		band: b, row: q.lat + turn/4, column: (q.lon + turn/2) / b.unit,
-		square: b.unit * b.unit * q.cos * b.minCos, plane: true,
+		square: b.unit * b.unit * q.cos * b.minCos,
 	})
 	return &q.lenses[len(q.lenses)-1]
 }
@@ -41,10 +40,19 @@ func (q *search) lens(b *band) *lens {
 // be outside. It returns false when it gave up on the way.
 func (q *search) rings() bool {
 	x := q.index
+	q.plane = true
 	row := min(rows-1, int(q.lat+turn/4)>>cellBits)
 	step := cellSize * x.bands[row>>(pageBits-cellBits)].unit // a cell's width, in 1e-7 degrees
-	for ring, seen := 0, -1; ring <= farthestRing; ring, seen = q.nextRing(row, ring), ring {
+	ring := 0
+	if !math.IsInf(q.flatBest, 1) {
+		ring = min(farthestRing, int(math.Sqrt(q.flatBest)/cellSize)+1)
+	}
+	for seen := -1; ring <= farthestRing; ring, seen = q.nextRing(row, ring), ring {
 		from, to := max(0, row-ring), min(rows-1, row+ring)
+		if reach := math.Sqrt(q.flatBest); reach < cellSize*farthestRing { // farther rows are of no use
+			from = max(from, int(q.lat+turn/4-reach)>>cellBits)
+			to = min(to, int(q.lat+turn/4+reach)>>cellBits)
+		}
 		width, inner := (float64(ring)+0.5)*step, (float64(seen)+0.5)*step // to either side
 		if width+2*step > flatReach {
 			return false // about a pole
@@ -73,7 +81,13 @@ type nearCell struct {
 // visit looks at the cells of a ring, the nearest first.
 func (q *search) visit() {
 	for i := range q.near { // near together, so that the processor waits for all at once
-		q.near[i].page.cells[q.near[i].index].prefetch()
+		q.near[i].page.cells[q.near[i].index].prefetch(q.entries(cellSize))
+	}
+	for i := range q.near {
+		c := &q.near[i]
+		if root := c.page.cells[c.index].root.Load(); root != nil && root.n.Load() == divided {
+			q.prefetchKids(root, c.lens, c.row, c.column, cellSize/2)
+		}
 	}
 	q.order = q.order[:0]
 	for i := range q.near {
@@ -86,6 +100,7 @@ func (q *search) visit() {
 			q.cell(c.page, c.index, c.lens, c.row, c.column)
 		}
 	}
+	q.judge()
 }
 
 // nextRing returns up to where to look next: as far as the kth found is, and
@@ -214,7 +229,7 @@ func (q *search) cell(p *page, i int, l *lens, row, column int) {
 func (q *search) read(n *node, l *lens, row, column, depth int) {
 	count := n.n.Load()
 	if count != divided {
-		q.leaf(n, int(count), l.plane)
+		q.leaf(n, int(count))
 		return
 	}
 	if depth >= maxDepth {
@@ -230,10 +245,13 @@ func (q *search) read(n *node, l *lens, row, column, depth int) {
 			nearest++
 		}
 	}
+	if q.plane && depth > 0 {
+		q.prefetchKids(n, l, row, column, half)
+	}
 	for i := range 4 { // the nearest first, the farthest last
 		i ^= nearest
 		r, c := row+half*(i>>1), column+half*(i&1)
-		if half > 0 && l.plane && q.flatToSquare(l, r, c, half) > q.flatBest {
+		if half > 0 && q.plane && q.flatToSquare(l, r, c, half) > q.flatBest {
 			continue
 		}
 		if kid := n.kids[i].Load(); kid != nil {
@@ -242,32 +260,33 @@ func (q *search) read(n *node, l *lens, row, column, depth int) {
 	}
 }
 
-// leaf looks at the entries of a leaf. Most are ruled out on the plane.
-func (q *search) leaf(n *node, count int, plane bool) {
+// leaf looks at the entries of a leaf.
+func (q *search) leaf(n *node, count int) {
 	entries := n.entries[:min(count, leafSize)]
-	if !plane {
+	if q.sighted+leafSize > len(q.sights) {
+		q.judge()
+	}
+	if !q.plane {
 		for i := range entries {
 			e := entry(entries[i].Load())
-			position := q.corner.position(e)
-			if hav := q.haversine(q.offset(position)); hav <= q.best {
-				q.take(candidate{hav, position, e.ref()})
+			if q.haversine(q.offset(q.corner.position(e))) <= q.best {
+				q.sights[q.sighted] = sight{e, q.corner}
+				q.sighted++
 			}
 		}
 		return
 	}
-	v, best := q.view, q.flatBest // in registers
+	v, cell, best, sighted := q.view, q.corner, q.flatBest, uint(q.sighted) // in registers
 	south, west := v.offset(q.corner.position(0))
 	for i := range entries {
 		e := entry(entries[i].Load())
-		north, east := south+float64(e.north()), west+float64(e.east())
-		if v.flat(north, east) > best {
-			continue
-		}
-		if hav := v.nearHaversine(north, east); hav <= q.best {
-			q.take(candidate{hav, q.corner.position(e), e.ref()})
-			best = q.flatBest
-		}
+		// Each is written down, and the next over it if it is too far: without a branch
+		// that would be guessed wrongly.
+		q.sights[sighted%uint(len(q.sights))] = sight{e, cell}
+		tooFar := best - v.flat(south+float64(e.north()), west+float64(e.east()))
+		sighted += uint(^math.Float64bits(tooFar) >> 63)
 	}
+	q.sighted = int(sighted)
 }
 
 // corner is the south-western one of a cell, in 1e-7 degrees.
@@ -293,6 +312,7 @@ type distantPage struct {
 // everywhere looks at every page, the nearest first: for a search that found too
 // little in its rings.
 func (q *search) everywhere() {
+	q.plane = false
 	q.ordered = q.ordered[:0]
 	for _, p := range *q.pages {
 		b := p.ground(0, pageSide)
@@ -320,6 +340,7 @@ func (q *search) wholePage(p *page) {
 			}
 		}
 	}
+	q.judge()
 }
 
 // ground returns where some cells of the page are, as many in height and width,

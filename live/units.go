@@ -92,7 +92,21 @@ func (u *units) at(ref uint32) *vehicle {
 // prefetch begins to load a unit's slot.
 func (u *units) prefetch(hash uint64) {
 	if table := u.shards[hash>>56].table.Load(); table != nil {
-		table.slots[hash>>32&uint64(len(table.slots)-1)].Load()
+		prefetch32(&table.slots[hash>>32&uint64(len(table.slots)-1)])
+	}
+}
+
+// prefetchRecord begins to load the record that a unit's first slot names.
+func (u *units) prefetchRecord(hash uint64) {
+	table := u.shards[hash>>56].table.Load()
+	if table == nil {
+		return
+	}
+	slot := table.slots[hash>>32&uint64(len(table.slots)-1)].Load()
+	if slot != 0 {
+		v := u.at(slot&(1<<refBits-1) - 1)
+		prefetch64(&v.traits)
+		prefetch32(&v.ref)
 	}
 }
 

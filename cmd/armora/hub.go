@@ -85,6 +85,8 @@ type hub struct {
 	members  *payment.Members // nil: there is no membership
 
 	index    *live.Index
+	fixes    []live.Fix // scratch of move
+	shown    []bool     // the same
 	fences   *fences.Fences
 	alarms   *safety.Alarms
 	pipeline *ingest.Pipeline

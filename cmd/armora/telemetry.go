@@ -49,16 +49,25 @@ func (h *hub) openAlarms(context.Context, context.Context) error {
 	return nil
 }
 
-// move shows a good fix on the map and, if the unit moved by it, to the fences.
-func (h *hub) move(unit fleet.Unit, at fleet.Millis, p *fleet.Point) {
-	moved := h.index.Apply(live.Fix{
-		Unit: unit, Source: p.Device, At: at, Received: p.Received, Lat: p.Lat, Lon: p.Lon,
-		Accuracy: p.Accuracy, Speed: p.Speed, Heading: p.Heading, Battery: p.Battery,
-	})
-	if moved {
-		h.fences.Observe(unit, at, p)
+// move shows good fixes on the map and, if a unit moved by one, to the fences. It is
+// called by one goroutine at a time.
+func (h *hub) move(moves []ingest.Move) {
+	h.fixes, h.shown = h.fixes[:0], h.shown[:0]
+	for i := range moves {
+		m, p := &moves[i], &moves[i].Point
+		h.fixes = append(h.fixes, live.Fix{
+			Unit: m.Unit, Source: p.Device, At: m.At, Received: p.Received, Lat: p.Lat, Lon: p.Lon,
+			Accuracy: p.Accuracy, Speed: p.Speed, Heading: p.Heading, Battery: p.Battery,
+		})
 	}
-	h.alarms.Observe(unit, at, p) // also of a device that does not lead
+	h.shown = h.index.ApplyAll(h.fixes, h.shown)
+	for i := range moves {
+		m := &moves[i]
+		if h.shown[i] {
+			h.fences.Observe(m.Unit, m.At, &m.Point)
+		}
+		h.alarms.Observe(m.Unit, m.At, &m.Point) // also of a device that does not lead
+	}
 }
 
 // openIngest makes the way of a point, from the broker's hand to the database
