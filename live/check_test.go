@@ -12,7 +12,7 @@ func (x *Index) check() error {
 	positioned := 0
 	for ref := range x.units.made {
 		v := x.units.at(ref)
-		if x.units.find(&v.unit, hash(&v.unit)) != v || v.ref.Load() != ref {
+		if !x.finds(v) {
 			return fmt.Errorf("unit %v is not found", v.unit)
 		}
 		if v.at == 0 {
@@ -40,15 +40,21 @@ func (x *Index) check() error {
 	return x.checkFeeds()
 }
 
+// finds reports whether the directory leads to a vehicle.
+func (x *Index) finds(v vehicle) bool {
+	found, ok := x.units.find(&v.unit, hash(&v.unit))
+	return ok && found == v
+}
+
 // checkPlace finds the vehicle's entry where its position belongs.
-func (x *Index) checkPlace(v *vehicle) error {
+func (x *Index) checkPlace(v vehicle) error {
 	p := x.place(v.position)
 	n := p.cell.root.Load()
 	for depth := 0; n != nil && n.n.Load() == divided; depth++ {
-		n = n.kids[p.quadrant(p.entry(v.ref.Load()), depth)].Load()
+		n = n.kids[p.quadrant(p.entry(v.ref), depth)].Load()
 	}
 	for i := range leafSize {
-		if n != nil && i < int(n.n.Load()) && entry(n.entries[i].Load()) == p.entry(v.ref.Load()) {
+		if n != nil && i < int(n.n.Load()) && entry(n.entries[i].Load()) == p.entry(v.ref) {
 			return nil
 		}
 	}
@@ -129,11 +135,11 @@ func (x *Index) checkFeeds() error {
 			continue
 		}
 		for i := range f.shards {
-			for _, v := range f.shards[i].changed {
-				if notes[v.ref.Load()]>>bit&1 == 1 {
-					return fmt.Errorf("feed %d holds two notes of unit %v", bit, v.unit)
+			for _, ref := range f.shards[i].changed {
+				if notes[ref]>>bit&1 == 1 {
+					return fmt.Errorf("feed %d holds two notes of unit %v", bit, x.units.at(ref).unit)
 				}
-				notes[v.ref.Load()] |= 1 << bit
+				notes[ref] |= 1 << bit
 			}
 		}
 	}

@@ -14,8 +14,8 @@
 //	       units that stand in one place are told apart by the bits of their ids.
 //	       Nodes that hold little become a leaf again
 //
-// All else that is known of a unit is in its record of 128 bytes, found by a hash
-// table and never moved. An update touches the unit's slot, its record and one
+// All else that is known of a unit is in its record of 32 and 64 bytes, found by a
+// hash table and never moved; searches look at the 32 alone. An update touches the unit's slot, its record and one
 // leaf or two, which are loaded from memory side by side: that is what it costs. Of
 // many updates that are made together, each step is loaded for sixteen at a time.
 //

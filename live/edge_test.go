@@ -137,8 +137,8 @@ func TestAWideSearchStopsNoOtherPage(t *testing.T) {
 // What is loaded from memory at random fills the lines that it touches.
 func TestRecordsAndNodesFillTheirLines(t *testing.T) {
 	t.Parallel()
-	if size := reflect.TypeFor[vehicle]().Size(); size != 128 {
-		t.Errorf("a record has %d bytes", size)
+	if front, back := reflect.TypeFor[front]().Size(), reflect.TypeFor[back]().Size(); front != 32 || back != 64 {
+		t.Errorf("a record has %d and %d bytes", front, back)
 	}
 	if size := reflect.TypeFor[node]().Size(); size != 512 {
 		t.Errorf("a node has %d bytes", size)

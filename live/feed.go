@@ -30,14 +30,14 @@ type Feed struct {
 
 	mu      sync.Mutex // serialises readers
 	shards  [shards]notes
-	reading []*vehicle
+	reading []uint32 // refs
 }
 
 // notes are the vehicles of one shard that have changed.
 type notes struct {
 	mu      sync.Mutex
-	changed []*vehicle
-	closed  bool // nothing comes any more
+	changed []uint32 // refs
+	closed  bool     // nothing comes any more
 	_       [24]byte
 }
 
@@ -88,13 +88,13 @@ func (f *Feed) Ready() <-chan struct{} { return f.ready }
 // Take appends what has changed to dst, in no order, each unit once. That a unit
 // is gone may be told of one that was never told of: it came and went in between.
 func (f *Feed) Take(dst []Change) []Change {
-	f.drain(func(v *vehicle) { dst = append(dst, Change{Fix: v.fix(), Gone: v.at == 0}) })
+	f.drain(func(v vehicle) { dst = append(dst, Change{Fix: v.fix(), Gone: v.at == 0}) })
 	return dst
 }
 
 // drain takes every note and calls yield, if there is one, with the vehicle
 // locked.
-func (f *Feed) drain(yield func(*vehicle)) {
+func (f *Feed) drain(yield func(vehicle)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.shards {
@@ -102,30 +102,30 @@ func (f *Feed) drain(yield func(*vehicle)) {
 		n.mu.Lock()
 		f.reading, n.changed = n.changed, f.reading[:0]
 		n.mu.Unlock()
-		for j, v := range f.reading {
+		for _, ref := range f.reading {
+			v := f.index.units.at(ref)
 			v.mu.Lock()
 			v.pending &^= 1 << f.bit // what changes from here on is told again
 			if yield != nil {
 				yield(v)
 			}
 			v.mu.Unlock()
-			f.reading[j] = nil
 		}
 	}
 }
 
 // tell notes a change of v, which is locked, for every feed that has none of it.
-func (s *feeds) tell(v *vehicle) {
+func (s *feeds) tell(v vehicle) {
 	for untold := s.open.Load() &^ v.pending; untold != 0; untold &= untold - 1 {
 		bit := bits.TrailingZeros64(untold)
 		f := s.slots[bit].Load()
 		if f == nil {
 			continue // it is being closed
 		}
-		n := &f.shards[v.ref.Load()%shards]
+		n := &f.shards[v.ref%shards]
 		n.mu.Lock()
 		if !n.closed {
-			n.changed = append(n.changed, v)
+			n.changed = append(n.changed, v.ref)
 			v.pending |= 1 << bit
 		}
 		n.mu.Unlock()

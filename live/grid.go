@@ -104,7 +104,7 @@ func (x *Index) place(position uint64) place {
 }
 
 // updateEntries is as far as a leaf is loaded for an update, which looks for one entry.
-const updateEntries = leafSize / 3
+const updateEntries = leafSize * 2 / 3
 
 // prefetch begins to load the leaf to which the place belongs. The cell is not
 // locked, and what this comes upon may not be it.
@@ -170,7 +170,7 @@ func end(from, to *page) {
 }
 
 // add puts a vehicle's entry into the place.
-func (p *place) add(v *vehicle) {
+func (p *place) add(v vehicle) {
 	p.page.count.Add(1)
 	p.cell.lock()
 	defer p.cell.unlock()
@@ -180,16 +180,16 @@ func (p *place) add(v *vehicle) {
 		p.cell.root.Store(root)
 		p.page.occupied[p.index/pageSide].Or(1 << (p.index % pageSide))
 	}
-	p.insert(root, p.entry(v.ref.Load()), 0)
+	p.insert(root, p.entry(v.ref), 0)
 }
 
 // drop takes a vehicle's entry out of the place.
-func (p *place) drop(v *vehicle) {
+func (p *place) drop(v vehicle) {
 	p.page.count.Add(-1)
 	p.cell.lock()
 	defer p.cell.unlock()
 	root := p.cell.root.Load()
-	p.remove(root, p.entry(v.ref.Load()), 0)
+	p.remove(root, p.entry(v.ref), 0)
 	if root.below == 0 {
 		p.cell.root.Store(nil)
 		p.page.giveNode(root)

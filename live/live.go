@@ -125,7 +125,7 @@ func (x *Index) apply(f *Fix, s *step) bool {
 }
 
 // yields reports whether the vehicle's fix gives way to f.
-func (v *vehicle) yields(f *Fix, handover fleet.Millis) bool {
+func (v vehicle) yields(f *Fix, handover fleet.Millis) bool {
 	switch {
 	case v.at == 0:
 		return true
@@ -139,8 +139,8 @@ func (v *vehicle) yields(f *Fix, handover fleet.Millis) bool {
 }
 
 // move brings the entry of a vehicle, which is locked, to another place.
-func (x *Index) move(v *vehicle, to *place) {
-	from, ref := x.place(v.position), v.ref.Load()
+func (x *Index) move(v vehicle, to *place) {
+	from, ref := x.place(v.position), v.ref
 	if from.cell == to.cell {
 		to.cell.lock()
 		to.shift(to.cell.root.Load(), from.entry(ref), to.entry(ref))
@@ -164,8 +164,8 @@ func (x *Index) Describe(unit fleet.Unit, class Class, status Status) {
 
 // Get returns the fix that is shown of a unit.
 func (x *Index) Get(unit fleet.Unit) (f Fix, ok bool) {
-	v := x.units.find(&unit, hash(&unit))
-	if v == nil {
+	v, ok := x.units.find(&unit, hash(&unit))
+	if !ok {
 		return f, false
 	}
 	v.mu.Lock()
@@ -177,10 +177,10 @@ func (x *Index) Get(unit fleet.Unit) (f Fix, ok bool) {
 }
 
 // Remove takes a unit off the map and forgets what was said of it. Its record of
-// 128 bytes is kept, for when it comes back.
+// 96 bytes is kept, for when it comes back.
 func (x *Index) Remove(unit fleet.Unit) {
-	v := x.units.find(&unit, hash(&unit))
-	if v == nil {
+	v, ok := x.units.find(&unit, hash(&unit))
+	if !ok {
 		return
 	}
 	v.mu.Lock()

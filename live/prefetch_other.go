@@ -6,3 +6,4 @@ import "sync/atomic"
 
 func prefetch32(*atomic.Uint32) {}
 func prefetch64(*atomic.Uint64) {}
+func prefetchBack(*back)        {}

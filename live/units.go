@@ -9,27 +9,37 @@ import (
 	"armora/fleet"
 )
 
-// vehicle is all that is known of a unit, in two cache lines.
+// vehicle is all that is known of a unit. Its two parts are kept apart: a search
+// looks at the fronts alone, of which two are in a line of memory, and of 100,000
+// most stay in the processor's caches.
 type vehicle struct {
-	unit     fleet.Unit
-	mu       sync.Mutex
-	position uint64        // E7; guarded by mu
-	at       fleet.Millis  // 0: not on the map; guarded by mu
-	received atomic.Int64  // written under mu
-	traits   atomic.Uint64 // class in the upper half, status in the lower
-	pending  uint64        // feeds with a note of it that nobody has taken; guarded by mu
+	*front
+	*back
+	ref uint32 // its number
+}
 
-	ref      atomic.Uint32 // never changes; loaded to begin to load this half
-	accuracy float32       // this and the following are guarded by mu
+// front is who it is, and whether a search may answer with it.
+type front struct {
+	unit     fleet.Unit
+	received atomic.Int64  // written with the vehicle locked
+	traits   atomic.Uint64 // class in the upper half, status in the lower
+}
+
+// back is the rest, in a line of memory. All but mu is guarded by mu.
+type back struct {
+	mu       sync.Mutex
+	position uint64       // E7
+	at       fleet.Millis // 0: not on the map
+	pending  uint64       // feeds with a note of it that nobody has taken
 	source   fleet.DeviceID
+	accuracy float32
 	speed    float32
 	heading  float32
 	battery  float32
-	_        [28]byte
 }
 
 // fix returns what is shown. The vehicle is locked.
-func (v *vehicle) fix() Fix {
+func (v vehicle) fix() Fix {
 	lat, lon := degrees(v.position)
 	return Fix{
 		Unit: v.unit, Source: v.source, At: v.at, Received: fleet.Millis(v.received.Load()), Lat: lat, Lon: lon,
@@ -57,11 +67,16 @@ const (
 	shards    = 256
 	firstSize = 16 // slots of a new table, a power of two
 	blockBits = 10
-	refBits   = 26 // of a slot; 67 million units take 8 GB of records
+	refBits   = 26 // of a slot; 67 million units take 6 GB of records
 	tagBits   = 32 - refBits
 )
 
-type block [1 << blockBits]vehicle
+// block is so large that the allocator begins it with a page: its parts are where
+// lines of memory begin.
+type block struct {
+	fronts [1 << blockBits]front
+	backs  [1 << blockBits]back
+}
 
 type unitShard struct {
 	table atomic.Pointer[unitTable]
@@ -85,8 +100,9 @@ func hash(unit *fleet.Unit) uint64 {
 func upper(unit *fleet.Unit) uint64 { return binary.BigEndian.Uint64(unit[:8]) }
 func lower(unit *fleet.Unit) uint64 { return binary.BigEndian.Uint64(unit[8:]) }
 
-func (u *units) at(ref uint32) *vehicle {
-	return &(*u.blocks.Load())[ref>>blockBits][ref&(1<<blockBits-1)]
+func (u *units) at(ref uint32) vehicle {
+	b, i := (*u.blocks.Load())[ref>>blockBits], ref&(1<<blockBits-1)
+	return vehicle{&b.fronts[i], &b.backs[i], ref}
 }
 
 // prefetch begins to load a unit's slot.
@@ -102,45 +118,47 @@ func (u *units) prefetchRecord(hash uint64) {
 	if table == nil {
 		return
 	}
-	slot := table.slots[hash>>32&uint64(len(table.slots)-1)].Load()
-	if slot != 0 {
-		v := u.at(slot&(1<<refBits-1) - 1)
-		prefetch64(&v.traits)
-		prefetch32(&v.ref)
+	if slot := table.slots[hash>>32&uint64(len(table.slots)-1)].Load(); slot != 0 {
+		u.at(slot&(1<<refBits-1) - 1).prefetch()
 	}
 }
 
-// find returns the vehicle of a unit, nil if there is none.
-func (u *units) find(unit *fleet.Unit, hash uint64) *vehicle {
+func (v vehicle) prefetch() {
+	prefetch64(&v.traits)
+	prefetchBack(v.back)
+}
+
+// find returns the vehicle of a unit, if there is one.
+func (u *units) find(unit *fleet.Unit, hash uint64) (vehicle, bool) {
 	table := u.shards[hash>>56].table.Load()
 	if table == nil {
-		return nil
+		return vehicle{}, false
 	}
 	mask := uint64(len(table.slots) - 1)
 	for i := hash >> 32; ; i++ {
 		slot := table.slots[i&mask].Load()
 		if slot == 0 {
-			return nil
+			return vehicle{}, false
 		}
 		if slot>>refBits == uint32(hash)&(1<<tagBits-1) {
 			v := u.at(slot&(1<<refBits-1) - 1)
-			v.ref.Load()
+			prefetchBack(v.back)
 			if v.unit == *unit {
-				return v
+				return v, true
 			}
 		}
 	}
 }
 
 // findOrMake returns the vehicle of a unit.
-func (u *units) findOrMake(unit *fleet.Unit, hash uint64) *vehicle {
-	if v := u.find(unit, hash); v != nil {
+func (u *units) findOrMake(unit *fleet.Unit, hash uint64) vehicle {
+	if v, ok := u.find(unit, hash); ok {
 		return v
 	}
 	s := &u.shards[hash>>56]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v := u.find(unit, hash); v != nil {
+	if v, ok := u.find(unit, hash); ok {
 		return v
 	}
 	table := s.table.Load()
@@ -148,12 +166,12 @@ func (u *units) findOrMake(unit *fleet.Unit, hash uint64) *vehicle {
 		table = u.grow(s, table)
 	}
 	v := u.makeRecord(unit)
-	table.add(hash, v.ref.Load())
+	table.add(hash, v.ref)
 	s.used++
 	return v
 }
 
-func (u *units) makeRecord(unit *fleet.Unit) *vehicle {
+func (u *units) makeRecord(unit *fleet.Unit) vehicle {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.made>>blockBits == uint32(len(*u.blocks.Load())) {
@@ -167,7 +185,6 @@ func (u *units) makeRecord(unit *fleet.Unit) *vehicle {
 	}
 	v := u.at(u.made)
 	v.unit = *unit
-	v.ref.Store(u.made)
 	u.made++
 	return v
 }
@@ -180,7 +197,7 @@ func (u *units) grow(s *unitShard, old *unitTable) *unitTable {
 		for i := range old.slots {
 			if slot := old.slots[i].Load(); slot != 0 {
 				v := u.at(slot&(1<<refBits-1) - 1)
-				table.add(hash(&v.unit), v.ref.Load())
+				table.add(hash(&v.unit), v.ref)
 			}
 		}
 	}
