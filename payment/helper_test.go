@@ -27,6 +27,7 @@ type till struct {
 	stripe   *stripe.Server
 	browser  stripe.Browser
 	url      string
+	log      *slog.Logger
 	bookings schema.Bookings
 	payments schema.Payments
 	earnings *payment.Earnings
@@ -37,13 +38,13 @@ type till struct {
 
 func newTill(t *testing.T) *till {
 	t.Helper()
-	w := &till{t: t, db: schematest.Plain(t), clock: fleet.NewManualClock(noon)}
+	w := &till{t: t, db: schematest.Plain(t), clock: fleet.NewManualClock(noon), log: slog.New(slog.DiscardHandler)}
 	w.stripe = stripe.New("sk_test_till", "pk_test_till", w.clock)
 	server := httptest.NewServer(w.stripe)
 	t.Cleanup(server.Close)
 	w.url, w.browser = server.URL, stripe.Browser{URL: server.URL, Key: "pk_test_till"}
 	w.bookings, w.payments = schema.Bookings{DB: w.db}, schema.Payments{DB: w.db}
-	w.earnings = payment.NewEarnings(w.db, true, w.clock, slog.New(slog.DiscardHandler))
+	w.earnings = payment.NewEarnings(w.db, true, w.clock, w.log)
 	w.user = w.person(fleet.RoleRider)
 	w.restart()
 	return w
@@ -55,7 +56,7 @@ func (w *till) restart() {
 	var err error
 	w.Cashier, err = payment.New(payment.Config{
 		DB: w.db, Key: "sk_test_till", PublishableKey: "pk_test_till", URL: w.url, ReturnURL: "https://armora.test/paid", Link: "https://armora.test/pay#", Connect: true,
-		Clock: w.clock, Log: slog.New(slog.DiscardHandler),
+		Clock: w.clock, Log: w.log,
 		Tell: func(about fleet.Tidings) schema.Telling {
 			return func(fleet.User) ([]fleet.Notice, error) {
 				w.told, w.tidings = append(w.told, about.Kind), append(w.tidings, about)
