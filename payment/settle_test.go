@@ -315,6 +315,12 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 			w.runs(b, fleet.Assigned)
 		} else {
 			w.runs(b, fleet.Searching)
+			driver := w.officer()
+			w.change(b, func(c *schema.BookingTx) error { // who waits for the others of a team
+				seat := c.Seats[0]
+				seat.State, seat.Driver, seat.From, seat.To, seat.Held = fleet.SeatHeld, driver, c.Start, c.Start.Add(time.Minute), c.Now.Add(time.Minute)
+				return c.Take(seat)
+			})
 		}
 		methods, err := w.Methods(t.Context(), w.user)
 		w.must(err)
@@ -331,8 +337,8 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 			}
 			continue
 		}
-		if now.Status != fleet.Scheduled || !now.Funded.IsZero() {
-			t.Errorf("it is %s, funded %v", now.Status, now.Funded)
+		if seat := now.Lead(); now.Status != fleet.Scheduled || !now.Funded.IsZero() || seat.State != fleet.SeatOpen || !seat.Driver.IsZero() {
+			t.Errorf("it is %s, funded %v, its seat is %+v", now.Status, now.Funded, seat)
 		}
 		w.keeps(stripe.Mastercard)
 		w.settle(b)
