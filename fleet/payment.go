@@ -258,6 +258,7 @@ type BookingMoney struct {
 	Session  bool      // the principal is there: the next confirmation may ask them
 	NextLook time.Time // zero: when something happens
 	Reminded int       // how many reminders were sent
+	Assigned bool      // officers have accepted it, if only once: from then on no payment ends it
 }
 
 // SettleBooking is the job of doing what is due about the money of a booking.

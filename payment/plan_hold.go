@@ -99,11 +99,11 @@ func (m *matter) hold(missing int64, early, dearer bool) step {
 // unpaid is a booking for which the principal has to do something.
 func (m *matter) unpaid() step {
 	b := m.booking
-	if !b.Funded.IsZero() && (b.Status == fleet.Scheduled || b.Status == fleet.Searching || b.Status == fleet.Offered) {
+	if !b.Funded.IsZero() && !m.money.Assigned && (b.Status == fleet.Scheduled || b.Status == fleet.Searching || b.Status == fleet.Offered) {
 		return step{do: unfund}
 	}
 	if !b.Funded.IsZero() || b.Now() {
-		return step{} // from assigned on, no payment ends or delays anything
+		return step{} // from assigned on, no payment ends or delays anything: also while another officer is looked for
 	}
 	due, next := 1, time.Time{} // the first as soon as it is known
 	for _, before := range reminders {

@@ -306,13 +306,14 @@ func TestADearerEditIsHeldAnewBeforeTheOldHoldGoes(t *testing.T) {
 // is as soon as there is another card. Whom somebody has keeps them.
 func TestADearerEditThatIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, assigned := range []bool{false, true} {
+	for _, stands := range []fleet.BookingStatus{fleet.Searching, fleet.Assigned, fleet.EnRoute} {
+		assigned := stands != fleet.Searching
 		w := newTill(t)
 		card := w.keeps(stripe.Visa)
 		b := w.booked(0)
 		w.settle(b)
 		if assigned {
-			w.runs(b, fleet.Assigned)
+			w.runs(b, stands)
 		} else {
 			w.runs(b, fleet.Searching)
 			driver := w.officer()
@@ -326,13 +327,19 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 		w.must(err)
 		w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
 		w.change(b, func(c *schema.BookingTx) error {
+			if stands == fleet.EnRoute { // the officer on the way gives it back, and another is looked for
+				stands = fleet.Searching
+				if err := c.Move(stands, schema.Event{Kind: "released"}); err != nil {
+					return err
+				}
+			}
 			c.Total = fleet.Pounds(200)
 			return c.Note(schema.Event{Kind: "edited"})
 		})
 		w.settle(b)
 		now := w.booking(b)
 		if assigned {
-			if now.Status != fleet.Assigned || now.Funded.IsZero() {
+			if now.Status != stands || now.Funded.IsZero() {
 				t.Errorf("%s with its card %s gone: %s, funded %v", b, card, now.Status, now.Funded)
 			}
 			continue

@@ -44,8 +44,10 @@ func aboutMoney(kind string, to fleet.BookingStatus) bool {
 func (c *BookingTx) Money() (m fleet.BookingMoney, ok bool, err error) {
 	m = fleet.BookingMoney{Booking: c.ID, User: c.User}
 	var next *time.Time
-	err = c.tx.QueryRow(c.ctx, `SELECT method, session, next_look, reminded FROM booking_money WHERE booking_id = $1`, c.ID).
-		Scan(&m.Method, &m.Session, &next, &m.Reminded)
+	err = c.tx.QueryRow(c.ctx, `
+		SELECT method, session, next_look, reminded,
+			EXISTS (SELECT FROM booking_events e WHERE e.booking_id = $1 AND e.to_status = 'assigned')
+		FROM booking_money WHERE booking_id = $1`, c.ID).Scan(&m.Method, &m.Session, &next, &m.Reminded, &m.Assigned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return m, false, nil
 	}
