@@ -136,8 +136,9 @@ func (t Payments) Customer(ctx context.Context, user fleet.UserID) (string, erro
 // else may have been first.
 func (t Payments) AddCustomer(ctx context.Context, user fleet.UserID, stripe string, now time.Time) (string, error) {
 	return one(ctx, t.DB, "customer", pgx.RowTo[string], `
-		WITH added AS (INSERT INTO customers (user_id, stripe_id, created) VALUES ($1, $2, $3) ON CONFLICT (user_id) DO NOTHING RETURNING stripe_id)
-		SELECT stripe_id FROM added UNION ALL SELECT stripe_id FROM customers WHERE user_id = $1 LIMIT 1`, user, stripe, now)
+		INSERT INTO customers (user_id, stripe_id, created) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id) DO UPDATE SET user_id = customers.user_id -- to see who was first a moment ago
+		RETURNING stripe_id`, user, stripe, now)
 }
 
 // ForgetCustomer forgets who a user was to Stripe, and their cards, once Stripe has

@@ -1,6 +1,9 @@
 package schema_test
 
 import (
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,4 +118,32 @@ func TestTheLedgerSumsToZeroAndIsNeverChanged(t *testing.T) {
 			t.Errorf("postings are %+v, error %v", postings, err)
 		}
 	})
+}
+
+// Two requests of one principal make a customer each at Stripe: one of them counts,
+// and both are told which.
+func TestACustomerIsOneForAllWhoAsk(t *testing.T) {
+	t.Parallel()
+	db := schematest.Plain(t)
+	payments, ctx := schema.Payments{DB: db}, t.Context()
+	for range 20 {
+		user := fleet.NewID[fleet.User]()
+		must(t, (schema.Users{DB: db}).Create(ctx, fleet.User{ID: user, Email: user.String() + "@armora.test", Name: "Ada", Created: noon}, ""))
+		told := make([]string, 8)
+		var all sync.WaitGroup
+		for i := range told {
+			all.Go(func() {
+				var err error
+				if told[i], err = payments.AddCustomer(ctx, user, fmt.Sprintf("cus_%s_%d", user, i), noon); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		kept, err := payments.Customer(ctx, user)
+		must(t, err)
+		if slices.ContainsFunc(told, func(id string) bool { return id != kept }) {
+			t.Fatalf("it is %s, and was told as %v", kept, told)
+		}
+	}
 }
