@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,7 @@ func (c *trackingBench) Run(ctx context.Context, to console) (err error) {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	return b.measure(ctx)
+	return errors.Join(b.measure(ctx), b.endings(ctx))
 }
 
 // trackBench is a run of it, with everything that it has started.
@@ -270,14 +271,44 @@ func median(of []float64) float64 {
 }
 
 func (b *trackBench) hubRun(ctx context.Context) (watch.Result, error) {
-	cfg := watch.Config{Broker: b.hub.mqtt, Devices: b.devices, Every: b.Every, Duration: b.Duration}
+	return watch.Run(ctx, watch.Config{
+		Broker: b.hub.mqtt, Devices: b.devices, Watchers: b.watchers(), Every: b.Every, Duration: b.Duration,
+	})
+}
+
+func (b *trackBench) watchers() (all []watch.Watcher) {
 	for i := range b.Watchers {
 		trip := i % b.Trips
-		cfg.Watchers = append(cfg.Watchers, watch.Watcher{
+		all = append(all, watch.Watcher{
 			Device: trip, URL: "http://" + b.hub.api + "/api/tracking/" + b.trips[trip].String(), Token: b.tokens[trip],
 		})
 	}
-	return watch.Run(ctx, cfg)
+	return all
+}
+
+// endings has each principal sign out while their sockets are open.
+func (b *trackBench) endings(ctx context.Context) error {
+	r, err := watch.Endings(ctx, b.watchers(), func(ctx context.Context, token string) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.hub.api+"/api/auth/logout", http.NoBody)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		if err := resp.Body.Close(); err != nil || resp.StatusCode >= http.StatusMultipleChoices {
+			return errors.Join(err, fmt.Errorf("sign out: %s", resp.Status))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(b.to.out, "%d sign-outs closed %d sockets: from the request to the close p50 %.1f ms, p99 %.1f, max %.1f\n",
+		r.Published, r.Told, r.P50, r.P99, r.Max)
+	return err
 }
 
 func (b *trackBench) peerRun(ctx context.Context) (watch.Result, error) {
