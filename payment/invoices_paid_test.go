@@ -3,6 +3,7 @@ package payment_test
 import (
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 // all: "ARM £120.00 paid £60.00".
 func (w *till) issued(b fleet.BookingID) (papers []schema.Caused, said []string) {
 	w.t.Helper()
-	invoices := payment.NewInvoices(payment.InvoicesConfig{DB: w.db, Seller: paper.Party{Name: "ARMORA Ltd"}, Seal: asItIs, Clock: w.clock, Log: slog.New(slog.DiscardHandler)})
+	invoices := w.invoices()
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() { w.must(invoices.Settle(w.t.Context(), b)) })
@@ -50,6 +51,35 @@ func (w *till) issued(b fleet.BookingID) (papers []schema.Caused, said []string)
 		w.wantSale(b, total, vat)
 	}
 	return papers, said
+}
+
+func (w *till) invoices() *payment.Invoices {
+	return payment.NewInvoices(payment.InvoicesConfig{DB: w.db, Seller: paper.Party{Name: "ARMORA Ltd"}, Seal: asItIs, Clock: w.clock, Log: slog.New(slog.DiscardHandler)})
+}
+
+// cameWith returns by which channels the principal was told of a kind of paper, with
+// the name of the file that it comes with by mail.
+func (w *till) cameWith(kind string) (by []string) {
+	w.t.Helper()
+	ctx, notices := w.t.Context(), schema.Notices{DB: w.db}
+	all, err := notices.List(ctx, fleet.UserID{}, fleet.NoticeID{}, 100)
+	w.must(err)
+	for _, status := range all {
+		if status.Notice.Kind != kind {
+			continue
+		}
+		n, err := notices.Get(ctx, status.Notice.ID)
+		w.must(err)
+		var data map[string]string
+		w.must(json.Unmarshal(n.Sealed, &data))
+		name, file, err := w.invoices().Attached(ctx, &n, data)
+		if err != nil || n.User != w.user || !strings.HasPrefix(string(file), "%PDF-") {
+			w.t.Errorf("told %s with %d bytes of %q: %v", n.User, len(file), name, err)
+		}
+		by = append(by, string(n.Channel)+" "+name+" of "+data["corrects"]+" "+data["total"])
+	}
+	slices.Sort(by)
+	return by
 }
 
 // wantSale wants the ledger to have sold what the papers say.
@@ -137,6 +167,10 @@ func TestWhatIsPaidAfterItsInvoiceHasAReceipt(t *testing.T) {
 		papers := w.wantPapers(b, invoice, "RCT £30.00: Paid by card.")
 		if len(papers) == 2 && (papers[1].Corrects != papers[0].ID || papers[1].VAT.Amount != 0) {
 			t.Errorf("%+v", papers[1])
+		}
+		about := " RCT-2026-000001.pdf of ARM-2026-000001 £30.00"
+		if got := w.cameWith(payment.ReceiptNotice); !slices.Equal(got, []string{"inbox" + about, "mail" + about}) {
+			t.Errorf("the receipt came by %q", got)
 		}
 	})
 	t.Run("Stripe was away for a day", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package payment_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -125,7 +126,7 @@ func TestAScheduledBookingThatNeedsItsPrincipal(t *testing.T) {
 	}{{6 * time.Hour, 1}, {3*time.Hour + 59*time.Minute, 1}, {time.Minute, 2}, {14 * time.Hour, 3}, {4 * time.Hour, 4}, {time.Hour, 4}} {
 		w.clock.Advance(step.after)
 		w.settle(b)
-		if len(w.told) != step.told {
+		if len(w.told) != step.told || slices.ContainsFunc(w.told, func(kind string) bool { return kind != "payment_action" }) {
 			t.Fatalf("%s before the start: told %v, want %d of them", w.booking(b).Start.Sub(w.clock.Now()), w.told, step.told)
 		}
 	}
@@ -206,6 +207,9 @@ func TestAFeeWithoutAHoldIsTakenOffSessionOrIsADebt(t *testing.T) {
 		}
 		if owes, err := (schema.Debts{DB: w.db}).Indebted(t.Context(), w.user); err != nil || !owes {
 			t.Errorf("indebted: %v, error %v", owes, err)
+		}
+		if len(w.tidings) != 1 || w.told[0] != "payment_failed" || w.tidings[0].Booking != b || w.tidings[0].Data["amount"] != "£6.00" {
+			t.Errorf("of the debt the principal was told %+v", w.tidings)
 		}
 		_, err := w.PayDebt(t.Context(), w.person(fleet.RoleRider), debts[0].ID, "pm_card_visa")
 		w.want(err, fleet.CodeNotFound)
