@@ -180,3 +180,44 @@ func TestTwoAlarmsThatAreOneDanger(t *testing.T) {
 	<-done
 	a.is("the calls", append(a.left(ids[0]), a.left(ids[1])...), "1 after 30s")
 }
+
+// When either of the two is over, the other alone is no danger: nobody is called any
+// more, until both are there again.
+func TestADangerOfTwoAlarmsEndsWithEither(t *testing.T) {
+	t.Parallel()
+	for calling, other := range map[fleet.AlertKind]fleet.AlertKind{fleet.AlertStop: fleet.AlertOffRoute, fleet.AlertOffRoute: fleet.AlertStop} {
+		t.Run(string(other)+" is over", func(t *testing.T) {
+			t.Parallel()
+			a := newAlarmed(t)
+			bo := a.person("bo", fleet.RoleDispatcher)
+			names := map[fleet.UserID]string{bo: "bo"}
+			a.must(schema.SOSRota{DB: a.db}.Replace(t.Context(), []fleet.SOSStep{{Channel: fleet.SMSChannel, User: bo}}))
+			ends := func(kind fleet.AlertKind) {
+				a.must(a.alerts.Settle(t.Context(), kind, a.booking.ID, a.driver, "over", a.clock.Now()))
+			}
+			a.raise(other)
+			id := a.raise(calling)
+			step := func(number int) {
+				a.clock.Advance(fleet.StepLength)
+				a.work(fleet.AlarmJob{Alert: id, Step: number})
+			}
+			step(1)
+			ends(other)
+			a.raise(other) // and is back by the next step: it goes on
+			step(2)
+			ends(other)
+			for range 2 { // also when the job runs again
+				step(3)
+			}
+			a.is("who was called", a.told(id, names), "bo inbox", "bo push", "bo sms 1", "bo sms 2")
+			a.is("what is left", a.left(id), "1 after 30s", "2 after 1m0s", "3 after 1m30s")
+
+			back := a.raise(other)
+			a.is("both again", a.left(back), "1 after 2m30s")
+			a.work(fleet.AlarmJob{Alert: id, Step: 3})
+			a.clock.Advance(fleet.StepLength)
+			a.work(fleet.AlarmJob{Alert: back, Step: 1})
+			a.is("who is called now", append(a.told(back, names), a.told(id, names)...), "bo inbox", "bo push", "bo sms 1", "bo inbox", "bo push", "bo sms 1", "bo sms 2")
+		})
+	}
+}

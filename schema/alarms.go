@@ -20,7 +20,7 @@ type AlarmTelling func(a *fleet.Alert, step int, by ...fleet.Channel) Telling
 // many hubs it is asked for: 0 tells all of ops in the app, which their consoles show,
 // and by push; a later one calls whom the rota says next, if the alarm is a danger. Each
 // leaves the job of the one after. Nothing is done for one that somebody sees to, or
-// whose cause is gone.
+// whose cause is gone; of two that are a danger together, that is either.
 func (t Alerts) Step(ctx context.Context, job fleet.AlarmJob, now time.Time, tell AlarmTelling) error {
 	return t.DB.transact(ctx, "alert", func(tx pgx.Tx) error {
 		// All that are open about the officer, in one order: of two that are a danger
@@ -41,7 +41,12 @@ func (t Alerts) Step(ctx context.Context, job fleet.AlarmJob, now time.Time, tel
 			return nil
 		}
 		a := &open[at]
-		calls := a.Calls || calledFor(a, open)
+		calls := calledFor(a, open)
+		if job.Step > 0 && !(calls && a.Calls) {
+			// What it was a danger with is over. Comes that back, it calls of its own.
+			_, err = tx.Exec(ctx, `UPDATE alerts SET calls = false WHERE id = $1`, a.ID)
+			return err
+		}
 		if _, err := tx.Exec(ctx, `UPDATE alerts SET steps = steps + 1, calls = $2 WHERE id = $1`, a.ID, calls); err != nil {
 			return err
 		}
@@ -59,7 +64,7 @@ func (t Alerts) Step(ctx context.Context, job fleet.AlarmJob, now time.Time, tel
 }
 
 // calledFor reports whether the rota is called for an alarm, of all that are open
-// about the officer: found out when ops are told of it.
+// about the officer: found out anew by each step.
 func calledFor(a *fleet.Alert, open []fleet.Alert) bool {
 	var beside []fleet.AlertKind
 	for i := range open {
