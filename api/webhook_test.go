@@ -26,7 +26,7 @@ func TestStripeIsHeardByItsSignatureAlone(t *testing.T) {
 		if cfg.Feed, err = payment.NewFeed(payment.FeedConfig{Cashier: cfg.Payments, Secrets: []string{"whsec_hub"}}); err != nil {
 			t.Fatal(err)
 		}
-		if cfg.Books, err = payment.NewBooks(cfg.Payments, nil); err != nil {
+		if cfg.Books, err = payment.NewBooks(cfg.Payments, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	})

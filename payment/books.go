@@ -32,13 +32,15 @@ type Books struct {
 	book   schema.StripeBook
 	ledger schema.Ledger
 	alerts schema.Alerts
+	papers *Invoices
 	differ prometheus.Gauge
 }
 
-// NewBooks returns books of a cashier; metrics may be nil.
-func NewBooks(c *Cashier, metrics prometheus.Registerer) (*Books, error) {
+// NewBooks returns books of a cashier, and the papers of what is first seen in Stripe's;
+// metrics may be nil.
+func NewBooks(c *Cashier, papers *Invoices, metrics prometheus.Registerer) (*Books, error) {
 	b := &Books{
-		Cashier: c, book: schema.StripeBook{DB: c.cfg.DB}, ledger: schema.Ledger{DB: c.cfg.DB}, alerts: schema.Alerts{DB: c.cfg.DB},
+		Cashier: c, book: schema.StripeBook{DB: c.cfg.DB}, ledger: schema.Ledger{DB: c.cfg.DB}, alerts: schema.Alerts{DB: c.cfg.DB}, papers: papers,
 		differ: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "armora_stripe_differences", Help: "Where the ledger and Stripe's book did not agree when they were last compared.",
 		}),

@@ -22,7 +22,7 @@ func (w *till) another() *client.API {
 
 func (w *till) books() *payment.Books {
 	w.t.Helper()
-	books, err := payment.NewBooks(w.Cashier, nil)
+	books, err := payment.NewBooks(w.Cashier, w.invoices(), nil)
 	w.must(err)
 	return books
 }

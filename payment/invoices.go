@@ -164,7 +164,7 @@ func (i *Invoices) invoice(ctx context.Context, b *fleet.Booking) error {
 		d.Paid, d.PaidAmount = paid.says(d.Total), fleet.Money{Amount: paid.taken, Currency: d.Total.Currency}
 	}
 	invoice := fleet.Invoice{ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: b.User, Booking: b.ID, Payer: payer, Issued: now}
-	return i.issue(ctx, "booking/"+b.ID.String(), invoice, d)
+	return i.issue(ctx, "booking/"+b.ID.String(), invoice, d, posted)
 }
 
 // address says to whom an invoice is, and how it is paid; by which organisation, if
@@ -180,15 +180,18 @@ func (i *Invoices) address(ctx context.Context, b *fleet.Booking, d *paper.Paper
 		d.PurchaseOrder, d.CostCentre = account.PurchaseOrder, account.CostCentre
 		return o.ID, err
 	}
-	u, err := i.users.Get(ctx, b.User)
-	if err != nil {
-		return payer, err
-	}
-	d.Buyer, d.Paid = paper.Party{Name: u.Name, Email: u.Email}, "On your account."
+	d.Paid = "On your account."
+	d.Buyer, err = i.personal(ctx, b.User)
+	return payer, err
+}
+
+// personal is a person as a buyer.
+func (i *Invoices) personal(ctx context.Context, user fleet.UserID) (paper.Party, error) {
+	u, err := i.users.Get(ctx, user)
 	if u.Name == "" {
-		d.Buyer.Name = "The principal"
+		u.Name = "The principal"
 	}
-	return payer, nil
+	return paper.Party{Name: u.Name, Email: u.Email}, err
 }
 
 func buyer(o *fleet.Organisation) paper.Party {
@@ -277,9 +280,9 @@ func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schem
 	return i.issueAbout(ctx, c.cause, of, d)
 }
 
-// issue issues a document under the next number of its series, and tells its
-// reader.
-func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d paper.Paper) error {
+// issue issues a document under the next number of its series, with what the ledger
+// says of it, and tells its reader.
+func (i *Invoices) issue(ctx context.Context, cause string, as fleet.Invoice, d paper.Paper, posted func(fleet.Invoice) []fleet.Posting) error {
 	as.Total, as.VAT = d.Total, d.VAT
 	kind, told := noticeOf[d.Kind], map[string]string{"total": d.Total.String()}
 	if d.Corrects != "" {

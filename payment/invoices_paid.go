@@ -134,7 +134,7 @@ func (i *Invoices) about(of *fleet.Invoice, was *paper.Paper, kind fleet.Invoice
 func (i *Invoices) issueAbout(ctx context.Context, cause string, of *fleet.Invoice, d paper.Paper) error {
 	return i.issue(ctx, cause, fleet.Invoice{
 		ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Payer: of.Payer, Corrects: of.ID, Issued: i.clock.Now(),
-	}, d)
+	}, d, posted)
 }
 
 // left is what of an invoice is neither credited, nor credited and debited again.

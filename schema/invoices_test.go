@@ -112,7 +112,7 @@ func TestWhatWasIssuedStaysAsItWas(t *testing.T) {
 }
 
 // An invoice keeps its booking for as long as the law wants to see it, and leaves
-// with it.
+// with it; so does what is of no booking, of a member alone.
 func TestInvoicesAreKeptForSixYears(t *testing.T) {
 	t.Parallel()
 	schematest.Each(t, func(t *testing.T, db *schema.DB) {
@@ -128,12 +128,24 @@ func TestInvoicesAreKeptForSixYears(t *testing.T) {
 		must(t, err)
 		_, err = invoices.Issue(ctx, paperOf(b, "b", fleet.Pounds(100), papers[0].ID))
 		must(t, err)
+		dues := paperOf(fleet.Booking{User: user}, "anything", fleet.Pounds(50), fleet.InvoiceID{})
+		if _, err := invoices.Issue(ctx, dues); err == nil {
+			t.Error("an invoice of nothing was issued")
+		}
+		dues.Cause = "membership/ch_1"
+		_, err = invoices.Issue(ctx, dues)
+		must(t, err)
+		list := func() int {
+			all, err := invoices.List(ctx, schema.InvoiceReader{User: user}, user, fleet.InvoiceID{}, 9)
+			must(t, err)
+			return len(all)
+		}
 		must(t, schema.Maintenance{DB: db}.Retain(ctx, noon.AddDate(5, 6, 0))) // six and a half from the end of the booking
-		if papers, err := invoices.OfBooking(ctx, b.ID); err != nil || len(papers) != 2 {
+		if papers, err := invoices.OfBooking(ctx, b.ID); err != nil || len(papers) != 2 || list() != 3 {
 			t.Errorf("after five years and a half: %d papers, %v", len(papers), err)
 		}
 		must(t, schema.Maintenance{DB: db}.Retain(ctx, noon.AddDate(6, 1, 0)))
-		if papers, err := invoices.OfBooking(ctx, b.ID); err != nil || len(papers) != 0 {
+		if papers, err := invoices.OfBooking(ctx, b.ID); err != nil || len(papers) != 0 || list() != 0 {
 			t.Errorf("after six years: %d papers, %v", len(papers), err)
 		}
 		_, err = schema.Bookings{DB: db}.Get(ctx, b.ID)

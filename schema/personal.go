@@ -106,7 +106,7 @@ func (db *DB) Classes() []fleet.DataClass {
 		{Name: classMessages, Data: "notices, commands, events of devices and fences, what could not be read", Purpose: "to tell people and devices, and to find what went wrong", Basis: contract, Period: keep.Messages},
 		{Name: classChat, Data: "what was written on a trip", Purpose: "to agree on the trip", Basis: contract, Period: keep.Messages, Ends: "counted from the end of the trip"},
 		{Name: classWork, Data: "officers' documents, duty, cars, offers and seats", Purpose: "to show who worked when, and that they might", Basis: obligation, Period: recordsKept, Ends: "documents: with the account, but for what was verified until when"},
-		{Name: classInvoices, Data: "bookings, their prices and what became of them", Purpose: "accounts and taxes", Basis: obligation, Period: recordsKept, Ends: "counted from the end of the booking; quotes that were not booked go sooner"},
+		{Name: classInvoices, Data: "bookings, their prices and what became of them", Purpose: "accounts and taxes", Basis: obligation, Period: recordsKept, Ends: "counted from the end of the booking, or from the issue of a member's invoice; quotes that were not booked go sooner"},
 		{Name: classConsents, Data: "what was agreed to, when", Purpose: "to show that it was", Basis: obligation, Ends: "for ever: it says nothing of who it was, once they are erased"},
 		{Name: classAudit, Data: "who did what and who looked at whose data, by ids", Purpose: "to show who knew where somebody was", Basis: claims, Period: auditKept},
 		{Name: classExports, Data: "exports of all this", Purpose: "to give it to the person", Basis: "legal obligation: Articles 15 and 20", Period: ExportKept},

@@ -59,6 +59,7 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"chat", m.forget(`DELETE FROM chat_messages m USING bookings b WHERE b.id = m.booking_id AND b.ended < $1`+chatNotHeld, now.Add(-keep.Messages))},
 		{"marks of chat", m.forget(`DELETE FROM chat_marks m USING bookings b WHERE b.id = m.booking_id AND b.ended < $1`+chatNotHeld, now.Add(-keep.Messages))},
 		{"bookings", func(ctx context.Context) error { return m.forgetBookings(ctx, now.Add(-recordsKept)) }},
+		{"invoices of members", func(ctx context.Context) error { return m.forgetDues(ctx, now.Add(-recordsKept)) }},
 		{"quotes", m.forget(`DELETE FROM quotes WHERE expires < $1`, now.Add(-quotesKept))},
 		{"the audit log", func(ctx context.Context) error { return Audit(m).retire(ctx, now) }},
 		{"fence events", m.forget(`DELETE FROM fence_events WHERE at < $1`+unitNotHeld, now.Add(-keep.Messages))},
@@ -170,6 +171,18 @@ func (m Maintenance) forgetBookings(ctx context.Context, endedBefore time.Time) 
 			}
 		}
 		return nil
+	})
+}
+
+// forgetDues deletes the invoices of what members have paid: those of bookings go with
+// these.
+func (m Maintenance) forgetDues(ctx context.Context, issuedBefore time.Time) error {
+	return pgx.BeginFunc(ctx, m.DB.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('armora.retention', 'on', true)`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM invoices WHERE booking_id IS NULL AND kind <> 'statement' AND issued < $1`+userNotHeld, issuedBefore)
+		return err
 	})
 }
 

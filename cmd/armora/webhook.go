@@ -31,7 +31,7 @@ func (h *hub) openBooks(context.Context, context.Context) (err error) {
 	if h.cashier == nil {
 		return nil
 	}
-	if h.books, err = payment.NewBooks(h.cashier, h.registry); err != nil {
+	if h.books, err = payment.NewBooks(h.cashier, h.invoices, h.registry); err != nil {
 		return err
 	}
 	secrets := h.settings.webhookSecrets()
