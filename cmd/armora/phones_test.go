@@ -34,13 +34,17 @@ func openInside(t *testing.T) inside {
 }
 
 // openInsideOn is a hub on a database and a data folder that may have been another's.
-func openInsideOn(t *testing.T, dsn, dir string) inside {
+func openInsideOn(t *testing.T, dsn, dir string, changes ...func(*settings)) inside {
 	t.Helper()
-	h, err := openHub(t.Context(), settings{
+	set := settings{
 		HTTPAddr: "127.0.0.1:0", MQTTAddr: "127.0.0.1:0", MQTTTLSAddr: off, MQTTWSAddr: off, MetricsAddr: off,
 		DataDir: dir, DatabaseURL: dsn, KeepPoints: 720 * time.Hour, KeepPhone: 24 * time.Hour,
 		AdminToken: testToken, RateLimits: 1, PublicMQTTURL: "mqtt://mqtt.example:1884", ShutdownTimeout: time.Minute,
-	}, slog.New(slog.DiscardHandler))
+	}
+	for _, change := range changes {
+		change(&set)
+	}
+	h, err := openHub(t.Context(), set, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
