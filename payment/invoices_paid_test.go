@@ -57,10 +57,6 @@ func (w *till) issued(b fleet.BookingID) (papers []schema.Caused, said []string)
 	return papers, said
 }
 
-func (w *till) invoices() *payment.Invoices {
-	return payment.NewInvoices(payment.InvoicesConfig{DB: w.db, Seller: paper.Party{Name: "ARMORA Ltd"}, Seal: asItIs, Clock: w.clock, Log: slog.New(slog.DiscardHandler)})
-}
-
 // cameWith returns by which channels the principal was told of a kind of paper, with
 // the name of the file that it comes with by mail.
 func (w *till) cameWith(kind string) (by []string) {
