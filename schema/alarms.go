@@ -42,7 +42,7 @@ func (t Alerts) Step(ctx context.Context, job fleet.AlarmJob, now time.Time, tel
 		}
 		a := &open[at]
 		calls := calledFor(a, open)
-		if job.Step > 0 && !(calls && a.Calls) {
+		if job.Step > 0 && (!calls || !a.Calls) {
 			// What it was a danger with is over. Comes that back, it calls of its own.
 			_, err = tx.Exec(ctx, `UPDATE alerts SET calls = false WHERE id = $1`, a.ID)
 			return err
