@@ -16,7 +16,7 @@ import (
 // expandSubscription has a subscription come with what its principal may have to do
 // for it.
 func expandSubscription(params *stripe.SubscriptionParams) {
-	params.AddExpand("latest_invoice.payment_intent")
+	params.AddExpand("latest_invoice.payment_intent.payment_method")
 	params.AddExpand("pending_setup_intent")
 }
 
@@ -156,10 +156,28 @@ func (m *Members) keep(ctx context.Context, as *fleet.Membership, s *stripe.Subs
 	if err := m.store.Set(ctx, as, asOf, told); err != nil {
 		return err
 	}
+	m.listCard(ctx, as.User, s)
 	if as.State == fleet.MembershipEnded && s.LatestInvoice != nil && s.LatestInvoice.Status == stripe.InvoiceStatusOpen {
 		return m.void(ctx, s.LatestInvoice.ID)
 	}
 	return nil
+}
+
+// listCard lists the card that has paid the last period, which may have been given for
+// it: Stripe keeps it for those to come. One that was taken away is the customer's no
+// more. That it is not listed is no reason to fail.
+func (m *Members) listCard(ctx context.Context, user fleet.UserID, s *stripe.Subscription) {
+	if user.IsZero() || s.LatestInvoice == nil || s.LatestInvoice.PaymentIntent == nil {
+		return
+	}
+	intent := s.LatestInvoice.PaymentIntent
+	by := intent.PaymentMethod
+	if intent.Status != stripe.PaymentIntentStatusSucceeded || by == nil || by.Card == nil || by.Customer == nil {
+		return
+	}
+	if err := m.cards.Keep(ctx, cardOf(user, by, m.cfg.Clock.Now())); err != nil {
+		m.log.Warn("a card that was paid with is not listed", "user", user, "error", err)
+	}
 }
 
 // tellDue makes what a member is told whose period is not paid: once each time that

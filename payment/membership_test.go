@@ -348,6 +348,32 @@ func TestLeavingAtOnce(t *testing.T) {
 	}
 }
 
+// A card that is given while a first period is paid is listed, until it is taken away.
+func TestACardGivenForAMembershipIsListed(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	ctx := t.Context()
+	w.keeps(stripe.DeclineAfterAttach)
+	j, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	pm, err := w.browser.Card(ctx, stripe.Mastercard)
+	w.must(err)
+	_, err = w.browser.Confirm(ctx, j.ClientSecret, pm)
+	w.must(err)
+	for range 2 {
+		w.must(m.See(ctx, j.Stripe))
+	}
+	methods, err := w.Methods(ctx, w.user)
+	if err != nil || len(methods) != 2 || methods[0].Last4 != "4444" || methods[0].Stripe != pm {
+		t.Fatalf("%+v, %v", methods, err)
+	}
+	w.must(w.RemoveMethod(ctx, w.user, methods[0].ID))
+	w.must(m.See(ctx, j.Stripe))
+	if methods, err = w.Methods(ctx, w.user); err != nil || len(methods) != 1 || methods[0].Last4 == "4444" {
+		t.Errorf("after it was taken away: %+v, %v", methods, err)
+	}
+}
+
 // News that was asked for before what is known is old.
 func TestAnOldAnswerIsNoNews(t *testing.T) {
 	t.Parallel()

@@ -53,7 +53,8 @@ func (t Memberships) Refused(ctx context.Context, m *fleet.Membership, now time.
 	return translate("membership", err)
 }
 
-// Set keeps how a membership stood at Stripe as of a time, and tells its principal.
+// Set keeps how a membership stood at Stripe as of a time, and tells its principal; m is
+// told whose it is.
 // One that has ended stays so, and what was asked for later than that is newer.
 func (t Memberships) Set(ctx context.Context, m *fleet.Membership, asOf time.Time, told Telling) error {
 	return t.DB.transact(ctx, "membership", func(tx pgx.Tx) error {
@@ -66,7 +67,8 @@ func (t Memberships) Set(ctx context.Context, m *fleet.Membership, asOf time.Tim
 		}
 		users, err := pgx.CollectRows(rows, pgx.RowTo[fleet.UserID])
 		for i := 0; i < len(users) && err == nil; i++ {
-			err = t.DB.tell(ctx, tx, users[i], told)
+			m.User = users[i]
+			err = t.DB.tell(ctx, tx, m.User, told)
 		}
 		return err
 	})
