@@ -153,6 +153,9 @@ func (m *Members) keep(ctx context.Context, as *fleet.Membership, s *stripe.Subs
 	if as.State == fleet.MembershipPastDue && due(s) != nil {
 		told = m.tellDue(s.LatestInvoice)
 	}
+	if d := s.CancellationDetails; as.State == fleet.MembershipEnded && d != nil && d.Reason == stripe.SubscriptionCancellationDetailsReasonPaymentFailed {
+		told = m.tellEnded(s.ID)
+	}
 	if err := m.store.Set(ctx, as, asOf, told); err != nil {
 		return err
 	}
@@ -190,6 +193,19 @@ func (m *Members) tellDue(invoice *stripe.Invoice) schema.Telling {
 	return m.cfg.Tell(fleet.Tidings{
 		Kind: "payment_membership", Once: "membership/" + invoice.ID + "/" + strconv.FormatInt(invoice.AttemptCount, 10),
 		Expires: m.cfg.Clock.Now().Add(noticeLife), Data: map[string]string{"amount": owed.String(), "link": m.cfg.Link + "membership"},
+		Channels: []fleet.Channel{fleet.PushChannel, fleet.MailChannel, fleet.InboxChannel},
+	})
+}
+
+// tellEnded makes what a member is told whose membership Stripe has ended, since a
+// period was not paid however often it had tried.
+func (m *Members) tellEnded(subscription string) schema.Telling {
+	if m.cfg.Tell == nil {
+		return nil
+	}
+	return m.cfg.Tell(fleet.Tidings{
+		Kind: "payment_membership_ended", Once: "membership/" + subscription + "/ended",
+		Expires: m.cfg.Clock.Now().Add(noticeLife), Data: map[string]string{"link": m.cfg.Link + "membership"},
 		Channels: []fleet.Channel{fleet.PushChannel, fleet.MailChannel, fleet.InboxChannel},
 	})
 }

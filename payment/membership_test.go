@@ -348,6 +348,47 @@ func TestLeavingAtOnce(t *testing.T) {
 	}
 }
 
+// A member whose period stays unpaid is told once that this has ended the membership;
+// who leaves is not told what they know.
+func TestWhoHasNotPaidIsToldThatItHasEnded(t *testing.T) {
+	t.Parallel()
+	w, m := newClub(t, 0)
+	ctx := t.Context()
+	w.keeps(stripe.DeclineAfterAttach)
+	bad, err := w.Methods(ctx, w.user)
+	w.must(err)
+	w.keeps(stripe.Visa)
+	good, err := w.Methods(ctx, w.user)
+	w.must(err)
+	ended := func() (n int) {
+		for _, kind := range w.told {
+			if kind == "payment_membership_ended" {
+				n++
+			}
+		}
+		return n
+	}
+	_, err = m.Join(ctx, w.user, good[0].ID)
+	w.must(err)
+	_, err = m.Leave(ctx, w.user, true)
+	w.must(err)
+	if ended() != 0 {
+		t.Error("who left was told")
+	}
+	j, err := m.Join(ctx, w.user, good[0].ID)
+	w.must(err)
+	w.pays(j.Stripe, bad[0].Stripe)
+	w.clock.Advance(60 * 24 * time.Hour)
+	for range 2 {
+		w.must(m.See(ctx, j.Stripe))
+	}
+	_, err = m.Of(ctx, w.user)
+	w.want(err, fleet.CodeNotFound)
+	if ended() != 1 {
+		t.Errorf("told %q", w.told)
+	}
+}
+
 // A card that is given while a first period is paid is listed, until it is taken away.
 func TestACardGivenForAMembershipIsListed(t *testing.T) {
 	t.Parallel()

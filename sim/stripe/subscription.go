@@ -12,6 +12,7 @@ type Subscription struct {
 	CancelAt             stamp             `json:"cancel_at"`
 	CancelAtPeriodEnd    bool              `json:"cancel_at_period_end"`
 	CanceledAt           stamp             `json:"canceled_at"`
+	CancellationDetails  Cancellation      `json:"cancellation_details"`
 	CollectionMethod     string            `json:"collection_method"`
 	Currency             string            `json:"currency"`
 	CurrentPeriodEnd     int64             `json:"current_period_end"`
@@ -30,6 +31,11 @@ type Subscription struct {
 	TrialStart           stamp             `json:"trial_start"`
 
 	warned bool // that its trial ends
+}
+
+// Cancellation says why it has ended.
+type Cancellation struct {
+	Reason ref `json:"reason"` // cancellation_requested, payment_failed
 }
 
 // PaymentSettings say what becomes of the card that has paid.
@@ -203,6 +209,7 @@ func (s *Server) tryAgain(sub *Subscription, invoice *Invoice) {
 	case invoice.Status != "open" || sub.over():
 	case invoice.AttemptCount >= retries:
 		invoice.Status, invoice.NextPaymentAttempt = "uncollectible", 0
+		sub.CancellationDetails.Reason = "payment_failed"
 		s.end(sub, "canceled")
 	case s.collect(invoice, sub) != nil:
 		s.retry(sub, invoice)
@@ -274,6 +281,7 @@ func cancelSubscription(c *call) (any, error) {
 			c.void(invoice)
 		}
 	}
+	sub.CancellationDetails.Reason = "cancellation_requested"
 	c.end(sub, "canceled")
 	return sub, nil
 }
