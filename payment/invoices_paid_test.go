@@ -16,6 +16,10 @@ import (
 	"armora/sim/stripe"
 )
 
+func (w *till) invoices() *payment.Invoices {
+	return payment.NewInvoices(payment.InvoicesConfig{DB: w.db, Seller: paper.Party{Name: "ARMORA Ltd"}, Seal: asItIs, Clock: w.clock, Log: slog.New(slog.DiscardHandler)})
+}
+
 // issued issues what a booking lacks of papers, by several hubs at once, and returns
 // all: "ARM £120.00 paid £60.00".
 func (w *till) issued(b fleet.BookingID) (papers []schema.Caused, said []string) {
