@@ -191,14 +191,14 @@ func (s *Server) renew(sub *Subscription) {
 	invoice := s.invoice(sub, "subscription_cycle", sub.amount(), false)
 	if !invoice.Paid {
 		sub.Status = "past_due"
-		s.retry(sub, invoice)
+		s.retry(invoice)
 	}
 	s.emit("customer.subscription.updated", sub)
 	s.foresee(sub)
 }
 
 // retry has an invoice that could not be paid tried again.
-func (s *Server) retry(sub *Subscription, invoice *Invoice) {
+func (s *Server) retry(invoice *Invoice) {
 	invoice.NextPaymentAttempt = stamp(s.moment.Add(retryAfter).Unix())
 	s.foresee(invoice)
 }
@@ -212,7 +212,7 @@ func (s *Server) tryAgain(sub *Subscription, invoice *Invoice) {
 		sub.CancellationDetails.Reason = "payment_failed"
 		s.end(sub, "canceled")
 	case s.collect(invoice, sub) != nil:
-		s.retry(sub, invoice)
+		s.retry(invoice)
 	}
 }
 
