@@ -9,7 +9,7 @@ STRIPEMOCK := $(shell sed -n 's/^const Tool = "\(.*\)"/\1/p' sim/stripe/mock/moc
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench matchbench build generate postgres curl scipy stripemock clean
+.PHONY: help demo run test lint bench matchbench build generate postgres tools scipy stripemock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE
 build: ## Build bin/armora
 	$(GO) build -trimpath -o bin/armora ./cmd/armora
 
-test: postgres curl stripemock $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
+test: postgres tools stripemock $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
 	$(GO) vet ./...
 	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
 	$(GO) test -run 'Alloc|MemoryIsBounded' $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire ./dispatch/match ./cmd/armora
@@ -49,11 +49,15 @@ $(WASM)/node_modules: $(WASM)/package.json $(WASM)/package-lock.json
 	npm ci --prefix $(WASM) --no-audit --no-fund
 	@touch $@
 
-# The shell sessions of docs/ run as tests.
-curl:
-	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends curl; } || \
-	  { echo 'make: curl is missing; install it'; exit 1; }
+# What tests start: the shell sessions of docs/ run curl, a page is looked at in
+# Chromium, and the committed protobuf is compared with what protoc says. Without one of
+# the latter two its test says that it is skipped.
+tools:
+	@command -v curl >/dev/null && command -v chromium >/dev/null && command -v protoc >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends curl chromium protobuf-compiler; } || \
+	  { echo 'make: tests want curl, chromium and protoc; install them (Debian: sudo apt-get install curl chromium protobuf-compiler)'; \
+	    command -v curl >/dev/null; }
 
 # The tests build and run it; here it is only made sure that it can be had.
 stripemock:
