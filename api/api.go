@@ -8,7 +8,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -331,87 +330,4 @@ func (s *Server) newHuma() huma.API {
 
 func scopesInWords() map[string]string {
 	return map[string]string{string(fleet.ScopeFleetRead): "Which protection officers are near a place"}
-}
-
-// addRoutes adds what has a name in a path before what takes any id there, such
-// as /api/users/profile before /api/users/{id}: Fiber takes the first that fits.
-func (s *Server) addRoutes() error {
-	s.addHealth()
-	s.addKeySet()
-	s.addSignIn()
-	s.addSessions()
-	s.addPasswords()
-	s.addTOTP()
-	s.addOIDC()
-	s.addPartners()
-	s.addContacts()
-	s.addProfile()
-	s.addQuestionnaire()
-	s.addConsents()
-	s.addAddresses()
-	s.addPushTokens()
-	s.addEmergencyContacts()
-	s.addInbox()
-	s.addMembership()
-	s.addRetention()
-	s.addExports()
-	s.addErasure()
-	s.addUsers()
-	s.addViewers()
-	s.addTickets()
-	s.addTracking()
-	s.addShares()
-	s.addApprovals()
-	s.addAudit()
-	s.addHolds()
-	s.addDevices()
-	s.addCredentials()
-	s.addCommands()
-	s.addReports()
-	s.addPosition()
-	s.addPoints()
-	s.addTariff()
-	s.addQuotes()
-	s.addPayments()
-	s.addWebhook()
-	s.addReconciliation()
-	s.addBookings()
-	s.addInvoices()
-	s.addEarnings()
-	s.addPayouts()
-	s.addOrganisations()
-	s.addSeries()
-	s.addOfficers()
-	s.addNearby()
-	s.addPlaces()
-	s.addAssign()
-	s.addOffers()
-	s.addDriverSelf()
-	s.addDrivers()
-	s.addDriverLocation()
-	s.addTrips()
-	s.addTripCommands()
-	s.addChat()
-	s.addAlerts()
-	s.addSOSRota()
-	s.addSOS()
-	s.addSOSOps()
-	s.addVehicles()
-	s.addDocuments()
-	s.addEnrolment()
-	s.addBindings()
-	s.addOwnTracks()
-	s.addFences()
-	s.addDeadLetters()
-	s.addFiles()
-	s.addNotices()
-	s.mountIngest()
-	s.mountConsole()
-	s.mountWatch()
-	document, err := json.Marshal(s.huma.OpenAPI())
-	if err != nil {
-		return fmt.Errorf("write the OpenAPI document: %w", err)
-	}
-	s.mountDocs(document)
-	return nil
 }
