@@ -19,6 +19,8 @@ element('farther').addEventListener('click', () => map.nearer(1 / 2))
 let token = location.hash.slice(1)
 let last = -1 // seq of what was told last
 let arrival // of the lead, as told last
+let officers = 0 // as told last
+let seen = false // somebody is on the map
 
 class Over extends Error {}
 
@@ -64,8 +66,8 @@ function take(block) {
   switch (told.type) {
     case 'snapshot':
       say('status', words[told.status] ?? told.status)
-      say('officers', told.officers.length === 0 ? 'No protection officer yet' :
-        told.officers.length === 1 ? '1 protection officer' : `${told.officers.length} protection officers`)
+      officers = told.officers.length
+      seen = told.positions.length > 0
       map.keep(told.officers.map((o) => o.seat))
       told.positions.forEach((p) => map.add(p))
       arrival = told.eta
@@ -76,12 +78,19 @@ function take(block) {
       if (told.to) arrival = undefined
       break
     case 'position':
+      seen = true
       map.add(told)
       break
     case 'eta':
       arrival = told
   }
+  showOfficers()
   showArrival()
+}
+
+function showOfficers() {
+  const who = officers === 0 ? 'No protection officer yet' : officers === 1 ? '1 protection officer' : `${officers} protection officers`
+  say('officers', officers === 0 || seen ? who : `${who} · on the map from when they set out`)
 }
 
 function showArrival() {
