@@ -36,8 +36,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Cleanup(thaw)
 	signalFamily(pid, syscall.SIGSTOP)
 
-	for _, d := range devices {
-		c, _ := h.dial(d, 4)
+	for i, d := range devices {
+		c, answer := h.dial(d, 4)
+		if answer.ReasonCode != packets.CodeSuccess.Code {
+			t.Fatalf("connection %d is answered %#x", i, answer.ReasonCode)
+		}
 		c.floodOf(d, 5_000) // until it is ended: none is let in beyond its share
 	}
 	if waiting := h.metric("armora_broker_inflight_bytes"); waiting > limit || waiting < limit/2 {
