@@ -15,7 +15,10 @@ const (
 // cell is the root of a quadtree. All below is written with the cell locked, and
 // read at any time: what was read counts if the sequence says so.
 type cell struct {
-	sequence atomic.Uint32 // odd: locked
+	// A bit that is set while the cell is locked, one that is set while it is changing,
+	// and above them how often it has. An entry that is written in its place is no change:
+	// who reads sees it before or after, and either is true.
+	sequence atomic.Uint32
 	root     atomic.Pointer[node]
 }
 
@@ -51,9 +54,16 @@ func (e entry) east() uint32  { return uint32(e) & (1<<eastBits - 1) }
 // held for less than a microsecond, unless its holder lost the processor.
 const spins = 64
 
+// Parts of a sequence.
+const (
+	locked   = 1
+	changing = 2
+	aChange  = 4
+)
+
 func (c *cell) lock() {
 	for i := 1; ; i++ {
-		if s := c.sequence.Load(); s&1 == 0 && c.sequence.CompareAndSwap(s, s+1) {
+		if s := c.sequence.Load(); s&locked == 0 && c.sequence.CompareAndSwap(s, s|locked) {
 			return
 		}
 		if i%spins == 0 {
@@ -62,7 +72,32 @@ func (c *cell) lock() {
 	}
 }
 
-func (c *cell) unlock() { c.sequence.Add(1) }
+// change is called, with the cell locked, before entries come or go and nodes are
+// divided or gathered.
+func (c *cell) change() { c.sequence.Or(changing) }
+
+func (c *cell) unlock() {
+	s := c.sequence.Load()
+	if s&changing != 0 {
+		s += aChange
+	}
+	c.sequence.Store(s &^ (locked | changing))
+}
+
+// settled returns the sequence at a moment when the cell is not changing.
+func (c *cell) settled() uint32 {
+	for i := 1; ; i++ {
+		if s := c.sequence.Load(); s&changing == 0 {
+			return s &^ locked
+		}
+		if i%spins == 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// unchanged reports whether the cell has not changed since its sequence was settled.
+func (c *cell) unchanged(settled uint32) bool { return c.sequence.Load()&^locked == settled }
 
 // prefetch begins to load the root, as prefetch of a node does.
 func (c *cell) prefetch(entries int) {
@@ -151,6 +186,7 @@ func (p *place) shift(n *node, from, to entry) {
 		}
 		q := p.quadrant(from, depth)
 		if q != p.quadrant(to, depth) {
+			p.cell.change()
 			p.remove(n, from, depth)
 			p.insert(n, to, depth)
 			return

@@ -71,7 +71,7 @@ func (x *Index) checkPage(p *page) (entries int, err error) {
 	for i := range p.cells {
 		c := &p.cells[i]
 		root := c.root.Load()
-		if c.sequence.Load()&1 == 1 {
+		if c.sequence.Load()&(locked|changing) != 0 {
 			return 0, fmt.Errorf("cell %d is locked", i)
 		}
 		if marked := p.occupied[i/pageSide].Load()>>(i%pageSide)&1 == 1; marked != (root != nil) {

@@ -15,16 +15,18 @@
 //	       Nodes that hold little become a leaf again
 //
 // All else that is known of a unit is in its record of 32 and 64 bytes, found by a
-// hash table and never moved; searches look at the 32 alone. An update touches the unit's slot, its record and one
-// leaf or two, which are loaded from memory side by side: that is what it costs. Of
-// many updates that are made together, each step is loaded for sixteen at a time.
+// hash table and never moved; searches look at the 32 alone. An update touches the
+// unit's slot, its record and one leaf or two, which are loaded from memory side by
+// side: that is what it costs. Of many updates that are made together, each step is
+// loaded for sixteen at a time. A search goes down all cells in sight level by level,
+// so that the nodes of one are loaded while those above are looked at.
 //
 // An update locks the unit and then one cell at a time; nothing is global. A
-// search locks nothing. It reads optimistically: a cell has a sequence number
-// that is odd while the cell is written, and what was read counts if the number
-// is even and has stayed. A unit that moves from one cell to another is for a
-// moment in neither, and a search might look into the new one before and the old
-// one after. So a page counts the moves that begin and those that end, and a
+// search locks nothing. It reads optimistically: a cell counts its changes, and what
+// was read counts if there was none meanwhile. That an entry is written in its place is
+// no change, since it is one word: most units move within a leaf, and disturb nobody. A
+// unit that moves from one cell to another is for a moment in neither, and a search
+// might look into the new one before and the old one after. So a page counts the moves that begin and those that end, and a
 // search counts if none was under way in the pages that it looked at. Otherwise
 // it starts again. In the end, or at once if it looked at much, it insists: it
 // locks each cell while it reads it, looks again at those pages alone in which

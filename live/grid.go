@@ -173,6 +173,7 @@ func end(from, to *page) {
 func (p *place) add(v vehicle) {
 	p.page.count.Add(1)
 	p.cell.lock()
+	p.cell.change()
 	defer p.cell.unlock()
 	root := p.cell.root.Load()
 	if root == nil {
@@ -187,6 +188,7 @@ func (p *place) add(v vehicle) {
 func (p *place) drop(v vehicle) {
 	p.page.count.Add(-1)
 	p.cell.lock()
+	p.cell.change()
 	defer p.cell.unlock()
 	root := p.cell.root.Load()
 	p.remove(root, p.entry(v.ref), 0)

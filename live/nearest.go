@@ -94,7 +94,8 @@ type search struct {
 	stamps  []stamp       // of the pages that were looked at
 	lenses  []lens        // of the bands in sight; as many as room was made for
 	near    []nearCell    // of a ring
-	order   []uint64      // in which they are looked at
+	level   []inSight     // nodes of the same depth
+	below   []inSight     // and their kids
 	ordered []distantPage // when there is no end to rings
 	pages   *[]*page      // those that there were when it began
 	corner  corner        // of the cell that is being looked at

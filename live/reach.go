@@ -67,12 +67,3 @@ func (q *search) entries(side int) int {
 	}
 	return q.crowd
 }
-
-// prefetchKids begins to load those kids of a node that are not too far.
-func (q *search) prefetchKids(n *node, l *lens, row, column, half int) {
-	for i := range n.kids {
-		if kid := n.kids[i].Load(); kid != nil && q.flatToSquare(l, row+half*(i>>1), column+half*(i&1), half) <= q.flatBest {
-			kid.prefetch(q.entries(half))
-		}
-	}
-}

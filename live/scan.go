@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"math/bits"
-	"runtime"
 	"slices"
 	"sync/atomic"
 )
@@ -75,30 +74,25 @@ type nearCell struct {
 	page        *page
 	index       int // in the page
 	lens        *lens
-	row, column int // of its south-western corner
+	row, column int // of its south-western corner, in the units of the band
+	sequence    uint32
+	corner      corner
 }
 
-// visit looks at the cells of a ring, the nearest first.
+// together is how many cells are looked at together, so that the processor waits for
+// all of them at once.
+const together = 16
+
+// visit looks at the cells of a ring: of many, the nearest first.
 func (q *search) visit() {
-	for i := range q.near { // near together, so that the processor waits for all at once
+	for i := range q.near {
 		q.near[i].page.cells[q.near[i].index].prefetch(q.entries(cellSize))
 	}
-	for i := range q.near {
-		c := &q.near[i]
-		if root := c.page.cells[c.index].root.Load(); root != nil && root.n.Load() == divided {
-			q.prefetchKids(root, c.lens, c.row, c.column, cellSize/2)
-		}
+	if len(q.near) > together {
+		slices.SortFunc(q.near, func(a, b nearCell) int { return cmp.Compare(a.least, b.least) })
 	}
-	q.order = q.order[:0]
-	for i := range q.near {
-		// Numbers that are not negative are in the order of their bits.
-		q.order = append(q.order, uint64(math.Float32bits(float32(q.near[i].least)))<<32|uint64(i))
-	}
-	slices.Sort(q.order)
-	for _, o := range q.order {
-		if c := &q.near[uint32(o)]; c.least <= q.flatBest {
-			q.cell(c.page, c.index, c.lens, c.row, c.column)
-		}
+	for cells := range slices.Chunk(q.near, together) {
+		q.look(cells)
 	}
 	q.judge()
 }
@@ -180,7 +174,7 @@ func (q *search) columns(b *band, pages []atomic.Pointer[page], l *lens, row, fr
 					continue
 				}
 				i += row % pageSide * pageSide
-				q.near = append(q.near, nearCell{least, p, i, l, row << cellBits, west})
+				q.near = append(q.near, nearCell{least: least, page: p, index: i, lens: l, row: row << cellBits, column: west})
 			}
 		}
 		from += last + 1
@@ -196,67 +190,104 @@ func (q *search) flatToSquare(l *lens, row, column, size int) float64 {
 	return y*y + x*x*l.square
 }
 
-// cell looks at what is in the ith cell of a page. The cell's south-western corner
-// is given, in the units of the band.
-func (q *search) cell(p *page, i int, l *lens, row, column int) {
-	c := &p.cells[i]
-	q.corner = p.corner(i)
+// look looks at what is in some cells, and notes if one of them changes meanwhile,
+// which it cannot if the search insists.
+func (q *search) look(cells []nearCell) {
 	if q.insists {
-		c.lock()
-		defer c.unlock()
-		if root := c.root.Load(); root != nil {
-			q.read(root, l, row, column, 0)
+		for i := range cells {
+			c := cells[i].cell()
+			c.lock()
+			q.read(cells[i : i+1])
+			c.unlock()
 		}
 		return
 	}
-	sequence := c.sequence.Load()
-	for spin := 1; sequence&1 == 1; spin++ {
-		if spin%spins == 0 {
-			runtime.Gosched()
+	for i := range cells {
+		cells[i].sequence = cells[i].cell().settled()
+	}
+	q.read(cells)
+	q.torn = q.torn || !unchanged(cells)
+}
+
+func (n *nearCell) cell() *cell { return &n.page.cells[n.index] }
+
+// unchanged reports whether none of the cells has changed since its sequence was
+// settled.
+func unchanged(cells []nearCell) bool {
+	for i := range cells {
+		if !cells[i].cell().unchanged(cells[i].sequence) {
+			return false
 		}
-		sequence = c.sequence.Load()
 	}
-	if root := c.root.Load(); root != nil {
-		q.read(root, l, row, column, 0)
+	return true
+}
+
+// inSight is a node to be looked at. Its memory was asked for.
+type inSight struct {
+	least       float64 // square of the distance, on the plane
+	node        *node
+	row, column int // of its south-western corner, in the units of the band
+	cell        int
+}
+
+// read looks at all that is below some cells, level by level, so that the nodes of one
+// are loaded while those of the one above are looked at. They may be written meanwhile:
+// then what is below them may be of any shape, but has an end.
+func (q *search) read(cells []nearCell) {
+	q.level = q.level[:0]
+	for i := range cells {
+		c := &cells[i]
+		if root := c.cell().root.Load(); root != nil && c.least <= q.flatBest {
+			c.corner = c.page.corner(c.index)
+			q.level = append(q.level, inSight{c.least, root, c.row, c.column, i})
+		}
 	}
-	if c.sequence.Load() != sequence {
-		q.torn = true
+	for depth := 0; len(q.level) > 0 && depth <= maxDepth; depth++ {
+		if len(q.level) > manyNodes && !q.insists && !unchanged(cells) {
+			return // do not get lost
+		}
+		q.below = q.below[:0]
+		for i := range q.level {
+			if n := &q.level[i]; n.least > q.flatBest {
+				continue
+			} else if count := n.node.n.Load(); count != divided {
+				q.corner = cells[n.cell].corner
+				q.leaf(n.node, int(count))
+			} else {
+				q.kids(n, cells[n.cell].lens, depth)
+			}
+		}
+		q.level, q.below = q.below, q.level
 	}
 }
 
-// read looks at what is below a node, which may be written meanwhile: then it
-// may be of any shape, but has an end.
-func (q *search) read(n *node, l *lens, row, column, depth int) {
-	count := n.n.Load()
-	if count != divided {
-		q.leaf(n, int(count))
-		return
+// manyNodes is more than a search for some ten looks at.
+const manyNodes = 256
+
+// kids begins to load the kids of a node that are not too far, the nearest first, the
+// farthest last.
+func (q *search) kids(n *inSight, l *lens, depth int) {
+	half, nearest := cellSize>>(depth+1), 0
+	if l.row > float64(n.row+half) {
+		nearest = 2
 	}
-	if depth >= maxDepth {
-		return
+	if l.column > float64(n.column+half) {
+		nearest++
 	}
-	half, nearest := 0, 0
-	if depth < cellBits {
-		half = cellSize >> (depth + 1)
-		if l.row > float64(row+half) {
-			nearest = 2
-		}
-		if l.column > float64(column+half) {
-			nearest++
-		}
-	}
-	if q.plane && depth > 0 {
-		q.prefetchKids(n, l, row, column, half)
-	}
-	for i := range 4 { // the nearest first, the farthest last
+	for i := range 4 {
 		i ^= nearest
-		r, c := row+half*(i>>1), column+half*(i&1)
-		if half > 0 && q.plane && q.flatToSquare(l, r, c, half) > q.flatBest {
+		kid := n.node.kids[i].Load()
+		if kid == nil {
 			continue
 		}
-		if kid := n.kids[i].Load(); kid != nil {
-			q.read(kid, l, r, c, depth+1)
+		k := inSight{n.least, kid, n.row + half*(i>>1), n.column + half*(i&1), n.cell}
+		if q.plane && half > 0 {
+			if k.least = q.flatToSquare(l, k.row, k.column, half); k.least > q.flatBest {
+				continue
+			}
 		}
+		kid.prefetch(q.entries(half))
+		q.below = append(q.below, k)
 	}
 }
 
@@ -336,7 +367,7 @@ func (q *search) wholePage(p *page) {
 		for occupied := p.occupied[row].Load(); occupied != 0; occupied &= occupied - 1 {
 			i := row*pageSide + bits.TrailingZeros32(occupied)
 			if b := p.ground(i, 1); q.toBox(&b) <= q.best {
-				q.cell(p, i, &lens{}, 0, 0)
+				q.look([]nearCell{{page: p, index: i, lens: &lens{}}})
 			}
 		}
 	}
