@@ -207,7 +207,10 @@ func (b *Books) mend(ctx context.Context, d *fleet.Difference) error {
 	case "ch", "py":
 		return b.mendCharge(ctx, d.Source)
 	case "re", "pyr":
-		return b.SeeRefund(ctx, d.Source)
+		if err := b.SeeRefund(ctx, d.Source); err != nil {
+			return err
+		}
+		return b.creditDues(ctx, d.Source)
 	case "dp", "du":
 		return b.SeeDispute(ctx, d.Source)
 	case "tr":

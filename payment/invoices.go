@@ -119,17 +119,17 @@ func (i *Invoices) Settle(ctx context.Context, id fleet.BookingID) error {
 func (i *Invoices) credits(ctx context.Context, b *fleet.Booking, of *fleet.Invoice) ([]credit, error) {
 	var due []credit
 	if lowered := of.Total.Amount - b.Fee.Amount; lowered > 0 {
-		due = append(due, credit{cause: "waiver/" + b.ID.String(), amount: lowered, reason: "The fee was waived."})
+		due = append(due, credit{cause: "waiver/" + b.ID.String(), amount: lowered, reason: "The fee was waived.", posted: posted})
 	}
 	refunds, err := i.payments.Refunds(ctx, b.ID)
 	for n := 0; n < len(refunds) && err == nil; n++ {
 		switch r := &refunds[n]; {
 		case r.State == fleet.RefundSucceeded && !r.Excess:
-			due = append(due, credit{cause: creditCause(r.ID), amount: r.Amount.Amount, reason: r.Reason})
+			due = append(due, credit{cause: creditCause(r.ID), amount: r.Amount.Amount, reason: r.Reason, posted: posted})
 		case r.State == fleet.RefundFailed:
 			var papers []schema.Caused
 			if papers, err = i.store.OfBooking(ctx, b.ID); err == nil {
-				err = i.debit(ctx, of, papers, r.ID)
+				err = i.debit(ctx, of, papers, creditCause(r.ID), "refund_failed/"+r.ID.String(), posted)
 			}
 		}
 	}
@@ -257,6 +257,7 @@ func (i *Invoices) lines(ctx context.Context, b *fleet.Booking, table *tariff.Ta
 type credit struct {
 	cause, reason string
 	amount        int64
+	posted        func(fleet.Invoice) []fleet.Posting
 }
 
 // credit issues a credit note, of what is left of the invoice at most: what has
@@ -277,7 +278,7 @@ func (i *Invoices) credit(ctx context.Context, of *fleet.Invoice, papers []schem
 	d := i.about(of, &was, fleet.CreditNote, c.reason)
 	d.Lines, d.Total = []paper.Item{{Text: "Credit for invoice " + of.Number, Amount: amount}}, amount
 	d.SetVAT(vatUntil(left-amount.Amount, leftVAT, of.Total.Currency, was.VATPercent), was.VATPercent)
-	return i.issueAbout(ctx, c.cause, of, d)
+	return i.issueAbout(ctx, c.cause, of, d, c.posted)
 }
 
 // issue issues a document under the next number of its series, with what the ledger

@@ -97,14 +97,14 @@ func (i *Invoices) receipt(ctx context.Context, b *fleet.Booking, of *fleet.Invo
 	d := i.about(of, &was, fleet.Receipt, "")
 	d.Lines, d.Total, d.Paid = []paper.Item{{Text: "Paid of invoice " + of.Number, Amount: paid}}, paid, "Paid by card."
 	d.SetVAT(fleet.Money{Currency: paid.Currency}, 0) // which is on the invoice
-	return i.issueAbout(ctx, fmt.Sprintf("receipt/%s/%d", b.ID, number), of, d)
+	return i.issueAbout(ctx, fmt.Sprintf("receipt/%s/%d", b.ID, number), of, d, nil)
 }
 
-// debit issues the debit note of a credit note whose refund has failed: what was
-// credited is owed again, until it is given back by another refund.
-func (i *Invoices) debit(ctx context.Context, of *fleet.Invoice, papers []schema.Caused, refund fleet.RefundID) error {
+// debit issues the debit note of a credit note, if it was issued, whose refund has
+// failed: what was credited is owed again, until it is given back by another refund.
+func (i *Invoices) debit(ctx context.Context, of *fleet.Invoice, papers []schema.Caused, credited, cause string, posted func(fleet.Invoice) []fleet.Posting) error {
 	for _, p := range papers {
-		if p.Cause != creditCause(refund) {
+		if p.Cause != credited {
 			continue
 		}
 		var was paper.Paper
@@ -115,7 +115,7 @@ func (i *Invoices) debit(ctx context.Context, of *fleet.Invoice, papers []schema
 		d.Lines, d.Total = []paper.Item{{Text: "Takes back credit note " + p.Number, Amount: p.Total}}, p.Total
 		left, leftVAT := left(of, papers)
 		d.SetVAT(vatUntil(left+p.Total.Amount, leftVAT, of.Total.Currency, was.VATPercent), was.VATPercent)
-		return i.issueAbout(ctx, "refund_failed/"+refund.String(), of, d)
+		return i.issueAbout(ctx, cause, of, d, posted)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (i *Invoices) about(of *fleet.Invoice, was *paper.Paper, kind fleet.Invoice
 	}
 }
 
-func (i *Invoices) issueAbout(ctx context.Context, cause string, of *fleet.Invoice, d paper.Paper) error {
+func (i *Invoices) issueAbout(ctx context.Context, cause string, of *fleet.Invoice, d paper.Paper, posted func(fleet.Invoice) []fleet.Posting) error {
 	return i.issue(ctx, cause, fleet.Invoice{
 		ID: fleet.NewID[fleet.Invoice](), Kind: d.Kind, User: of.User, Booking: of.Booking, Payer: of.Payer, Corrects: of.ID, Issued: i.clock.Now(),
 	}, d, posted)

@@ -1,8 +1,6 @@
 package payment_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,7 +8,6 @@ import (
 
 	"armora/fleet"
 	"armora/payment"
-	"armora/payment/paper"
 	"armora/schema"
 	"armora/sim/stripe"
 )
@@ -445,47 +442,4 @@ func TestWhatHasEndedStaysSo(t *testing.T) {
 	_, err = m.Of(t.Context(), w.user)
 	w.want(err, fleet.CodeNotFound)
 	w.must(m.See(t.Context(), "sub_nobodys"))
-}
-
-// What members pay is no booking's: it is found in Stripe's book, posted and invoiced
-// once. The paper is its member's.
-func TestWhatMembersPayIsInTheBooks(t *testing.T) {
-	t.Parallel()
-	w, m := newClub(t, 0)
-	w.keeps(stripe.Visa)
-	_, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-	w.must(err)
-	books := w.books()
-	for range 2 {
-		w.wantDifferences(books, 0)
-		for account, want := range map[fleet.Account]int64{fleet.AccountRevenue: -4_167, fleet.AccountVAT: -833} {
-			got, err := schema.Ledger{DB: w.db}.Balance(t.Context(), account, fleet.GBP)
-			if w.must(err); got.Amount != want {
-				t.Errorf("%s has %s, want %d", account, got, want)
-			}
-		}
-	}
-	store := schema.Invoices{DB: w.db}
-	papers, err := store.List(t.Context(), schema.InvoiceReader{User: w.user}, fleet.UserID{}, fleet.InvoiceID{}, 9)
-	if err != nil || len(papers) != 1 {
-		t.Fatalf("%d papers, %v", len(papers), err)
-	}
-	issued := papers[0]
-	var d paper.Paper
-	w.must(json.Unmarshal(issued.Document, &d))
-	if issued.Number != "ARM-2026-000001" || issued.Total != fleet.Pounds(50) || issued.VAT != fleet.Pence(833) || d.VATPercent != 20 ||
-		d.Paid != "Paid by card." || d.PaidAmount != issued.Total || d.Buyer.Name != "Ada" || d.Supplied != "2026-03-02" || d.Lines[0].Text != "Membership" {
-		t.Errorf("%+v: %+v", issued, d)
-	}
-	_, err = store.Get(t.Context(), schema.InvoiceReader{User: w.person(fleet.RoleRider)}, issued.ID)
-	w.want(err, fleet.CodeNotFound)
-	name, content, err := w.invoices().Attached(t.Context(), &fleet.Notice{User: w.user, Kind: payment.InvoiceNotice}, map[string]string{"number": issued.Number})
-	if err != nil || name != "ARM-2026-000001.pdf" || !bytes.HasPrefix(content, []byte("%PDF-")) {
-		t.Errorf("%s begins with %.8q, %v", name, content, err)
-	}
-	var mails int
-	w.must(w.db.Pool().QueryRow(t.Context(), `SELECT count(*) FROM notices WHERE user_id = $1 AND kind = 'payment_invoice' AND channel = 'mail'`, w.user).Scan(&mails))
-	if mails != 1 {
-		t.Errorf("%d mails", mails)
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	api "github.com/stripe/stripe-go/v76"
+
 	"armora/fleet"
 	"armora/payment"
 	"armora/schema"
@@ -80,6 +82,7 @@ func TestEveryRequestHasItsShape(t *testing.T) {
 		t.Error(err)
 	}
 	w.joins()
+	w.refundsMember()
 	methods, err := w.Methods(t.Context(), w.user)
 	w.must(err)
 	w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
@@ -119,4 +122,30 @@ func (w *till) joins() {
 	for _, i := range stripe.All[stripe.Invoice](w.stripe) {
 		w.must(m.SeeInvoice(ctx, i.ID))
 	}
+}
+
+// refundsMember makes somebody a member whose month is refunded at Stripe, and fails to be.
+func (w *till) refundsMember() {
+	w.t.Helper()
+	was := w.user
+	w.user = w.person(fleet.RoleRider)
+	w.keeps(stripe.Visa)
+	m := payment.NewMembers(w.Cashier, stripe.All[stripe.Price](w.stripe)[0].ID, 0)
+	_, err := m.Join(w.t.Context(), w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	var charge string
+	for _, ch := range stripe.All[stripe.Charge](w.stripe) {
+		if ch.Invoice != "" && ch.Paid {
+			charge = ch.ID
+		}
+	}
+	r, err := w.another().Refunds.New(&api.RefundParams{Charge: api.String(charge)})
+	w.must(err)
+	w.stripe.SettleRefund(r.ID, false)
+	w.must(w.books().Reconcile(w.t.Context()))
+	papers, err := schema.Invoices{DB: w.db}.OfCause(w.t.Context(), "membership/"+charge)
+	if err != nil || len(papers) != 3 {
+		w.t.Errorf("%d papers, %v", len(papers), err)
+	}
+	w.user = was
 }

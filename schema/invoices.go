@@ -120,13 +120,21 @@ type Caused struct {
 // OfBooking returns the papers of a booking, whoever it belongs to, in the order in
 // which they were issued: for the hub itself.
 func (t Invoices) OfBooking(ctx context.Context, booking fleet.BookingID) ([]Caused, error) {
-	scan := func(row pgx.CollectableRow) (c Caused, err error) {
-		var document string
-		err = row.Scan(&c.ID, &c.Number, &c.Kind, &c.User, &c.Booking, &c.Payer, &c.Corrects, &c.Issued, &c.Total.Amount, &c.VAT.Amount, &c.Total.Currency, &document, &c.Cause)
-		c.VAT.Currency, c.Issued, c.Document = c.Total.Currency, c.Issued.UTC(), []byte(document)
-		return c, err
-	}
-	return all(ctx, t.DB, "invoice", scan, `SELECT `+invoiceColumns+`, i.cause FROM invoices i WHERE i.booking_id = $1 ORDER BY i.id`, booking)
+	return all(ctx, t.DB, "invoice", scanCaused, `SELECT `+invoiceColumns+`, i.cause FROM invoices i WHERE i.booking_id = $1 ORDER BY i.id`, booking)
+}
+
+// OfCause is OfBooking of what was issued for a cause, and of what is about that.
+func (t Invoices) OfCause(ctx context.Context, cause string) ([]Caused, error) {
+	return all(ctx, t.DB, "invoice", scanCaused, `
+		SELECT `+invoiceColumns+`, i.cause FROM invoices i
+		WHERE i.cause = $1 OR i.corrects = (SELECT id FROM invoices WHERE cause = $1) ORDER BY i.id`, cause)
+}
+
+func scanCaused(row pgx.CollectableRow) (c Caused, err error) {
+	var document string
+	err = row.Scan(&c.ID, &c.Number, &c.Kind, &c.User, &c.Booking, &c.Payer, &c.Corrects, &c.Issued, &c.Total.Amount, &c.VAT.Amount, &c.Total.Currency, &document, &c.Cause)
+	c.VAT.Currency, c.Issued, c.Document = c.Total.Currency, c.Issued.UTC(), []byte(document)
+	return c, err
 }
 
 // InvoiceReader is who wants to see papers.

@@ -44,6 +44,8 @@ func (t StripeBook) Match(ctx context.Context) error {
 				FROM refunds r WHERE s.key IS NULL AND s.type = 'refund' AND r.stripe_id = s.source`,
 			`UPDATE stripe_transactions s SET key = 'refund_failed/' || r.id
 				FROM refunds r WHERE s.key IS NULL AND s.type = 'refund_failure' AND r.stripe_id = s.source`,
+			`UPDATE stripe_transactions s SET key = t.key
+				FROM ledger_transactions t WHERE s.key IS NULL AND s.type IN ('refund', 'refund_failure') AND t.key = 'membership/' || s.type || '/' || s.source`,
 		} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
