@@ -82,6 +82,34 @@ var flows = map[string]struct {
 		})
 		return nil
 	}, settled, completed(fleet.Pounds(170)), settled}, "initial cancelled £120.00, reauthorisation captured £170.00"},
+	"expired, and held anew": {0, []act{settled, func(w *till, b fleet.BookingID) error {
+		p := w.paid(b)[0]
+		w.stripe.Expire(p.Stripe)
+		return w.SeeIntent(w.t.Context(), p.Stripe)
+	}, settled, completed(fleet.Pounds(120)), settled}, "initial expired £120.00, reauthorisation captured £120.00"},
+	"taken ahead, and too much": {0, []act{settled, func(w *till, b fleet.BookingID) error {
+		_, err := w.Charge(w.t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID)
+		return err
+	}, completed(fleet.Pounds(90)), settled}, "initial captured £120.00 gave back £30.00"},
+	"a debt that is paid": {40 * time.Hour, []act{func(w *till, b fleet.BookingID) error {
+		cards, err := w.Methods(w.t.Context(), w.user)
+		w.must(err)
+		for _, c := range cards {
+			w.must(w.RemoveMethod(w.t.Context(), w.user, c.ID))
+		}
+		w.ends(b, fleet.Cancelled, fleet.Pounds(6))
+		return nil
+	}, settled, func(w *till, b fleet.BookingID) error {
+		d := w.debts(b)[0]
+		if d.State != fleet.DebtOpen {
+			return nil // the request that died had paid it
+		}
+		_, err := w.PayDebt(w.t.Context(), w.user, d.ID, "pm_card_visa")
+		return err
+	}, func(w *till, b fleet.BookingID) error {
+		w.keeps(w.card)
+		return nil
+	}, settled}, "debt captured £6.00"},
 	"passed on, and a part taken back": {0, []act{settled, guarded, worked(fleet.Pounds(150)), settled, givenBack(3_000), settled},
 		"initial captured £120.00 gave back £30.00, overage captured £30.00, passed on £90.00, taken back £18.00"},
 }
@@ -97,7 +125,7 @@ func (w *till) goes(in time.Duration, acts []act) fleet.BookingID {
 				w.t.Fatal("it does not go on")
 			}
 			w.restart()
-			w.clock.Advance(2 * time.Minute << deaths) // a refund that broke is asked for by the same key for a day
+			w.clock.Advance(max(w.down, 2*time.Minute<<deaths)) // a refund that broke is asked for by the same key for a day
 		}
 	}
 	w.must(settled(w, b))
@@ -131,10 +159,16 @@ var moving = []string{"/v1/payment_intents", "/v1/refunds", "/v1/transfers"}
 
 // The hub dies around each request to Stripe of each flow: before Stripe has it,
 // after Stripe has done it, and with an answer that says neither. Another hub goes
-// on, and it comes to the same.
+// on, minutes or a day later, and it comes to the same.
 func TestTheHubDiesAroundEachRequest(t *testing.T) {
 	t.Parallel()
-	faults := map[string]stripe.Act{"before": stripe.Cut, "after": stripe.Lose, "500 before": stripe.Fail, "500 after": stripe.FailAfter, "429": stripe.Limit}
+	faults := map[string]struct {
+		act  stripe.Act
+		down time.Duration
+	}{
+		"before": {act: stripe.Cut}, "after": {act: stripe.Lose}, "500 before": {act: stripe.Fail}, "500 after": {act: stripe.FailAfter}, "429": {act: stripe.Limit},
+		"before, for a day": {stripe.Cut, 25 * time.Hour}, "after, for a day": {stripe.Lose, 25 * time.Hour}, // Stripe has forgotten the key
+	}
 	for name, flow := range flows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,10 +192,11 @@ func TestTheHubDiesAroundEachRequest(t *testing.T) {
 				t.Fatalf("without a fault: %s, want %s", got, flow.want)
 			}
 			steps := n
-			for how, act := range faults {
+			for how, f := range faults {
+				w.down = f.down
 				for step := 1; step <= steps; step++ {
 					mu.Lock()
-					n, at, fault = 0, step, act
+					n, at, fault = 0, step, f.act
 					mu.Unlock()
 					b := w.goes(flow.in, flow.acts)
 					if got := w.state(b); got != flow.want {

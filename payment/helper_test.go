@@ -32,7 +32,9 @@ type till struct {
 	payments schema.Payments
 	earnings *payment.Earnings
 	user     fleet.UserID
-	told     []string // kinds of what the principal was told
+	card     string        // the last that was kept
+	down     time.Duration // for how long nobody starts a hub that has died
+	told     []string      // kinds of what the principal was told
 	tidings  []fleet.Tidings
 }
 
@@ -118,6 +120,7 @@ func (w *till) priced(in time.Duration, total fleet.Money) fleet.BookingID {
 // keeps has the principal keep a card, and returns its id at Stripe.
 func (w *till) keeps(number string) string {
 	w.t.Helper()
+	w.card = number
 	pm, err := w.browser.Card(w.t.Context(), number)
 	w.must(err)
 	_, secret, err := w.SetUp(w.t.Context(), w.user)
