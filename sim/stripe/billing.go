@@ -184,7 +184,7 @@ func (s *Server) collect(o *Invoice, sub *Subscription) error {
 		s.emit("invoice.payment_failed", o)
 	default:
 		p.PaymentMethod = ref(m.ID)
-		if err = s.pay(p, m); err != nil {
+		if err = s.pay(p, m, true); err != nil {
 			s.emit("invoice.payment_failed", o)
 		}
 	}

@@ -45,14 +45,14 @@ func (c *call) confirm(p *Intent) (any, error) {
 		c.emit("payment_intent.requires_action", p)
 		return p, nil
 	}
-	if err := c.pay(p, m); err != nil {
+	if err := c.pay(p, m, off); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// pay asks the issuer, and holds or takes the amount.
-func (s *Server) pay(p *Intent, m *Method) error {
+// pay asks the issuer, and holds or takes the amount; off: while its holder is away.
+func (s *Server) pay(p *Intent, m *Method, off bool) error {
 	p.NextAction = nil
 	if m.magic.Code != "" {
 		return s.fail(p, m, declined(m.magic.Code, m.magic.DeclineCode))
@@ -66,7 +66,11 @@ func (s *Server) pay(p *Intent, m *Method) error {
 	p.LatestCharge, p.LastPaymentError = ref(ch.ID), nil
 	if p.CaptureMethod == "manual" {
 		p.Status, p.AmountCapturable = "requires_capture", p.Amount
-		ch.PaymentMethodDetails.Card.CaptureBefore = stamp(s.moment.Add(HoldFor).Unix())
+		hold := HoldFor
+		if off && m.magic.Brand == "visa" {
+			hold = HoldAway
+		}
+		ch.PaymentMethodDetails.Card.CaptureBefore = stamp(s.moment.Add(hold).Unix())
 		s.foresee(p)
 		s.emit("charge.succeeded", ch)
 		s.emit("payment_intent.amount_capturable_updated", p)
@@ -184,5 +188,5 @@ func (s *Server) authenticated(p *Intent, approved bool) {
 		s.emit("payment_intent.payment_failed", p)
 		return
 	}
-	_ = s.pay(p, m) // the refusal is on the intent
+	_ = s.pay(p, m, false) // the refusal is on the intent
 }

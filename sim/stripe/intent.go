@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// HoldFor is for how long a hold stands before Stripe lets it go.
-const HoldFor = 7 * 24 * time.Hour
+// HoldFor is for how long a hold stands before Stripe lets it go, and HoldAway one of a
+// Visa card whose holder was away.
+const (
+	HoldFor  = 7 * 24 * time.Hour
+	HoldAway = 4*24*time.Hour + 18*time.Hour
+)
 
 // Intent is a payment intent.
 type Intent struct {

@@ -29,7 +29,7 @@ func TestAHoldExpires(t *testing.T) {
 	b := newBench(t)
 	customer := b.customer()
 	p := must[*api.PaymentIntent](b)(b.hold(customer, 20_000, off("pm_card_visa")))
-	b.clock.step(HoldFor - time.Second)
+	b.clock.step(HoldAway - time.Second)
 	if got := b.of(p.ID, nil); got.state != "requires_capture" {
 		t.Fatal(got)
 	}
