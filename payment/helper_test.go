@@ -22,6 +22,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 type till struct {
 	*payment.Cashier
 	t        *testing.T
+	dsn      string
 	db       *schema.DB
 	clock    *fleet.ManualClock
 	stripe   *stripe.Server
@@ -34,13 +35,18 @@ type till struct {
 	user     fleet.UserID
 	card     string        // the last that was kept
 	down     time.Duration // for how long nobody starts a hub that has died
+	reaper   *reaper       // who kills it; nil: nobody
 	told     []string      // kinds of what the principal was told
 	tidings  []fleet.Tidings
 }
 
 func newTill(t *testing.T) *till {
 	t.Helper()
-	w := &till{t: t, db: schematest.Plain(t), clock: fleet.NewManualClock(noon), log: slog.New(slog.DiscardHandler)}
+	w := &till{t: t, dsn: schematest.PlainDSN(t), clock: fleet.NewManualClock(noon), log: slog.New(slog.DiscardHandler)}
+	var err error
+	w.db, err = schema.Open(t.Context(), w.dsn, schema.Options{MaxConns: 8})
+	w.must(err)
+	t.Cleanup(w.db.Close)
 	w.stripe = stripe.New("sk_test_till", "pk_test_till", w.clock)
 	server := httptest.NewServer(w.stripe)
 	t.Cleanup(server.Close)
