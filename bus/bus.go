@@ -2,8 +2,8 @@
 // credentials have been revoked, which sessions have ended, which devices have
 // commands waiting, what officers may be offered for.
 //
-// It is in-process. Nodes connects it to those of other nodes, for what ends access;
-// the rest each node finds in the database.
+// It is in-process. Nodes connects it to those of other nodes, for what ends access and
+// for what is to be read anew; the rest each node finds in the database.
 package bus
 
 import (

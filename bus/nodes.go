@@ -6,8 +6,9 @@ import (
 	"armora/fleet"
 )
 
-// News is what one node tells the others of what may not be opened any more. One of
-// its ids is set.
+// News is what one node tells the others: what may not be opened any more, and what
+// has changed in the database, by its id, so that they read it anew. One of the fields
+// besides Node is set.
 type News struct {
 	Node       fleet.ID[Nodes]     `json:"node"` // who tells
 	Session    fleet.UserSessionID `json:"session,omitzero"`
@@ -15,6 +16,15 @@ type News struct {
 	Share      fleet.ShareID       `json:"share,omitzero"`
 	Partner    fleet.PartnerID     `json:"partner,omitzero"`
 	Revocation Revocation          `json:"revocation,omitzero"`
+	Booking    BookingChange       `json:"booking,omitzero"`
+	Chat       ChatChange          `json:"chat,omitzero"`
+	Device     fleet.DeviceID      `json:"device,omitzero"` // whose outbox has something new
+}
+
+// Ends reports whether it is of what may not be opened any more. Of all else, who is not
+// told finds out when they look again, and a phone, of a command, when it connects.
+func (n *News) Ends() bool {
+	return n.Booking.ID.IsZero() && n.Chat.Booking.IsZero() && n.Device.IsZero()
 }
 
 // Nodes connects a node's bus to those of the others: what is published on one is
@@ -39,6 +49,9 @@ func Connect(b *Bus, tell func(News)) *Nodes {
 		b.Shares.Subscribe(func(id fleet.ShareID) { n.pass(News{Share: id}) }),
 		b.Partners.Subscribe(func(id fleet.PartnerID) { n.pass(News{Partner: id}) }),
 		b.Revocations.Subscribe(func(r Revocation) { n.pass(News{Revocation: r}) }),
+		b.Bookings.Subscribe(func(c BookingChange) { n.pass(News{Booking: c}) }),
+		b.Chats.Subscribe(func(c ChatChange) { n.pass(News{Chat: c}) }),
+		b.Commands.Subscribe(func(id fleet.DeviceID) { n.pass(News{Device: id}) }),
 	}
 	return n
 }
@@ -91,6 +104,12 @@ func (n *Nodes) Hear(news News) {
 		n.bus.Partners.Publish(news.Partner)
 	case !news.Revocation.Device.IsZero():
 		n.bus.Revocations.Publish(news.Revocation)
+	case !news.Booking.ID.IsZero():
+		n.bus.Bookings.Publish(news.Booking)
+	case !news.Chat.Booking.IsZero():
+		n.bus.Chats.Publish(news.Chat)
+	case !news.Device.IsZero():
+		n.bus.Commands.Publish(news.Device)
 	default: // of a kind that only a newer hub knows
 		n.mu.Lock()
 		n.done(news)

@@ -98,11 +98,9 @@ func TestAConversationOverMQTT(t *testing.T) {
 	t.Parallel()
 	h := openInside(t)
 	rider, user, _ := h.person(fleet.RoleRider)
-	officer, officerUser, _ := h.person(fleet.RoleDriver)
+	officer, driver := h.officer("Ada")
 	stranger, _, _ := h.person(fleet.RoleRider)
-	var driver struct{ ID fleet.DriverID }
-	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "essential", "user_id": officerUser}, http.StatusCreated), &driver)
-	trip := h.assigned(user, driver.ID)
+	trip := h.assigned(user, driver)
 
 	r, granted := rider.talks(rider.enrol(""), trip)
 	o, also := officer.talks(officer.enrol(""), trip)
@@ -155,19 +153,7 @@ func TestAConversationOverMQTT(t *testing.T) {
 	}
 
 	// The officer gives the assignment back.
-	b, err := (schema.Bookings{DB: h.db}).Change(t.Context(), trip, h.clock.Now(), func(c *schema.BookingTx) error {
-		if err := c.Release(c.Lead().ID, "released"); err != nil {
-			return err
-		}
-		if _, err := c.OpenSeat(1, fleet.SeatID{}); err != nil {
-			return err
-		}
-		return c.Move(fleet.Searching, schema.Event{Kind: "released"})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.bus.Bookings.Publish(bus.BookingChange{ID: b.ID, User: b.User, Status: b.Status, Seq: b.Seq})
+	h.loses(trip)
 	rider.ask("POST", "/api/chat/"+trip.String()+"/messages", map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Where are you?"}, http.StatusCreated)
 	r.hears("one's own from elsewhere", func(f talked) bool { return f.Text == "Where are you?" })
 	rider.read(rider.ask("GET", "/api/chat/"+trip.String()+"/messages", nil, http.StatusOK), &listed)
@@ -186,28 +172,61 @@ func TestAConversationOverMQTT(t *testing.T) {
 	}
 }
 
-// assigned is a booking of a user's that starts in an hour and has its officer.
-func (h inside) assigned(user fleet.UserID, driver fleet.DriverID) fleet.BookingID {
+// assigned is a booking of a user's that starts in an hour and has its officers.
+func (h inside) assigned(user fleet.UserID, team ...fleet.DriverID) fleet.BookingID {
 	h.t.Helper()
 	now := h.clock.Now().UTC()
 	b := fleet.Booking{ID: fleet.NewID[fleet.Booking](), User: user, Created: now, Funded: now,
 		Order: fleet.Order{Start: now.Add(time.Hour), Zone: "UTC", LocalStart: now.Add(time.Hour).Format("2006-01-02T15:04"), Minutes: 120,
-			Type: fleet.AtTheirSide, Tier: fleet.Essential, Level: fleet.LevelStandard, Pickup: fleet.Place{Lat: 51.5, Lon: -0.12}, Officers: 1},
+			Type: fleet.AtTheirSide, Tier: fleet.Essential, Level: fleet.LevelStandard, Pickup: fleet.Place{Lat: 51.5, Lon: -0.12}, Officers: len(team)},
 		Terms: fleet.Terms{Tariff: json.RawMessage(`{}`), Price: json.RawMessage(`{}`), Total: fleet.Pounds(110)}}
-	bookings := schema.Bookings{DB: h.db}
-	err := bookings.Place(h.t.Context(), &b, fleet.Actor{Kind: fleet.ByPrincipal, User: user})
-	if err == nil {
-		_, err = bookings.Change(h.t.Context(), b.ID, now, func(c *schema.BookingTx) error {
-			seat := c.Seats[0]
+	if err := (schema.Bookings{DB: h.db}).Place(h.t.Context(), &b, fleet.Actor{Kind: fleet.ByPrincipal, User: user}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.change(b.ID, func(c *schema.BookingTx) error {
+		for i, driver := range team {
+			seat := c.Seats[i]
 			seat.State, seat.Driver, seat.From, seat.To = fleet.SeatCommitted, driver, now, b.End().Add(time.Hour)
 			if err := c.Take(seat); err != nil {
 				return err
 			}
-			return c.Move(fleet.Assigned, schema.Event{Kind: "assigned"})
-		})
-	}
+		}
+		return c.Move(fleet.Assigned, schema.Event{Kind: "assigned"})
+	})
+	return b.ID
+}
+
+// change changes a booking as dispatch does: the others are told.
+func (h inside) change(id fleet.BookingID, do func(*schema.BookingTx) error) fleet.Booking {
+	h.t.Helper()
+	b, err := (schema.Bookings{DB: h.db}).Change(h.t.Context(), id, h.clock.Now(), do)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return b.ID
+	h.bus.Bookings.Publish(bus.BookingChange{ID: b.ID, User: b.User, Status: b.Status, Seq: b.Seq})
+	return b
+}
+
+// loses takes a trip from its lead, and another is looked for.
+func (h inside) loses(id fleet.BookingID) fleet.Booking {
+	h.t.Helper()
+	return h.change(id, func(c *schema.BookingTx) error {
+		if err := c.Release(c.Lead().ID, "released"); err != nil {
+			return err
+		}
+		if _, err := c.OpenSeat(1, fleet.SeatID{}); err != nil {
+			return err
+		}
+		return c.Move(fleet.Searching, schema.Event{Kind: "released"})
+	})
+}
+
+// officer is somebody who is signed in as one and fit to work, and their driver.
+func (h inside) officer(name string) (api *served, driver fleet.DriverID) {
+	h.t.Helper()
+	api, user, _ := h.person(fleet.RoleDriver)
+	var made struct{ ID fleet.DriverID }
+	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": name, "tier": "essential", "user_id": user}, http.StatusCreated), &made)
+	h.papers(made.ID)
+	return api, made.ID
 }

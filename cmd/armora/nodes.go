@@ -17,11 +17,16 @@ const (
 )
 
 // openNodes connects the bus with those of the hubs that share the database, so that
-// what ends on one ends on all of them. Whoever is not told, since the database is
-// away, finds it when they look again: account remembers for no more than 30 s.
+// what ends on one ends on all of them, and what changes is read anew. Whoever is not
+// told, since the database is away, finds it when they look again: account remembers
+// for no more than 30 s, and trips are read as often. What has ended has half of the
+// queue to itself.
 func (h *hub) openNodes(ctx, background context.Context) error {
 	news, queue := schema.News{DB: h.db}, make(chan bus.News, newsQueue)
 	nodes := bus.Connect(&h.bus, func(n bus.News) {
+		if !n.Ends() && len(queue) >= newsQueue/2 {
+			return
+		}
 		select {
 		case queue <- n:
 		default:
@@ -59,7 +64,7 @@ func (h *hub) tellNodes(ctx context.Context, news schema.News, queue <-chan bus.
 				cancel()
 			}
 			if err != nil && ctx.Err() == nil {
-				h.log.Warn("other hubs could not be told what has ended: they find it within 30 s", "error", err)
+				h.log.Warn("other hubs could not be told what has ended or changed: they find it within 30 s", "error", err)
 			}
 		}
 	}

@@ -4,21 +4,25 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"armora/bus"
 	"armora/fleet"
+	"armora/schema"
 	"armora/schema/schematest"
 	"armora/sim"
 )
 
-// Two hubs share a database. What is ended on one ends on the other, which is told
-// there and then, and remembers nothing of it.
-func TestWhatEndsOnOneHubEndsOnTheOther(t *testing.T) {
-	t.Parallel()
+// twoHubs share a database and a secret, each with a folder of its own.
+func twoHubs(t *testing.T) (one, two inside) {
+	t.Helper()
 	dsn, dirs := schematest.PlainDSN(t), [2]string{t.TempDir(), t.TempDir()}
-	one := openInsideOn(t, dsn, dirs[0])
+	one = openInsideOn(t, dsn, dirs[0])
 	key, err := os.ReadFile(filepath.Join(dirs[0], "secret.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +30,14 @@ func TestWhatEndsOnOneHubEndsOnTheOther(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dirs[1], "secret.key"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	two := openInsideOn(t, dsn, dirs[1])
+	return one, openInsideOn(t, dsn, dirs[1])
+}
+
+// Two hubs share a database. What is ended on one ends on the other, which is told
+// there and then, and remembers nothing of it.
+func TestWhatEndsOnOneHubEndsOnTheOther(t *testing.T) {
+	t.Parallel()
+	one, two := twoHubs(t)
 	for _, from := range []struct{ here, there inside }{{one, two}, {two, one}} {
 		here, there := from.here, from.there
 		rider, user, _ := here.person(fleet.RoleRider)
@@ -57,6 +68,63 @@ func TestWhatEndsOnOneHubEndsOnTheOther(t *testing.T) {
 		c.ended()
 		if _, ack := there.dial(tracker, 5); ack.ReasonCode != packets.ErrBadUsernameOrPassword.Code {
 			t.Errorf("after it was revoked: %#x", ack.ReasonCode)
+		}
+	}
+}
+
+// Of two hubs whose people are on a trip, both tell what happens on it, whichever it
+// happened on, and to nobody who is not on it any more; what is written is read on
+// both, and a phone has its commands wherever it is connected.
+func TestWhatHappensOnOneHubIsToldOnTheOther(t *testing.T) {
+	t.Parallel()
+	one, two := twoHubs(t)
+	rider, user, _ := one.person(fleet.RoleRider)
+	officer, driver := one.officer("Ada")
+	trip := one.assigned(user, driver)
+	topic := "v1/trips/" + trip.String() + "/"
+	connect := func(who *served) (*client, fleet.DeviceID) {
+		t.Helper()
+		phone := who.enrol("")
+		c, _ := two.dial(phone, 5)
+		if got := c.follow(topic+"state", topic+"chat", "v1/devices/"+phone.ID+"/commands"); slices.ContainsFunc(got, func(code byte) bool { return code >= 0x80 }) {
+			t.Fatalf("let in with %x", got)
+		}
+		id, err := fleet.ParseID[fleet.Device](phone.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, id
+	}
+	theirs, phone := connect(rider)
+	former, _ := connect(officer)
+	for _, c := range []*client{theirs, former} {
+		c.message(topic + "state") // how it is
+	}
+	read := make(chan bus.BookingChange, 16)
+	defer two.bus.Bookings.Subscribe(func(c bus.BookingChange) { read <- c })()
+
+	rider.ask("POST", "/api/chat/"+trip.String()+"/messages", map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Hello?"}, http.StatusCreated)
+	for _, c := range []*client{theirs, former} {
+		for m := c.message(topic + "chat"); m.Type != "message"; m = c.message(topic + "chat") {
+		}
+	}
+	if _, err := one.commands.Send(t.Context(), phone, "position_rate", []byte(`{"hz":1}`), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	theirs.message("v1/devices/" + phone.String() + "/commands")
+
+	b := one.loses(trip)
+	for got := <-read; got.ID != trip || got.Seq != b.Seq; got = <-read { // which no other way tells it
+	}
+	for m := theirs.message(topic + "state"); m.To != "searching"; m = theirs.message(topic + "state") {
+	}
+	one.change(trip, func(c *schema.BookingTx) error { return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled"}) })
+	for m := theirs.message(topic + "state"); m.To != "cancelled"; m = theirs.message(topic + "state") {
+	}
+	former.ping()
+	for pk, ok := former.next(); pk.FixedHeader.Type != packets.Pingresp; pk, ok = former.next() {
+		if !ok || pk.FixedHeader.Type == packets.Publish && strings.HasPrefix(pk.TopicName, topic) {
+			t.Fatalf("who gave it back hears %s (open: %v)", pk.Payload, ok)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -235,19 +236,87 @@ func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
 	}
 }
 
+// Two hubs on one database. The one on which somebody called for help is killed while it
+// calls: the other goes on with the next step, tells nobody again, and has told their
+// phone, which is connected to it, to say where it is each second. An acknowledgement
+// that comes to it is known to the first when that is back, which calls nobody.
+func TestAHubThatIsKilledWhileItCallsIsMadeUpFor(t *testing.T) {
+	t.Parallel()
+	mails := smtp.New(smtp.Config{})
+	if err := mails.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mails.Close() })
+	dsn := schematest.PlainDSN(t)
+	env := []string{"DATABASE_URL=" + dsn, "SMTP_URL=smtp://" + mails.Addr(), "ARMORA_SECRET_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, 32))}
+	one := serve(t, env...)
+	ada := one.signUp(mails, "ada@example.com")
+	ben := one.signUp(mails, "ben@example.com")
+	one.onCall(dsn, ben, ada)
+	two := serve(t, env...) // which knows by heart who is on call
+	phone := ada.enrol("")
+	c, _ := two.dial(phone, 5)
+	commands := "v1/devices/" + phone.ID + "/commands"
+	c.follow(commands)
+
+	raised := ada.help(nil)
+	one.alerted(mails, raised) // both of ops, and Ben once more, by the first step
+	for {
+		pk, ok := c.next()
+		if !ok {
+			t.Fatal("the phone's connection has ended")
+		}
+		if pk.TopicName == commands && strings.Contains(string(pk.Payload), `"position_rate"`) && strings.Contains(string(pk.Payload), `"hz":1`) {
+			break
+		}
+	}
+	one.kill()
+
+	told := func() (count int) {
+		for _, m := range mails.Took() {
+			if strings.Contains(m.Body, "Ref. "+raised.Ref) {
+				count++
+			}
+		}
+		return count
+	}
+	waitFor(t, "the second step, by the other hub", func() bool { return told() == 4 })
+	at := func(hub, who *served) *served { return &served{t: t, mqtt: hub.mqtt, api: hub.api, token: who.token} }
+	if got := at(two, ada).sos(raised.ID); got.Status != fleet.SOSIsRaised {
+		t.Errorf("on the other hub it is %s", got.Status)
+	}
+	at(two, ben).ask("POST", "/api/sos/"+raised.ID.String()+"/acknowledge", nil, http.StatusOK)
+
+	one.start()
+	waitFor(t, "the hub that was killed to know it", func() bool { return at(one, ada).sos(raised.ID).Status == fleet.SOSIsAcknowledged })
+	at(one, ben).ask("POST", "/api/sos/"+raised.ID.String()+"/close", map[string]any{"outcome": "resolved", "note": "of a test"}, http.StatusOK)
+	table := schema.SOSes{DB: one.database(dsn)}
+	var got fleet.SOS
+	waitFor(t, "the database to have its end", func() (over bool) {
+		var err error
+		got, err = table.Get(t.Context(), raised.ID)
+		return err == nil && got.Over()
+	})
+	steps := slices.DeleteFunc(slices.Clone(got.Timeline), func(e fleet.SOSEntry) bool { return e.Kind != fleet.SOSEscalated })
+	if len(steps) != 2 || steps[0].Note.Step != 1 || steps[1].Note.Step != 2 || told() != 4 {
+		t.Errorf("%d mails, steps %+v", told(), steps)
+	}
+	if broken, err := table.Broken(t.Context(), raised.ID); err != nil || broken != 0 {
+		t.Errorf("the chain breaks at %d, %v", broken, err)
+	}
+}
+
 // An alarm about an officer of a trip comes to ops in the app, by the hub's own jobs, and
 // calls who is on call, until one of them says that they see to it.
 func TestAnAlarmComesToOps(t *testing.T) {
 	t.Parallel()
 	h := openInside(t)
 	_, user, _ := h.person(fleet.RoleRider)
-	_, officer, _ := h.person(fleet.RoleDriver)
+	_, driver := h.officer("Cy")
 	ops, onCall, _ := h.person(fleet.RoleDispatcher)
-	var driver struct{ ID fleet.DriverID }
-	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Cy", "tier": "essential", "user_id": officer}, http.StatusCreated), &driver)
 	h.ask("PUT", "/api/sos/rota", map[string]any{"steps": []any{map[string]any{"user_id": onCall, "channel": "mail"}}}, http.StatusOK)
-	trip := h.assigned(user, driver.ID)
-	alarm := fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertApart, Booking: trip, Driver: driver.ID, Raised: h.clock.Now()}
+	trip := h.assigned(user, driver)
+	alarm := fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertApart, Booking: trip, Driver: driver, Raised: h.clock.Now()}
 	if err := (schema.Alerts{DB: h.db}).RaiseOf(t.Context(), alarm); err != nil {
 		t.Fatal(err)
 	}

@@ -77,12 +77,7 @@ func (h *served) driven(db *schema.DB) *drive {
 	ctx, now := h.t.Context(), time.Now().UTC()
 	var driver struct{ ID fleet.DriverID }
 	h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Ada", "tier": "essential"}, http.StatusCreated), &driver)
-	for _, kind := range []fleet.DocumentKind{fleet.SIALicence, fleet.BackgroundCheck, fleet.RightToWork} {
-		var document struct{ ID string }
-		h.read(h.ask("POST", "/api/drivers/"+driver.ID.String()+"/documents", map[string]any{
-			"kind": kind, "number": "1234567890123456", "category": fleet.CloseProtection, "expires_at": now.AddDate(1, 0, 0)}, http.StatusCreated), &document)
-		h.ask("PUT", "/api/documents/"+document.ID+"/status", map[string]any{"status": fleet.Verified, "reason": "x"}, http.StatusOK)
-	}
+	h.papers(driver.ID)
 	d := &drive{h: h, db: db, at: now.Add(-50 * time.Minute)}
 	var made struct{ ID, Secret string }
 	h.read(h.ask("POST", "/api/devices", map[string]any{"kind": "phone", "name": "Ada's", "driver_id": driver.ID}, http.StatusCreated), &made)
@@ -116,6 +111,17 @@ func (h *served) driven(db *schema.DB) *drive {
 	}
 	d.booking = b.ID
 	return d
+}
+
+// papers makes an officer fit to work.
+func (h *served) papers(driver fleet.DriverID) {
+	h.t.Helper()
+	for _, kind := range []fleet.DocumentKind{fleet.SIALicence, fleet.BackgroundCheck, fleet.RightToWork} {
+		var document struct{ ID string }
+		h.read(h.ask("POST", "/api/drivers/"+driver.String()+"/documents", map[string]any{
+			"kind": kind, "number": "1234567890123456", "category": fleet.CloseProtection, "expires_at": time.Now().UTC().AddDate(1, 0, 0)}, http.StatusCreated), &document)
+		h.ask("PUT", "/api/documents/"+document.ID+"/status", map[string]any{"status": fleet.Verified, "reason": "x"}, http.StatusOK)
+	}
 }
 
 func (d *drive) connect() {
