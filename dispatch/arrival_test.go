@@ -1,7 +1,6 @@
 package dispatch_test
 
 import (
-	"maps"
 	"testing"
 	"time"
 
@@ -194,78 +193,5 @@ func TestWhoComesLate(t *testing.T) {
 	w.wantAlerts(b.ID)
 	if at, ok := w.ETA(b.ID); !ok || at.To != fleet.AtPickup || at.Metres < 500 {
 		t.Errorf("ETA %+v, %v", at, ok)
-	}
-}
-
-func TestSilentOfficers(t *testing.T) {
-	t.Parallel()
-	w := newTripWorld(t)
-	bo, eve := w.officer(), w.officer()
-	b, idle := w.assigned(tripsNoon, bo), w.assigned(tripsNoon.Add(time.Hour), eve)
-	bo.goes(strand, 0)
-	bo.mustTap(b.ID, fleet.TapStart)
-	w.Round(t.Context())
-	w.clock.Advance(121 * time.Second)
-	for range 2 {
-		w.Round(t.Context())
-	}
-	w.wantAlerts(b.ID, fleet.AlertSilent)
-	w.wantAlerts(idle.ID) // nobody waits for them yet
-	bo.goes(strand, 5)
-	w.Round(t.Context())
-	w.wantAlerts(b.ID)
-	if got, want := w.counted("armora_trips_alerts_total"), map[string]float64{"silent raised": 1, "silent settled": 1}; !maps.Equal(got, want) {
-		t.Errorf("counted %v, want %v", got, want)
-	}
-	// Whoever was heard before the hub went down has time to return.
-	w.clock.Advance(time.Hour)
-	w.restart()
-	w.Round(t.Context())
-	w.clock.Advance(119 * time.Second)
-	w.Round(t.Context())
-	w.wantAlerts(b.ID)
-	w.clock.Advance(2 * time.Second)
-	w.Round(t.Context())
-	w.wantAlerts(b.ID, fleet.AlertSilent)
-	// The alert outlives another restart, and ends with being heard.
-	w.restart()
-	w.Round(t.Context())
-	w.wantAlerts(b.ID, fleet.AlertSilent)
-	w.clock.Advance(time.Second)
-	bo.goes(strand, 7)
-	w.Round(t.Context())
-	w.wantAlerts(b.ID)
-}
-
-func TestAnOfficerWhoMayNotWorkAnyMore(t *testing.T) {
-	t.Parallel()
-	w := newTripWorld(t)
-	bo, eve := w.officer(), w.officer()
-	b, later := w.assigned(tripsNoon, bo), w.assigned(tripsNoon.Add(time.Hour), eve)
-	bo.mustTap(b.ID, fleet.TapStart)
-	w.must(w.Open(t.Context()))
-	defer w.Close()
-	told := make(chan bus.BookingChange, 16)
-	defer w.bus.Bookings.Subscribe(func(c bus.BookingChange) { told <- c })()
-	w.bus.Standings.Publish(bus.Standing{Driver: bo.id})
-	w.bus.Standings.Publish(bus.Standing{Driver: eve.id})
-	for c := range told { // the suspended officer of a trip to come is replaced at once
-		if c.ID == later.ID && c.Status == fleet.Searching {
-			break
-		}
-	}
-	w.Close()
-	w.wantAlerts(later.ID, fleet.AlertUnfit)
-	w.wantAlerts(b.ID, fleet.AlertUnfit)
-	if got := w.get(b.ID); got.Status != fleet.InProgress || got.Lead().Driver != bo.id {
-		t.Errorf("the principal is alone: %s, lead %+v", got.Status, got.Lead())
-	}
-	// A hub that comes back and has not been told keeps the alert.
-	w.restart()
-	w.Round(t.Context())
-	w.wantAlerts(b.ID, fleet.AlertUnfit)
-	excluded, err := schema.Bookings{DB: w.db}.Excluded(t.Context(), []fleet.BookingID{later.ID})
-	if err != nil || len(excluded[later.ID]) != 1 {
-		t.Errorf("excluded are %v, error %v", excluded, err)
 	}
 }

@@ -70,6 +70,22 @@ func (t *Trips) seeLate(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// hearing is when an officer was heard of.
+type hearing struct {
+	from, last time.Time // here, without a silence in between; by when fixes were received
+	elsewhere  time.Time // by another hub, as the database has it
+}
+
+// by takes in when they were heard of last, and returns since when that is without a
+// silence.
+func (h *hearing) by(last time.Time, silence time.Duration) (since time.Time) {
+	if last.Sub(h.last) > silence {
+		h.from = last
+	}
+	h.last = last
+	return h.from
+}
+
 // seeSilent tells ops of officers at work of whom nothing is heard. Nobody is
 // silent who has not had the time to be heard, since the hub began to listen or
 // they set out; until then it is as it was.
@@ -90,13 +106,38 @@ func (t *Trips) seeSilent(ctx context.Context) error {
 				data["last_heard"] = heard.UTC().Format(time.RFC3339)
 			}
 			silent := now.Sub(heard) > t.rules.SilentAfter
-			if silent && now.Sub(latest(opened, who.since, trip.booking.EnRoute)) <= t.rules.SilentAfter {
-				continue
+			if silent {
+				if now.Sub(latest(opened, who.since, trip.booking.EnRoute)) <= t.rules.SilentAfter {
+					continue
+				}
+				elsewhere, err := t.heardElsewhere(ctx, driver, who, now)
+				if elsewhere {
+					who.silent.forget() // that hub tells whether they are
+				}
+				if elsewhere || err != nil {
+					failed = append(failed, err)
+					continue
+				}
+			} else if heard.Sub(who.heard.by(heard, t.rules.SilentAfter)) < t.rules.HeardFor {
+				continue // it may be one fix between two silences: it is as it was
 			}
 			failed = append(failed, t.alarm(ctx, &who.silent, silent, fleet.AlertSilent, trip, driver, data, "heard of again"))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// heardElsewhere reports whether an officer who is silent here is heard by another hub,
+// to which their phone has gone.
+func (t *Trips) heardElsewhere(ctx context.Context, driver fleet.DriverID, who *person, now time.Time) (bool, error) {
+	if now.Sub(who.heard.elsewhere) > t.rules.SilentAfter {
+		at, err := t.trips.Heard(ctx, driver, now.Add(-time.Hour))
+		if err != nil {
+			return false, err
+		}
+		who.heard.elsewhere = at
+	}
+	return now.Sub(who.heard.elsewhere) <= t.rules.SilentAfter, nil
 }
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }

@@ -41,6 +41,7 @@ type TripRules struct {
 	Tolerance   time.Duration // by which an officer may come late before ops are told: 5 min
 	AtOnce      time.Duration // in which an officer should be there who is wanted at once: 30 min
 	SilentAfter time.Duration // without a fix, an officer at work is silent: 2 min
+	HeardFor    time.Duration // between two fixes without a silence, and they are so no more: 1 min
 	Replan      time.Duration // before somebody's time begins, another can still be found: 60 min
 	OverBy      time.Duration // beyond its booked end, a trip overruns: 10 min
 	TakeAhead   time.Duration // for as long from now an officer of such a trip is taken: 20 min
@@ -58,7 +59,7 @@ func (r TripRules) withDefaults() TripRules {
 		or time.Duration
 	}{
 		{&r.ClockAhead, 2 * time.Minute}, {&r.NoShowAfter, 15 * time.Minute}, {&r.ArriveEarly, 30 * time.Minute},
-		{&r.Tolerance, 5 * time.Minute}, {&r.AtOnce, 30 * time.Minute}, {&r.SilentAfter, 2 * time.Minute},
+		{&r.Tolerance, 5 * time.Minute}, {&r.AtOnce, 30 * time.Minute}, {&r.SilentAfter, 2 * time.Minute}, {&r.HeardFor, time.Minute},
 		{&r.Replan, time.Hour}, {&r.OverBy, 10 * time.Minute}, {&r.TakeAhead, 20 * time.Minute},
 		{&r.Relieve, 45 * time.Minute}, {&r.Horizon, 2 * time.Hour},
 	} {

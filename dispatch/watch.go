@@ -51,6 +51,7 @@ type person struct {
 	since               time.Time // when they were first watched
 	atPickup            bool      // for the goroutine that watches
 	arriving            time.Time // when they had set out who was told to be arriving; likewise
+	heard               hearing   // likewise
 	silent, late, unfit mark
 }
 

@@ -193,3 +193,21 @@ func (t Trips) Trackers(ctx context.Context, driver fleet.DriverID) ([]fleet.Dev
 	return all(ctx, t.DB, "device", pgx.RowTo[fleet.DeviceID], `
 		SELECT d.id FROM devices d JOIN vehicles v ON v.id = d.vehicle WHERE v.driver = $1 AND d.kind = 'tracker' ORDER BY d.id`, driver)
 }
+
+// Heard returns when the newest ok fix was received of the phones of a driver, or of the
+// trackers of their car, of those that were made since a time; zero if there is none.
+func (t Trips) Heard(ctx context.Context, driver fleet.DriverID, since time.Time) (time.Time, error) {
+	var s rowScanner
+	err := t.DB.pool.QueryRow(ctx, `
+		SELECT n.* FROM devices d CROSS JOIN LATERAL (`+newest+`) n
+		WHERE d.driver = $2 OR d.vehicle IN (SELECT v.id FROM vehicles v WHERE v.driver = $2) ORDER BY n.fix DESC LIMIT 1`,
+		since, driver).Scan(s.targets()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, translate("position", err)
+	}
+	p := s.point()
+	return p.Received.Time(), nil
+}

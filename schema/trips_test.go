@@ -191,3 +191,34 @@ func TestAnAlertOfATripEndsWithIt(t *testing.T) {
 		must(t, schema.DutySpells{DB: db}.Set(ctx, driver, fleet.OffDuty, noon))
 	})
 }
+
+// A driver is heard by their phones and by their car's tracker, and by nothing of
+// somebody else's.
+func TestWhenADriverWasHeard(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, trips, devices := t.Context(), schema.Trips{DB: db}, schema.Devices{DB: db}
+		ada, bo := fleet.NewID[fleet.Driver](), fleet.NewID[fleet.Driver]()
+		for _, id := range []fleet.DriverID{ada, bo} {
+			must(t, schema.Drivers{DB: db}.Create(ctx, fleet.Driver{ID: id, Name: "x", Tier: fleet.Shadow}))
+		}
+		car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "LV67 XYZ", Driver: ada}
+		must(t, schema.Vehicles{DB: db}.Create(ctx, car, noon))
+		heard := func(d fleet.Device, at time.Time, want time.Time) {
+			t.Helper()
+			d.ID, d.Name, d.Created = fleet.NewID[fleet.Device](), "x", noon
+			must(t, devices.Create(ctx, d))
+			p := newPoint(d.ID, at, 51.5, -0.12)
+			p.Received = fleet.MillisOf(at.Add(time.Second))
+			insert(t, schema.NewPoints(db), []fleet.Point{p}, 1)
+			if got, err := trips.Heard(ctx, ada, noon); err != nil || !got.Equal(want) {
+				t.Errorf("heard at %v, %v; want %v", got, err, want)
+			}
+		}
+		heard(fleet.Device{Kind: fleet.Phone, Driver: bo}, noon.Add(time.Hour), time.Time{})
+		heard(fleet.Device{Kind: fleet.Phone, Driver: ada}, noon.Add(-time.Second), time.Time{}) // too long ago
+		heard(fleet.Device{Kind: fleet.Phone, Driver: ada}, noon.Add(time.Minute), noon.Add(61*time.Second))
+		heard(fleet.Device{Kind: fleet.Tracker, Vehicle: car.ID}, noon.Add(2*time.Minute), noon.Add(121*time.Second))
+		heard(fleet.Device{Kind: fleet.Phone, Driver: ada}, noon.Add(30*time.Second), noon.Add(121*time.Second))
+	})
+}
