@@ -47,6 +47,16 @@ func TestOfWhatWaitsTheNewestOfEachKeyIsKept(t *testing.T) {
 	if _, ok := q.take(); ok {
 		t.Error("what was dropped is there")
 	}
+	var behind outqueue // of a reader that always has something to read
+	behind.init()
+	behind.put("", nil)
+	for range 100 * queueMessages {
+		behind.put("", nil)
+		behind.take()
+	}
+	if n := cap(behind.wait); n > 4*queueMessages {
+		t.Errorf("a queue in which one message waits has room for %d", n)
+	}
 	var bytes outqueue
 	bytes.init()
 	if !bytes.put("", make([]byte, queueBytes)) || bytes.put("", []byte("x")) {

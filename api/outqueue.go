@@ -48,6 +48,11 @@ func (q *outqueue) put(key string, data []byte) bool {
 	if len(q.wait)-q.first >= queueMessages || q.bytes+len(data) > queueBytes {
 		return key != "" // what is replaced by the next anyhow is dropped
 	}
+	if q.first >= queueMessages { // a reader that is never quite done leaves no room in front
+		n := copy(q.wait, q.wait[q.first:])
+		clear(q.wait[n:])
+		q.wait, q.first = q.wait[:n], 0
+	}
 	m := &outgoing{key, data}
 	q.wait, q.bytes = append(q.wait, m), q.bytes+len(data)
 	if key != "" {

@@ -257,11 +257,6 @@ func (s *Sender) send(ctx context.Context, n fleet.Notice, language string) outc
 	if n.Channel == fleet.PushChannel && s.push != nil {
 		return s.toApps(ctx, n, m)
 	}
-	if n.Channel == fleet.MailChannel && s.mail != nil {
-		if err := s.addFile(ctx, &n, &m); err != nil {
-			return again("what is to be attached cannot be had: " + err.Error())
-		}
-	}
 	return s.hand(ctx, n, m)
 }
 
