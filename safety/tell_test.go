@@ -80,6 +80,39 @@ func TestOpsAreToldAtOnceAndTheRotaUntilSomebodySeesToIt(t *testing.T) {
 	}
 }
 
+// The steps of a rota are taken in their order, each by its own channel, thirty seconds
+// after the one before, and what became of each is in the timeline.
+func TestEachStepOfTheRotaCallsByItsChannel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ada, bo, cy := w.person(fleet.RoleRider), w.person(fleet.RoleDispatcher), w.person(fleet.RoleDispatcher)
+	w.app(bo, "app")
+	w.open()
+	rota := []fleet.SOSStep{
+		{Channel: fleet.ConsoleChannel, User: bo}, {Channel: fleet.PushChannel, User: bo}, {Channel: fleet.SMSChannel, User: cy}, {Channel: fleet.VoiceChannel, User: cy},
+	}
+	if err := w.SetRota(t.Context(), rota); err != nil {
+		t.Fatal(err)
+	}
+	s := w.raise(ada)
+	for i, want := range rota {
+		w.until("a step to be taken", func() bool {
+			got := w.stored(s.ID)
+			return slices.ContainsFunc(got.Timeline, func(e fleet.SOSEntry) bool {
+				shown := fleet.NoticeSent
+				if want.Channel == fleet.ConsoleChannel {
+					shown = fleet.NoticeShown
+				}
+				return e.Told != nil && e.Told.Step == i+1 && e.Told.Channel == want.Channel && e.Told.User == want.User && e.Told.State == shown
+			})
+		})
+		if n := w.steps(s.ID); n != i+1 {
+			t.Errorf("%d steps began, want %d", n, i+1)
+		}
+		w.clock.Advance(fleet.StepLength)
+	}
+}
+
 func TestWhoIsNotReachedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, state := range []fleet.NoticeState{fleet.NoticeQueued, fleet.NoticeUnknown} {

@@ -45,10 +45,18 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	phone := ada.enrol("")
 	ben := h.signUp(mails, "ben@example.com")
 	h.onCall(server.DSN(), ada, ben)
+	usual, _ := h.dial(phone, 4)
 
 	if err := server.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
+	// At QoS 0 on the connection that the phone has, as a press is sent first.
+	atOnce := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, ProtocolVersion: 4,
+		TopicName: "v1/devices/" + phone.ID + "/events", Payload: []byte(`{"id": "` + fleet.NewID[fleet.SOSCall]().String() + `", "kind": "sos"}`),
+	}
+	usual.encode(atOnce.PublishEncode)
+	waitFor(t, "it to be raised", func() bool { return h.metric("armora_safety_sos_open") == 1 })
 	h.unready()
 	first := ada.help(nil)
 	h.alerted(mails, first)
@@ -215,7 +223,7 @@ func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
 	waitFor(h.t, "the database to have the SOS", func() bool {
 		var err error
 		got, err = table.Get(h.t.Context(), id)
-		return err == nil && len(got.Clients) == 2
+		return err == nil && len(got.Clients) == 3
 	})
 	presses := 0
 	for i := range got.Timeline {
@@ -223,7 +231,7 @@ func (h *served) wholeOnce(dsn string, id fleet.SOSID) {
 			presses++
 		}
 	}
-	if presses != 3 || got.Type != fleet.SOSThreat || got.Place == nil {
+	if presses != 4 || got.Via != "mqtt" || got.Type != fleet.SOSThreat || got.Place == nil {
 		h.t.Errorf("%d presses, %s at %v", presses, got.Type, got.Place)
 	}
 	if broken, err := table.Broken(h.t.Context(), id); err != nil || broken != 0 {
