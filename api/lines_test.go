@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"armora/account"
@@ -251,34 +250,38 @@ func TestAStalledWatcherHarmsNobody(t *testing.T) {
 	h := newHub(t, func(c *Config) { c.Metrics = registry })
 	rider, _, _, id := h.trip()
 	ops, other := h.person(fleet.RoleDispatcher), rider.watch(id, "")
-	dialer := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
-		conn, err := net.Dial(network, addr)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return conn, err
-	}}
-	stalled, _, err := dialer.Dial("ws"+strings.TrimPrefix(h.url, "http")+"/api/tracking/"+id.String(), bearerOf(ops.token))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stalled.Close() }()
 	other.expect("snapshot")
-	h.until("both watch", func() bool { return gathered(t, registry, "armora_api_lines") == 2 })
 	big := strings.Repeat("x", 200<<10)
-	sent := 0
-	for ; gathered(t, registry, "armora_api_lines_ended_total") == 0 && sent < 200; sent++ {
-		h.change(id, func(c *schema.BookingTx) error {
-			return c.Note(schema.Event{Kind: "edited", By: fleet.Actor{Kind: fleet.ByPrincipal}, Data: map[string]any{"text": big}})
-		})
-		if m := other.expect("state"); m.Kind != "edited" {
-			t.Fatalf("got %+v", m)
+	for path, asks := range map[string]string{
+		"/api/tracking/" + id.String():             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n",
+		"/api/tracking/" + id.String() + "/events": "",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\n%s\r\n", path, ops.token, asks); err != nil {
+			t.Fatal(err)
+		}
+		h.until("both watch", func() bool { return gathered(t, registry, "armora_api_lines") == 2 })
+		sent, ended := 0, gathered(t, registry, "armora_api_lines_ended_total")
+		for ; gathered(t, registry, "armora_api_lines_ended_total") == ended && sent < 200; sent++ {
+			h.change(id, func(c *schema.BookingTx) error {
+				return c.Note(schema.Event{Kind: "edited", By: fleet.Actor{Kind: fleet.ByPrincipal}, Data: map[string]any{"text": big}})
+			})
+			if m := other.expect("state"); m.Kind != "edited" {
+				t.Fatalf("got %+v", m)
+			}
+		}
+		if sent == 200 {
+			t.Fatalf("%s: the stalled watcher is still there, and somebody keeps what it was told", path)
+		}
+		h.until("its line is gone", func() bool { return gathered(t, registry, "armora_api_lines") == 1 })
 	}
-	if sent == 200 {
-		t.Fatal("the stalled watcher is still there, and somebody keeps what it was told")
-	}
-	h.until("its line is gone", func() bool { return gathered(t, registry, "armora_api_lines") == 1 })
 }
 
 // gathered sums a metric over its labels.

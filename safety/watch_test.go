@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -283,35 +284,52 @@ func TestADamagedChainIsFound(t *testing.T) {
 	})
 }
 
-// Who cannot be told that it is written down is told to try again; everybody else is
-// told of it all the same.
+// Who cannot be told that it is written down is told to try again, also if the disk
+// took it and does not say that it keeps it; everybody else is told of it all the same.
 func TestAJournalThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	ada := w.person(fleet.RoleRider)
-	w.person(fleet.RoleDispatcher)
-	w.open()
-	path := filepath.Join(w.dir, "sos.journal")
-	w.Watch.mu.Lock()
-	if err := os.Mkdir(path, 0o700); err != nil { // a disk that takes nothing
-		t.Fatal(err)
-	}
-	w.Watch.mu.Unlock()
-	call := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: ada}, Via: "rest"}
-	_, err := w.Raise(call)
-	if fleet.CodeOf(err) != fleet.CodeUnavailable {
-		t.Errorf("it is answered with %v", err)
-	}
-	w.until("ops to be told all the same", func() bool { return w.took("safety_sos", fleet.MailChannel) == 1 })
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	s, err := w.Raise(call)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := w.stored(s.ID); kinds(&got)[0] != fleet.SOSRaised {
-		t.Errorf("the database has %v", kinds(&got))
+	for name, spoil := range map[string]func(path string) error{
+		"a disk that takes nothing": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a disk that keeps nothing": func(path string) error { // a pipe takes what is written, and has no fsync
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				return err
+			}
+			reader, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err == nil {
+				t.Cleanup(func() { _ = reader.Close() })
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ada := w.person(fleet.RoleRider)
+			w.person(fleet.RoleDispatcher)
+			w.open()
+			path := filepath.Join(w.dir, "sos.journal")
+			w.Watch.mu.Lock()
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			w.Watch.mu.Unlock()
+			call := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: ada}, Via: "rest"}
+			_, err := w.Raise(call)
+			if fleet.CodeOf(err) != fleet.CodeUnavailable {
+				t.Errorf("it is answered with %v", err)
+			}
+			w.until("ops to be told all the same", func() bool { return w.took("safety_sos", fleet.MailChannel) == 1 })
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			s, err := w.Raise(call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := w.stored(s.ID); kinds(&got)[0] != fleet.SOSRaised {
+				t.Errorf("the database has %v", kinds(&got))
+			}
+		})
 	}
 }
 
