@@ -93,7 +93,7 @@ var homes = map[string][]string{
 	"github.com/sony/gobreaker/v2":             {"dispatch"},
 	"github.com/alecthomas/kong":               {"cmd"},
 	"golang.org/x/term":                        {"cmd"},
-	"golang.org/x/sys":                         {"schema", "cmd"},
+	"golang.org/x/sys":                         {"schema", "live", "cmd"},
 	"github.com/prometheus/client_golang":      {"broker", "ingest", "schema", "account", "notify", "dispatch", "safety", "payment", "api", "cmd"},
 }
 

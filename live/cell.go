@@ -2,6 +2,7 @@ package live
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 )
 
@@ -241,13 +242,31 @@ func (p *page) gather(from, into *node) {
 	}
 }
 
+// nodes is memory for nodes, a piece of 4 MB at a time, which the kernel can back by
+// large pages. None is ever given back to it: pages keep those that they do not need.
+type nodes struct {
+	mu   sync.Mutex
+	left []node
+}
+
+func (m *nodes) take() *node {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.left) == 0 {
+		m.left = huge(new([8192]node))[:]
+	}
+	n := &m.left[0]
+	m.left = m.left[1:]
+	return n
+}
+
 // takeNode returns a leaf that is empty.
 func (p *page) takeNode() *node {
 	p.spareMu.Lock()
 	defer p.spareMu.Unlock()
 	n := p.spare
 	if n == nil {
-		return new(node)
+		return p.index.nodes.take()
 	}
 	p.spare = n.kids[0].Load()
 	n.kids[0].Store(nil)

@@ -48,6 +48,7 @@ type Index struct {
 	pagesMu  sync.Mutex // serialises the making of pages
 	pages    atomic.Pointer[[]*page]
 	units    units
+	nodes    nodes
 	length   atomic.Int64 // units that are on the map
 	feeds    feeds
 }

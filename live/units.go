@@ -66,13 +66,13 @@ type units struct {
 const (
 	shards    = 256
 	firstSize = 16 // slots of a new table, a power of two
-	blockBits = 10
+	blockBits = 15
 	refBits   = 26 // of a slot; 67 million units take 6 GB of records
 	tagBits   = 32 - refBits
 )
 
-// block is so large that the allocator begins it with a page: its parts are where
-// lines of memory begin.
+// block is 3 MB, which the kernel can back by large pages. Its parts are where lines of
+// memory begin, since the allocator begins it with a page.
 type block struct {
 	fronts [1 << blockBits]front
 	backs  [1 << blockBits]back
@@ -177,7 +177,7 @@ func (u *units) makeRecord(unit *fleet.Unit) vehicle {
 	if u.made>>blockBits == uint32(len(*u.blocks.Load())) {
 		// Whoever has the shorter list does not see beyond its end.
 		blocks := *u.blocks.Load()
-		blocks = append(blocks, new(block))
+		blocks = append(blocks, huge(new(block)))
 		u.blocks.Store(&blocks)
 	}
 	if u.made == 1<<refBits-1 {
