@@ -55,7 +55,7 @@ const (
 // Alarm reports whether ops are told of an alert of this kind when it is raised, and
 // are not left to find it in their list.
 func (k AlertKind) Alarm() bool {
-	return slices.Contains([]AlertKind{AlertSilent, AlertOffRoute, AlertStop, AlertApart, AlertSpeed}, k)
+	return slices.Contains([]AlertKind{AlertSilent, AlertUnfit, AlertOffRoute, AlertStop, AlertApart, AlertSpeed}, k)
 }
 
 // Danger reports whether the rota is called for an alarm, beside the others about the

@@ -36,6 +36,7 @@ func (c *alarmCaller) Work(ctx context.Context, job *river.Job[fleet.AlarmJob]) 
 // they name neither who nor where.
 var alarmWords = map[fleet.AlertKind]string{
 	fleet.AlertSilent:   "nothing is heard of a protection officer",
+	fleet.AlertUnfit:    "the protection officer of an assignment may not work any more",
 	fleet.AlertOffRoute: "an assignment is off its way",
 	fleet.AlertStop:     "an assignment has stopped where no stop was planned",
 	fleet.AlertApart:    "a protection officer and their vehicle are apart",

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"armora/bus"
 	"armora/fleet"
 	"armora/schema"
 	"armora/schema/schematest"
@@ -165,4 +167,59 @@ func (d *drive) events() []string {
 		kinds[i] = e.Kind
 	}
 	return kinds
+}
+
+// Ops hear at once that the officer of a trip under way may not work any more, by
+// whatever took that from them; the principal is not left alone.
+func TestAnOfficerIsSuspendedInTheMiddleOfATrip(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	_, user, _ := h.person(fleet.RoleRider)
+	ops, _, _ := h.person(fleet.RoleDispatcher)
+	told := 0
+	for what, suspend := range map[string]func(user fleet.UserID, driver fleet.DriverID){
+		"account": func(user fleet.UserID, _ fleet.DriverID) {
+			h.ask("POST", "/api/users/"+user.String()+"/suspend", map[string]any{"reason": "a complaint"}, http.StatusNoContent)
+		},
+		"licence": func(_ fleet.UserID, driver fleet.DriverID) {
+			var papers struct{ Items []struct{ ID, Kind string } }
+			h.read(h.ask("GET", "/api/drivers/"+driver.String()+"/documents", nil, http.StatusOK), &papers)
+			for _, p := range papers.Items {
+				if p.Kind == string(fleet.SIALicence) {
+					h.ask("PUT", "/api/documents/"+p.ID+"/status", map[string]any{"status": "suspended", "reason": "says the SIA"}, http.StatusOK)
+				}
+			}
+		},
+	} {
+		_, officer, _ := h.person(fleet.RoleDriver)
+		var driver struct{ ID fleet.DriverID }
+		h.read(h.ask("POST", "/api/drivers", map[string]any{"name": "Cy", "tier": "essential", "user_id": officer}, http.StatusCreated), &driver)
+		if err := h.vet(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		trip := h.assigned(user, driver.ID)
+		bookings := schema.Bookings{DB: h.db}
+		_, err := bookings.Change(t.Context(), trip, h.clock.Now(), func(c *schema.BookingTx) error {
+			return c.Move(fleet.EnRoute, schema.Event{Kind: "en_route"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.bus.Bookings.Publish(bus.BookingChange{ID: trip, User: user, Status: fleet.EnRoute})
+		suspend(officer, driver.ID)
+		told++
+		var inbox struct {
+			Items []struct{ Kind, Text string }
+		}
+		waitFor(t, "ops to be told: "+what, func() bool {
+			ops.read(ops.ask("GET", "/api/users/inbox", nil, http.StatusOK), &inbox)
+			return len(inbox.Items) == told
+		})
+		if got := inbox.Items[0]; got.Kind != "safety_alarm" || !strings.Contains(got.Text, "may not work any more") {
+			t.Errorf("%s: in the app it says %+v", what, got)
+		}
+		if b, err := bookings.Get(t.Context(), trip); err != nil || b.Status != fleet.EnRoute || b.Lead().Driver != driver.ID {
+			t.Errorf("%s: the trip is %s, %v", what, b.Status, err)
+		}
+	}
 }
