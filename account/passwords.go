@@ -86,16 +86,21 @@ func (p *People) ChangePassword(ctx context.Context, c *Caller, current, passwor
 		if err != nil {
 			return err
 		}
-		t, err = p.sessions.Begin(ctx, SignIn{User: c.User, Method: fleet.ByPassword, SecondFactor: c.SecondFactor, Where: at, Proved: c.Authenticated})
-		if err != nil {
-			return err
+		begun, refresh := p.sessions.begun(SignIn{
+			User: c.User, Method: fleet.ByPassword, SecondFactor: c.SecondFactor, Where: at, Proved: c.Authenticated,
+		})
+		ended, err := p.passwords.Change(ctx, schema.PasswordChange{
+			Was: proof.Password, Password: hash, From: c.Session, To: begun, Told: p.telling("password_changed", nil),
+		}, p.clock.Now())
+		if fleet.CodeOf(err) == fleet.CodeNotFound {
+			err = errBadLogin // it was changed meanwhile
 		}
-		ended, err := p.passwords.Change(ctx, c.User, hash, c.Session, t.Session.ID, p.telling("password_changed", nil), p.clock.Now())
 		if err != nil {
 			return err
 		}
 		p.sessions.tell(ended)
-		return nil
+		t, err = p.sessions.mint(begun.UserSession, refresh)
+		return err
 	})
 	return t, proof.User, err
 }

@@ -130,7 +130,9 @@ func (p *People) Login(ctx context.Context, l Login, from Where) (Tokens, fleet.
 	if err != nil {
 		return Tokens{}, fleet.User{}, err
 	}
-	return p.begin(ctx, SignIn{User: proof.User.ID, Method: fleet.ByPassword, SecondFactor: proof.TOTP != nil, Where: from})
+	return p.begin(ctx, SignIn{
+		User: proof.User.ID, Method: fleet.ByPassword, SecondFactor: proof.TOTP != nil, Where: from, password: proof.Password,
+	})
 }
 
 // check reports whether a password and, where there is one, a second factor are

@@ -107,6 +107,8 @@ type SignIn struct {
 	SecondFactor bool
 	Where
 	Proved time.Time // when; zero: now
+
+	password string // the hash of the password that they have shown; "": another proof
 }
 
 // Where is from where somebody signs in.
@@ -133,27 +135,37 @@ type Tokens struct {
 // by an app that the answer did not reach.
 const refreshGrace = 10 * time.Second
 
-// Begin begins a session for a person who has proved who they are. Whether they
-// may sign in is the caller's to have checked. If the person has signed in before,
-// and never from this app or this address, they are told.
+// Begin begins a session for a person who has proved who they are. If they have signed
+// in before, and never from this app or this address, they are told. If they may not
+// sign in any more, or not by what they have shown, that is errBadLogin.
 func (s *Sessions) Begin(ctx context.Context, in SignIn) (Tokens, error) {
+	begun, refresh := s.begun(in)
+	err := s.tokens.Begin(ctx, begun)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		err = errBadLogin
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.mint(begun.UserSession, refresh)
+}
+
+// begun makes the session of a sign-in, with its first refresh token.
+func (s *Sessions) begun(in SignIn) (begun schema.NewSession, refresh string) {
 	now := s.clock.Now()
 	if in.Proved.IsZero() {
 		in.Proved = now
 	}
+	refresh = newSecret(refreshSecret)
 	session := fleet.UserSession{
 		ID: fleet.NewID[fleet.UserSession](), User: in.User, Method: in.Method, SecondFactor: in.SecondFactor,
 		Agent: shorten(in.Agent), Address: in.Address,
 		Created: now, Authenticated: in.Proved, Used: now, Expires: now.Add(SessionLife),
 	}
-	refresh := newSecret(refreshSecret)
 	unfamiliar := s.telling("new_sign_in", map[string]string{
 		"at": now.UTC().Format(time.RFC3339), "agent": session.Agent, "address": session.Address, "method": string(session.Method),
 	})
-	if err := s.tokens.Begin(ctx, session, s.keyring.Hash(refresh), unfamiliar); err != nil {
-		return Tokens{}, err
-	}
-	return s.mint(session, refresh)
+	return schema.NewSession{UserSession: session, Token: s.keyring.Hash(refresh), Password: in.password, Unfamiliar: unfamiliar}, refresh
 }
 
 // Refresh exchanges a refresh token for new tokens. See schema.RefreshTokens for

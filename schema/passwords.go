@@ -119,31 +119,50 @@ func (t Passwords) Forget(ctx context.Context, email string, code Code, n fleet.
 // which it returns, and tells them.
 func (t Passwords) Reset(ctx context.Context, email string, hash []byte, password string, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
 	err = t.DB.redeem(ctx, email, ResetPassword, hash, now, func(tx pgx.Tx, user fleet.UserID, _ Code) error {
-		ended, err = t.set(ctx, tx, user, password, fleet.UserSessionID{}, told, now)
-		return err
-	})
-	return ended, err
-}
-
-// Change replaces a person's password and tells them. Their session from goes on as
-// to, with the app that it is reached by; all but that end, which it returns.
-func (t Passwords) Change(ctx context.Context, user fleet.UserID, password string, from, to fleet.UserSessionID, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
-	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE push_tokens SET session = $3 WHERE user_id = $1 AND session = $2`, user, from, to); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE users SET password = $2 WHERE id = $1`, user, password); err != nil {
 			return err
 		}
-		ended, err = t.set(ctx, tx, user, password, to, told, now)
+		if err := t.DB.tell(ctx, tx, user, told); err != nil {
+			return err
+		}
+		ended, err = endSessions(ctx, tx, user, fleet.UserSessionID{}, fleet.EndedByPassword, now)
 		return err
 	})
 	return ended, err
 }
 
-func (t Passwords) set(ctx context.Context, tx pgx.Tx, user fleet.UserID, password string, but fleet.UserSessionID, told Telling, now time.Time) ([]fleet.UserSessionID, error) {
-	if _, err := tx.Exec(ctx, `UPDATE users SET password = $2 WHERE id = $1`, user, password); err != nil {
-		return nil, err
-	}
-	if err := t.DB.tell(ctx, tx, user, told); err != nil {
-		return nil, err
-	}
-	return endSessions(ctx, tx, user, but, fleet.EndedByPassword, now)
+// PasswordChange is what a person who knows their password has done to it.
+type PasswordChange struct {
+	Was, Password string              // hashes; the first is of what they have shown
+	From          fleet.UserSessionID // in which they do it
+	To            NewSession          // in which they go on
+	Told          Telling
+}
+
+// Change replaces a person's password and tells them. Their session goes on as another,
+// with the app that it is reached by; all but that end, which it returns. If somebody
+// else has changed the password meanwhile, it is CodeNotFound.
+func (t Passwords) Change(ctx context.Context, c PasswordChange, now time.Time) (ended []fleet.UserSessionID, err error) {
+	user := c.To.User
+	err = t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE users SET password = $3 WHERE id = $1 AND password = $2`, user, c.Was, c.Password)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = pgx.ErrNoRows
+		}
+		if err == nil {
+			err = RefreshTokens(t).begin(ctx, tx, c.To)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE push_tokens SET session = $3 WHERE user_id = $1 AND session = $2`, user, c.From, c.To.ID); err != nil {
+			return err
+		}
+		if err := t.DB.tell(ctx, tx, user, c.Told); err != nil {
+			return err
+		}
+		ended, err = endSessions(ctx, tx, user, c.To.ID, fleet.EndedByPassword, now)
+		return err
+	})
+	return ended, err
 }

@@ -25,25 +25,47 @@ type refreshToken struct {
 	used         *time.Time
 }
 
-// Begin adds a session with its first refresh token. The person is told if they
-// have had sessions, and none of the same agent, or none from the same address.
-func (t RefreshTokens) Begin(ctx context.Context, s fleet.UserSession, hash []byte, unfamiliar Telling) error {
+// NewSession is a session that begins, with its first refresh token.
+type NewSession struct {
+	fleet.UserSession
+	Token      []byte  // hashed
+	Password   string  // the hash of the password that was shown for it; "": none was
+	Unfamiliar Telling // tells the person of a sign-in from somewhere new
+}
+
+// Begin adds a session. It is CodeNotFound if the person may not sign in by now, or
+// the password that was shown is not theirs any more: whoever takes that from them
+// ends the sessions that there are, and this one was not there yet.
+func (t RefreshTokens) Begin(ctx context.Context, s NewSession) error {
 	return t.DB.transact(ctx, "session", func(tx pgx.Tx) error {
-		var familiar bool
+		var user fleet.UserID
 		err := tx.QueryRow(ctx, `
-			SELECT coalesce(bool_or(agent = $2) AND bool_or(address = $3), true) FROM user_sessions WHERE user_id = $1`,
-			s.User, text(s.Agent), s.Address).Scan(&familiar)
-		if err == nil && !familiar {
-			err = t.DB.tell(ctx, tx, s.User, unfamiliar)
-		}
+			SELECT id FROM users
+			WHERE id = $1 AND suspended IS NULL AND erased IS NULL AND ($2 = '' OR password = $2) FOR SHARE`, s.User, s.Password).Scan(&user)
 		if err != nil {
 			return err
 		}
-		if err := beginSession(ctx, tx, s); err != nil {
-			return err
-		}
-		return addRefreshToken(ctx, tx, s.ID, refreshToken{hash: hash, seq: 1}, s.Created)
+		return t.begin(ctx, tx, s)
 	})
+}
+
+// begin adds a session. The person is told if they have had sessions, and none of the
+// same agent, or none from the same address.
+func (t RefreshTokens) begin(ctx context.Context, tx pgx.Tx, s NewSession) error {
+	var familiar bool
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce(bool_or(agent = $2) AND bool_or(address = $3), true) FROM user_sessions WHERE user_id = $1`,
+		s.User, text(s.Agent), s.Address).Scan(&familiar)
+	if err == nil && !familiar {
+		err = t.DB.tell(ctx, tx, s.User, s.Unfamiliar)
+	}
+	if err != nil {
+		return err
+	}
+	if err := beginSession(ctx, tx, s.UserSession); err != nil {
+		return err
+	}
+	return addRefreshToken(ctx, tx, s.ID, refreshToken{hash: s.Token, seq: 1}, s.Created)
 }
 
 // Rotate exchanges a refresh token for the next one. The session's newest token
