@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -322,12 +323,19 @@ func TestSecondFactor(t *testing.T) {
 			w.must(err)
 			return code
 		}
+		told := func(want string) {
+			t.Helper()
+			if kind, to, data := w.mail(); kind != "second_factor" || to != "ada@example.com" || !strings.Contains(data["what"], want) {
+				t.Errorf("%s is told %s: %v", to, kind, data)
+			}
+		}
 		_, err = w.ConfirmTOTP(t.Context(), c, "12345x")
 		w.want(err, fleet.CodeInvalid)
 		_, err = w.login("ada@example.com", password, "")
 		w.must(err) // not in force yet
 		recovery, err := w.ConfirmTOTP(t.Context(), c, now())
 		w.must(err)
+		told("put in force")
 		_, _, err = w.EnrolTOTP(t.Context(), c)
 		w.want(err, fleet.CodeConflict)
 
@@ -352,12 +360,14 @@ func TestSecondFactor(t *testing.T) {
 		w.clock.Advance(time.Minute)
 		fresh, err := w.ReplaceRecoveryCodes(t.Context(), c)
 		w.must(err)
+		told("replaced")
 		_, err = w.login("ada@example.com", password, recovery[4])
 		w.want(err, fleet.CodeUnauthenticated)
 		_, err = w.login("ada@example.com", password, fresh[0])
 		w.must(err)
 
 		w.must(w.RemoveTOTP(t.Context(), c))
+		told("removed")
 		_, err = w.sessions.Verify(t.Context(), tokens.Access)
 		w.want(err, fleet.CodeUnauthenticated)
 		_, err = w.login("ada@example.com", password, "")

@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 // A code is good in its own 30 seconds and in those beside it, for clocks that
@@ -53,7 +54,7 @@ func (p *People) ConfirmTOTP(ctx context.Context, c *Caller, code string) ([]str
 		return nil, invalid("this is not the code that the app shows now")
 	}
 	codes, hashes := p.newRecovery(c.User)
-	if err := p.totps.Confirm(ctx, c.User, sealed, step, hashes, p.clock.Now()); err != nil {
+	if err := p.totps.Confirm(ctx, c.User, sealed, step, hashes, p.secondFactorTold("a second factor was put in force"), p.clock.Now()); err != nil {
 		return nil, err
 	}
 	return codes, p.sessions.Prove(ctx, c.User, c.Session, true)
@@ -62,7 +63,7 @@ func (p *People) ConfirmTOTP(ctx context.Context, c *Caller, code string) ([]str
 // ReplaceRecoveryCodes makes new recovery codes, and the old ones worthless.
 func (p *People) ReplaceRecoveryCodes(ctx context.Context, c *Caller) ([]string, error) {
 	codes, hashes := p.newRecovery(c.User)
-	if err := p.totps.ReplaceRecovery(ctx, c.User, hashes); err != nil {
+	if err := p.totps.ReplaceRecovery(ctx, c.User, hashes, p.secondFactorTold("the recovery codes were replaced")); err != nil {
 		return nil, err
 	}
 	return codes, nil
@@ -71,10 +72,17 @@ func (p *People) ReplaceRecoveryCodes(ctx context.Context, c *Caller) ([]string,
 // RemoveTOTP takes a person's second factor away, and ends all their sessions:
 // what they may do rests on it.
 func (p *People) RemoveTOTP(ctx context.Context, c *Caller) error {
-	if err := p.totps.Remove(ctx, c.User); err != nil {
+	told := p.secondFactorTold("the second factor was removed, and all your sessions were ended")
+	ended, err := p.totps.Remove(ctx, c.User, told, p.clock.Now())
+	if err != nil {
 		return err
 	}
-	return p.sessions.EndAll(ctx, c.User, fleet.UserSessionID{}, fleet.EndedByUser)
+	p.sessions.tell(ended)
+	return nil
+}
+
+func (p *People) secondFactorTold(what string) schema.Telling {
+	return p.telling("second_factor", map[string]string{"what": what})
 }
 
 // secondFactor takes a code of the second factor, or a recovery code, which is

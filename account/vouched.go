@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 // Vouched is whom a provider vouched for.
@@ -183,7 +184,9 @@ func (f *Federation) Identities(ctx context.Context, user fleet.UserID) ([]fleet
 	return f.identities.List(ctx, user)
 }
 
-// Unlink takes a way to sign in from a user, unless it is the last.
+// Unlink takes a way to sign in from a user, unless it is the last, and tells them.
 func (f *Federation) Unlink(ctx context.Context, user fleet.UserID, id fleet.LinkedIdentityID) error {
-	return f.identities.Unlink(ctx, user, id)
+	return f.identities.Unlink(ctx, user, id, func(provider string) schema.Telling {
+		return f.people.telling("identity_unlinked", map[string]string{"provider": provider})
+	})
 }

@@ -461,6 +461,9 @@ func TestAnAddressTakesNoAccount(t *testing.T) {
 		a.google.Seat(oidc.Person{Subject: "g-9", Email: "second@example.com"})
 		owner.must(201, "POST", "/api/auth/oidc/google/link", map[string]string{"code": p.code(), "code_verifier": p.verifier})
 		owner.must(204, "DELETE", "/api/auth/identities/"+linked.ID.String(), nil)
+		if kinds := a.notices(); !slices.Contains(kinds, "identity_unlinked") {
+			t.Errorf("the owner is told of %v", kinds)
+		}
 		items := string(owner.must(200, "GET", "/api/auth/identities", nil).body)
 		if strings.Contains(items, linked.ID.String()) || !strings.Contains(items, "second@example.com") {
 			t.Errorf("left is %s", items)

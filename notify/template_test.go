@@ -49,6 +49,8 @@ var samples = map[string]map[string]string{
 	"verify_phone.sms":        {"code": "123456"},
 	"phone_changed.mail":      nil,
 	"identity_linked.mail":    {"provider": "Google"},
+	"identity_unlinked.mail":  {"provider": "Google"},
+	"second_factor.mail":      {"what": "the recovery codes were replaced"},
 	"new_sign_in.mail":        {"at": "2026-05-04T10:00:00Z", "agent": "Firefox", "address": "192.0.2.1", "method": "password"},
 	"role_changed.mail":       {"roles": "protection officer, dispatcher"},
 	"approval_needed.mail":    {"kind": "audit_log", "expires": "2026-05-04T10:00:00Z"},

@@ -89,26 +89,27 @@ func (t LinkedIdentities) List(ctx context.Context, user fleet.UserID) ([]fleet.
 
 // Unlink takes an identity from a user. The last way in which a user without a
 // password can sign in is CodeConflict.
-func (t LinkedIdentities) Unlink(ctx context.Context, user fleet.UserID, id fleet.LinkedIdentityID) error {
+func (t LinkedIdentities) Unlink(ctx context.Context, user fleet.UserID, id fleet.LinkedIdentityID, told func(provider string) Telling) error {
 	return t.DB.transact(ctx, "linked identity", func(tx pgx.Tx) error {
 		var hasPassword bool // the lock: two who unlink at once come one after the other
 		err := tx.QueryRow(ctx, `SELECT password IS NOT NULL FROM users WHERE id = $1 FOR UPDATE`, user).Scan(&hasPassword)
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `DELETE FROM linked_identities WHERE id = $2 AND user_id = $1`, user, id)
+		var provider string
+		err = tx.QueryRow(ctx, `DELETE FROM linked_identities WHERE id = $2 AND user_id = $1 RETURNING provider`, user, id).Scan(&provider)
 		if err != nil {
 			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return pgx.ErrNoRows
 		}
 		var others bool
 		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM linked_identities WHERE user_id = $1)`, user).Scan(&others)
 		if err == nil && !others && !hasPassword {
 			return &fleet.Error{Code: fleet.CodeConflict, Message: "this is the only way in which you can sign in: set a password first"}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.DB.tell(ctx, tx, user, told(provider))
 	})
 }
 

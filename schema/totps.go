@@ -32,8 +32,8 @@ func (t TOTPs) Proposed(ctx context.Context, user fleet.UserID) ([]byte, error) 
 }
 
 // Confirm puts the proposed secret in force, of which the code of a step has
-// been seen, and replaces the recovery codes.
-func (t TOTPs) Confirm(ctx context.Context, user fleet.UserID, sealed []byte, step int64, recovery [][]byte, now time.Time) error {
+// been seen, replaces the recovery codes, and tells the person.
+func (t TOTPs) Confirm(ctx context.Context, user fleet.UserID, sealed []byte, step int64, recovery [][]byte, told Telling, now time.Time) error {
 	return t.DB.transact(ctx, "second factor to be confirmed", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			UPDATE totps SET confirmed = $4, step = $3 WHERE user_id = $1 AND secret = $2 AND confirmed IS NULL`, user, sealed, step, now)
@@ -43,7 +43,10 @@ func (t TOTPs) Confirm(ctx context.Context, user fleet.UserID, sealed []byte, st
 		if tag.RowsAffected() == 0 {
 			return pgx.ErrNoRows
 		}
-		return replaceRecovery(ctx, tx, user, recovery)
+		if err := replaceRecovery(ctx, tx, user, recovery); err != nil {
+			return err
+		}
+		return t.DB.tell(ctx, tx, user, told)
 	})
 }
 
@@ -70,15 +73,18 @@ func usedBefore(err error) error {
 }
 
 // ReplaceRecovery replaces the recovery codes of a person who has a second
-// factor.
-func (t TOTPs) ReplaceRecovery(ctx context.Context, user fleet.UserID, recovery [][]byte) error {
+// factor, and tells them.
+func (t TOTPs) ReplaceRecovery(ctx context.Context, user fleet.UserID, recovery [][]byte, told Telling) error {
 	return t.DB.transact(ctx, "second factor", func(tx pgx.Tx) error {
 		var has bool
 		err := tx.QueryRow(ctx, `SELECT true FROM totps WHERE user_id = $1 AND confirmed IS NOT NULL FOR UPDATE`, user).Scan(&has)
 		if err != nil {
 			return err
 		}
-		return replaceRecovery(ctx, tx, user, recovery)
+		if err := replaceRecovery(ctx, tx, user, recovery); err != nil {
+			return err
+		}
+		return t.DB.tell(ctx, tx, user, told)
 	})
 }
 
@@ -90,16 +96,25 @@ func replaceRecovery(ctx context.Context, tx pgx.Tx, user fleet.UserID, recovery
 	return err
 }
 
-// Remove forgets a person's second factor and recovery codes.
-func (t TOTPs) Remove(ctx context.Context, user fleet.UserID) error {
-	return t.DB.transact(ctx, "second factor", func(tx pgx.Tx) error {
+// Remove forgets a person's second factor and recovery codes, ends all their sessions,
+// which it returns, and tells them.
+func (t TOTPs) Remove(ctx context.Context, user fleet.UserID, told Telling, now time.Time) (ended []fleet.UserSessionID, err error) {
+	err = t.DB.transact(ctx, "second factor", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM totps WHERE user_id = $1`, user)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = pgx.ErrNoRows
+		}
+		if err == nil {
+			err = replaceRecovery(ctx, tx, user, nil)
+		}
+		if err == nil {
+			err = t.DB.tell(ctx, tx, user, told)
+		}
 		if err != nil {
 			return err
 		}
-		if tag.RowsAffected() == 0 {
-			return pgx.ErrNoRows
-		}
-		return replaceRecovery(ctx, tx, user, nil)
+		ended, err = endSessions(ctx, tx, user, fleet.UserSessionID{}, fleet.EndedByUser, now)
+		return err
 	})
+	return ended, err
 }
