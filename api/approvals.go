@@ -56,11 +56,11 @@ type approvalOutput struct{ Body Approval }
 func (s *Server) addApprovals() {
 	tags := []string{"approvals"}
 	deciders := only(fleet.RoleAdmin, fleet.RoleCompliance, fleet.RoleFinance)
-	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance), huma.Operation{
+	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance, fleet.RoleDispatcher), huma.Operation{
 		OperationID: "ask-approval", Method: http.MethodPost, Path: "/api/approvals", DefaultStatus: http.StatusCreated,
 		Summary: "Ask a second person to permit something", Tags: tags,
 	}, s.askApproval)
-	route(s, deciders, huma.Operation{
+	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance, fleet.RoleFinance, fleet.RoleDispatcher), huma.Operation{
 		OperationID: "list-approvals", Method: http.MethodGet, Path: "/api/approvals",
 		Summary: "List what you have asked for and what you may decide, the newest first", Tags: tags,
 	}, s.listApprovals)

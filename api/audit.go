@@ -47,10 +47,10 @@ type listAuditInput struct {
 }
 
 func (s *Server) addAudit() {
-	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance).afresh(), huma.Operation{
+	route(s, only(fleet.RoleAdmin, fleet.RoleCompliance, fleet.RoleDispatcher).afresh(), huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/audit",
 		Summary:     "Search the audit log, the newest first",
-		Description: "With another admin or compliance officer there, one of them has to approve first. Reading the log is in the log.",
+		Description: "With another admin or compliance officer there, one of them has to approve first, at /api/approvals. Reading the log is in the log.",
 		Tags:        []string{"audit"},
 	}, s.listAudit)
 }

@@ -134,7 +134,7 @@ func TestReadingTheLogTakesASecondPersonAndIsInTheLog(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	ada := h.person(fleet.RoleAdmin)
-	for _, role := range []fleet.Role{fleet.RoleDispatcher, fleet.RoleFinance, fleet.RoleRider, fleet.RoleDriver, fleet.RolePartner} {
+	for _, role := range []fleet.Role{fleet.RoleFinance, fleet.RoleRider, fleet.RoleDriver, fleet.RolePartner} {
 		problem(t, h.person(role).do(http.MethodGet, "/api/audit", nil), http.StatusForbidden, fleet.CodeForbidden)
 	}
 	ada.must(http.StatusOK, http.MethodGet, "/api/audit", nil) // alone
@@ -143,6 +143,17 @@ func TestReadingTheLogTakesASecondPersonAndIsInTheLog(t *testing.T) {
 	asked := as[Approval](t, ada.must(http.StatusCreated, http.MethodPost, "/api/approvals", map[string]any{"kind": "audit_log", "reason": "a complaint"}))
 	problem(t, ada.do(http.MethodGet, "/api/audit", nil), http.StatusForbidden, fleet.CodeApprovalNeeded)
 	compliance.must(http.StatusOK, http.MethodPost, "/api/approvals/"+asked.ID.String()+"/approve", nil)
+
+	ops := h.person(fleet.RoleDispatcher) // who search it too, and permit it to nobody
+	problem(t, ops.do(http.MethodGet, "/api/audit", nil), http.StatusForbidden, fleet.CodeApprovalNeeded)
+	asked = as[Approval](t, ops.must(http.StatusCreated, http.MethodPost, "/api/approvals", map[string]any{"kind": "audit_log", "reason": "a complaint"}))
+	decision := "/api/approvals/" + asked.ID.String() + "/approve"
+	problem(t, h.person(fleet.RoleDispatcher).do(http.MethodPost, decision, nil), http.StatusForbidden, fleet.CodeForbidden)
+	if own := as[page[Approval]](t, ops.must(http.StatusOK, http.MethodGet, "/api/approvals", nil)).Items; len(own) != 1 || own[0].ID != asked.ID {
+		t.Errorf("of approvals, ops see %+v", own)
+	}
+	ada.must(http.StatusOK, http.MethodPost, decision, nil)
+	ops.must(http.StatusOK, http.MethodGet, "/api/audit?limit=1", nil)
 
 	of := "/api/audit?subject=" + rider.id.String()
 	if n := len(as[page[AuditEntry]](t, ada.must(http.StatusOK, http.MethodGet, of, nil)).Items); n != 1 { // of this very read

@@ -65,8 +65,8 @@ GET     /api/bookings/{id}/shares                   rider
 DELETE  /api/bookings/{id}/shares/{share}           rider
 POST    /api/shares/exchange                        anyone
 
-POST    /api/approvals                              compliance admin
-GET     /api/approvals                              finance compliance admin
+POST    /api/approvals                              dispatcher compliance admin
+GET     /api/approvals                              dispatcher finance compliance admin
 POST    /api/approvals/{id}/approve                 finance compliance admin fresh
 POST    /api/approvals/{id}/reject                  finance compliance admin
 
@@ -84,7 +84,7 @@ POST    /api/sos/{id}/close                         dispatcher admin
 GET     /api/sos/rota                               dispatcher admin
 PUT     /api/sos/rota                               admin
 
-GET     /api/audit                                  compliance admin fresh
+GET     /api/audit                                  dispatcher compliance admin fresh
 POST    /api/holds                                  compliance
 GET     /api/holds                                  compliance
 DELETE  /api/holds/{id}                             compliance
