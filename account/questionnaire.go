@@ -157,7 +157,13 @@ func (q *Questionnaires) ownContacts(ctx context.Context, user fleet.UserID, ans
 	var named struct {
 		IDs []fleet.ContactID `json:"contact_ids"`
 	}
-	if len(answer) == 0 || json.Unmarshal(answer, &named) != nil || len(named.IDs) == 0 {
+	if len(answer) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(answer, &named); err != nil {
+		return invalid("contact_ids are not ids")
+	}
+	if len(named.IDs) == 0 {
 		return nil
 	}
 	own, err := q.contacts.List(ctx, user)
