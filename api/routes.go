@@ -111,4 +111,5 @@ func (s *Server) mountPages() {
 	s.mountIngest()
 	s.mountConsole()
 	s.mountWatch()
+	s.mountPay()
 }

@@ -1,0 +1,99 @@
+// Where a link about a payment leads: its principal signs in, chooses a card of theirs, and
+// goes to their bank's page if the bank wants them. The fragment says what is to be paid; the
+// token stays in this page's memory. A new card is given in the app, which has a card form.
+const about = location.hash.slice(1) // the id of a booking, or "membership"
+const element = (id) => document.getElementById(id)
+const say = (text) => { element('said').textContent = text }
+let token
+
+class Refused extends Error {
+  constructor(status, problem) {
+    super(problem?.detail ?? 'That did not work. Please try again in a moment.')
+    this.status = status
+    this.code = problem?.code
+  }
+}
+
+async function ask(method, path, body) {
+  const headers = { 'Content-Type': 'application/json' }
+  if (token) headers.Authorization = `Bearer ${token}`
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), credentials: 'omit', cache: 'no-store' })
+  const said = await answer.json().catch(() => undefined)
+  if (!answer.ok) throw new Refused(answer.status, said)
+  return said
+}
+
+// when does something once its form is sent, and says what is in its way.
+function when(form, act) {
+  const button = element(form).querySelector('button')
+  button.disabled = false
+  element(form).addEventListener('submit', async (event) => {
+    event.preventDefault()
+    button.disabled = true
+    say('…')
+    try {
+      await act(new FormData(element(form)))
+    } catch (e) {
+      say(e instanceof Refused ? sentence(e.message) : 'There is no connection. Please try again in a moment.')
+    }
+    button.disabled = false
+  })
+}
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith('.') ? '' : '.')
+
+when('sign-in', async (given) => {
+  const otp = given.get('otp') || undefined
+  try {
+    token = (await ask('POST', '/api/auth/login', { email: given.get('email'), password: given.get('password'), otp })).access_token
+  } catch (e) {
+    if (e.code === 'otp_needed') element('second').hidden = false
+    throw e
+  }
+  const { items } = await ask('GET', '/api/payments/methods')
+  for (const card of items) element('cards').append(choice(card))
+  element('sign-in').hidden = true
+  element('pay').hidden = items.length === 0
+  say(items.length ? '' : 'No card of yours is kept. Please give one in the app.')
+})
+
+function choice(card) {
+  const label = document.createElement('label'), input = document.createElement('input')
+  Object.assign(input, { type: 'radio', name: 'card', value: card.id, checked: card.preferred, required: true })
+  label.append(input, ` ${card.brand} ending in ${card.last4}`)
+  return label
+}
+
+when('pay', async (given) => {
+  const made = await pay(given.get('card'))
+  if (!made) {
+    say('There is nothing to pay.')
+    return
+  }
+  const next = made.next_action
+  if (next?.url) {
+    say('Your bank wants to hear from you…')
+    location.assign(next.url)
+    return
+  }
+  if (next) {
+    say('By this card it is not paid. Please choose another one, or give one in the app.')
+    return
+  }
+  element('pay').hidden = true
+  say(made.status === 'processing' ? 'Your bank takes its time. The app shows when it is done.' : 'Thank you. It is seen to.')
+})
+
+// pay has what is due be held, or paid, by a card: an assignment's amount, else what is owed
+// for it; or a membership. undefined: nothing is.
+async function pay(card) {
+  if (about === 'membership') return ask('POST', '/api/users/membership', { payment_method_id: card })
+  try {
+    return await ask('POST', '/api/payments/reserve', { booking_id: about, payment_method_id: card })
+  } catch (e) {
+    if (e.status !== 409) throw e // 409: it is over
+  }
+  const { items } = await ask('GET', '/api/payments/debts?open=true')
+  const debt = items.find((d) => d.booking_id === about)
+  return debt && ask('POST', `/api/payments/debts/${debt.id}/pay`, { payment_method_id: card })
+}
