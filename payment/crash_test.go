@@ -92,11 +92,7 @@ var flows = map[string]struct {
 		return err
 	}, completed(fleet.Pounds(90)), settled}, "initial captured £120.00 gave back £30.00"},
 	"a debt that is paid": {40 * time.Hour, []act{func(w *till, b fleet.BookingID) error {
-		cards, err := w.Methods(w.t.Context(), w.user)
-		w.must(err)
-		for _, c := range cards {
-			w.must(w.RemoveMethod(w.t.Context(), w.user, c.ID))
-		}
+		w.drops()
 		w.ends(b, fleet.Cancelled, fleet.Pounds(6))
 		return nil
 	}, settled, func(w *till, b fleet.BookingID) error {

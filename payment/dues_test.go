@@ -19,10 +19,7 @@ import (
 // once. The paper is its member's.
 func TestWhatMembersPayIsInTheBooks(t *testing.T) {
 	t.Parallel()
-	w, m := newClub(t, 0)
-	w.keeps(stripe.Visa)
-	_, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-	w.must(err)
+	w, _, _ := newMember(t)
 	books := w.books()
 	for range 2 {
 		w.wantDifferences(books, 0)
@@ -62,10 +59,7 @@ func TestWhatMembersPayIsInTheBooks(t *testing.T) {
 // again where it fails: papers, ledger and Stripe's book agree to the penny of VAT.
 func TestWhatIsRefundedToMembersIsCredited(t *testing.T) {
 	t.Parallel()
-	w, m := newClub(t, 0)
-	w.keeps(stripe.Visa)
-	_, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-	w.must(err)
+	w, _, _ := newMember(t)
 	charge := stripe.All[stripe.Charge](w.stripe)[0].ID
 	refund := func(amount int64) string {
 		t.Helper()

@@ -144,6 +144,34 @@ func (w *till) keeps(number string) string {
 	return methods[0].Stripe
 }
 
+// drops has the principal take their cards away.
+func (w *till) drops() {
+	w.t.Helper()
+	cards, err := w.Methods(w.t.Context(), w.user)
+	w.must(err)
+	for _, c := range cards {
+		w.must(w.RemoveMethod(w.t.Context(), w.user, c.ID))
+	}
+}
+
+// waives has ops let the principal off what a booking costs.
+func (w *till) waives(id fleet.BookingID) {
+	w.t.Helper()
+	w.change(id, func(c *schema.BookingTx) error {
+		c.Fee.Amount = 0
+		return c.Note(schema.Event{Kind: "fee_waived"})
+	})
+	w.settle(id)
+}
+
+// refund has finance give back an amount of a booking's first payment.
+func (w *till) refund(id fleet.BookingID, amount int64) fleet.Refund {
+	w.t.Helper()
+	r, err := w.Refund(w.t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(id)[0].ID, amount, "it was late")
+	w.must(err)
+	return r
+}
+
 func (w *till) booking(id fleet.BookingID) fleet.Booking {
 	w.t.Helper()
 	b, err := w.bookings.Get(w.t.Context(), id)

@@ -152,15 +152,13 @@ func TestWhatIsPaidAfterItsInvoiceHasAReceipt(t *testing.T) {
 		w.keeps(stripe.Visa)
 		b := w.booked(0)
 		w.settle(b)
-		methods, err := w.Methods(t.Context(), w.user)
-		w.must(err)
-		w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
+		w.drops()
 		w.runs(b, fleet.InProgress)
 		w.ends(b, fleet.Completed, fleet.Pounds(150))
 		w.settle(b)
 		invoice := "ARM £150.00: £120.00 was paid by card. £30.00 is due. A receipt follows when it is paid."
 		w.wantPapers(b, invoice)
-		_, err = w.PayDebt(t.Context(), w.user, w.debts(b)[0].ID, "pm_card_visa")
+		_, err := w.PayDebt(t.Context(), w.user, w.debts(b)[0].ID, "pm_card_visa")
 		w.must(err)
 		w.settle(b)
 		w.wantPapers(b, invoice, "RCT £30.00: Paid by card.")
@@ -222,18 +220,11 @@ func TestTheCreditNoteOfARefundThatFailsIsTakenBack(t *testing.T) {
 	w.settle(b)
 	w.runs(b, fleet.Completed)
 	w.settle(b)
-	refund := func(amount int64) {
-		t.Helper()
-		_, err := w.Refund(t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID, amount, "it was late")
-		w.must(err)
-	}
-	refund(33_33)
+	w.refund(b, 33_33)
 	first := []string{"ARM £120.00: Paid by card.", "CRN £33.33"}
 	w.wantPapers(b, first...)
 	jobs := w.jobs("invoice_booking")
-	w.clock.Advance(2 * time.Hour)
-	stripe.All[stripe.Refund](w.stripe) // time passes for Stripe when it is asked
-	w.hears()
+	w.hoursPass()
 	if n := w.jobs("invoice_booking") - jobs; n == 0 {
 		t.Error("no job sees to it")
 	}
@@ -242,7 +233,7 @@ func TestTheCreditNoteOfARefundThatFailsIsTakenBack(t *testing.T) {
 		t.Errorf("%+v", papers)
 	}
 	w.wantPaid(b, "initial captured £120.00")
-	refund(120_00) // all of it: as much as was invoiced is credited, to the penny of its VAT
+	w.refund(b, 120_00) // all of it: as much as was invoiced is credited, to the penny of its VAT
 	w.wantPapers(b, append(first, "DBN £33.33", "CRN £120.00")...)
 	w.agrees()
 }

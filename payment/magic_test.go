@@ -136,11 +136,8 @@ func (w *radio) there(number string, got *magicWay) {
 	for _, d := range disputes {
 		got.disputed = d.State
 	}
-	refund, err := w.Refund(ctx, payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID, 20_00, "it was late")
-	w.must(err)
-	w.clock.Advance(2 * time.Hour)
-	stripe.All[stripe.Refund](w.stripe) // time passes for Stripe when it is asked
-	w.hears()
+	refund := w.refund(b, 20_00)
+	w.hoursPass()
 	now, err := w.payments.Refund(ctx, refund.ID)
 	w.must(err)
 	if refund.State != now.State {

@@ -26,6 +26,16 @@ func (w *till) club(trialDays int) *payment.Members {
 	return payment.NewMembers(w.Cashier, prices[0].ID, trialDays)
 }
 
+// newMember is a club whose principal has paid their first month.
+func newMember(t *testing.T) (*till, *payment.Members, fleet.Membership) {
+	t.Helper()
+	w, m := newClub(t, 0)
+	w.keeps(stripe.Visa)
+	joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
+	w.must(err)
+	return w, m, joined.Membership
+}
+
 // post asks Stripe for what the hub does not.
 func (w *till) post(path, form string) {
 	w.t.Helper()
@@ -415,11 +425,7 @@ func TestACardGivenForAMembershipIsListed(t *testing.T) {
 // News that was asked for before what is known is old.
 func TestAnOldAnswerIsNoNews(t *testing.T) {
 	t.Parallel()
-	w, m := newClub(t, 0)
-	w.keeps(stripe.Visa)
-	joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-	w.must(err)
-	before := joined.Membership
+	w, m, before := newMember(t)
 	before.State = fleet.MembershipIncomplete
 	w.must(schema.Memberships{DB: w.db}.Set(t.Context(), &before, noon.Add(-time.Second), nil))
 	if known, err := m.Of(t.Context(), w.user); err != nil || known.State != fleet.MembershipActive {
@@ -430,16 +436,12 @@ func TestAnOldAnswerIsNoNews(t *testing.T) {
 // News that comes late brings nothing back that has ended.
 func TestWhatHasEndedStaysSo(t *testing.T) {
 	t.Parallel()
-	w, m := newClub(t, 0)
-	w.keeps(stripe.Visa)
-	joined, err := m.Join(t.Context(), w.user, fleet.PaymentMethodID{})
-	w.must(err)
-	ended := joined.Membership
+	w, m, ended := newMember(t)
 	ended.State = fleet.MembershipEnded
 	store := schema.Memberships{DB: w.db}
 	w.must(store.Set(t.Context(), &ended, noon, nil))
-	w.must(m.See(t.Context(), joined.Stripe)) // active there still
-	_, err = m.Of(t.Context(), w.user)
+	w.must(m.See(t.Context(), ended.Stripe)) // active there still
+	_, err := m.Of(t.Context(), w.user)
 	w.want(err, fleet.CodeNotFound)
 	w.must(m.See(t.Context(), "sub_nobodys"))
 }

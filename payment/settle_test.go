@@ -130,6 +130,12 @@ func TestAScheduledBookingThatNeedsItsPrincipal(t *testing.T) {
 			t.Fatalf("%s before the start: told %v, want %d of them", w.booking(b).Start.Sub(w.clock.Now()), w.told, step.told)
 		}
 	}
+	for _, about := range w.tidings {
+		if !slices.Equal(about.Channels, []fleet.Channel{fleet.PushChannel, fleet.MailChannel, fleet.SMSChannel, fleet.InboxChannel}) ||
+			about.Data["link"] != "https://armora.test/pay#"+b.String() {
+			t.Errorf("told by %v: %v", about.Channels, about.Data)
+		}
+	}
 	if !w.booking(b).Funded.IsZero() {
 		t.Error("it is funded")
 	}
@@ -237,11 +243,7 @@ func TestAFeeWithoutAHoldIsTakenOffSessionOrIsADebt(t *testing.T) {
 		if debts := w.debts(b); len(debts) != 1 || debts[0].Reason != "no_card" {
 			t.Errorf("debts are %+v", debts)
 		}
-		w.change(b, func(c *schema.BookingTx) error { // ops let them off
-			c.Fee.Amount = 0
-			return c.Note(schema.Event{Kind: "fee_waived"})
-		})
-		w.settle(b)
+		w.waives(b)
 		if debts := w.debts(b); len(debts) != 1 || debts[0].State != fleet.DebtForgiven {
 			t.Errorf("debts are %+v", debts)
 		}
@@ -260,11 +262,7 @@ func TestWhatIsNotDueAnyMoreIsGivenBack(t *testing.T) {
 	w.settle(b)
 	w.ends(b, fleet.Cancelled, fleet.Pounds(60))
 	w.settle(b)
-	w.change(b, func(c *schema.BookingTx) error {
-		c.Fee.Amount = 0
-		return c.Note(schema.Event{Kind: "fee_waived"})
-	})
-	w.settle(b)
+	w.waives(b)
 	w.settle(b)
 	w.wantPaid(b, "initial captured £120.00 took £60.00 gave back £60.00")
 	if sums := w.agrees(); sums["principals"] != 0 || sums[fleet.AccountRevenue] != 0 || sums[fleet.AccountVAT] != 0 {
@@ -327,9 +325,7 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 				return c.Take(seat)
 			})
 		}
-		methods, err := w.Methods(t.Context(), w.user)
-		w.must(err)
-		w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
+		w.drops()
 		w.change(b, func(c *schema.BookingTx) error {
 			if stands == fleet.EnRoute { // the officer on the way gives it back, and another is looked for
 				stands = fleet.Searching
@@ -341,6 +337,9 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 			return c.Note(schema.Event{Kind: "edited"})
 		})
 		w.settle(b)
+		if held := w.paid(b)[0]; held.State != fleet.PaymentHeld {
+			t.Errorf("nothing new is held, and the old hold is %s", held.State)
+		}
 		now := w.booking(b)
 		if assigned {
 			if now.Status != stands || now.Funded.IsZero() {

@@ -131,8 +131,7 @@ func (w *till) wantPay(b fleet.BookingID, postings []fleet.Posting) {
 
 func (w *till) refunds(b fleet.BookingID, amount int64) {
 	w.t.Helper()
-	_, err := w.Refund(w.t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID, amount, "it was late")
-	w.must(err)
+	w.refund(b, amount)
 	w.must(settled(w, b))
 }
 
@@ -237,9 +236,7 @@ func TestWhatGoesByPayroll(t *testing.T) {
 		b := w.booked(0)
 		w.settle(b)
 		w.takes(b, w.officer())
-		methods, err := w.Methods(t.Context(), w.user)
-		w.must(err)
-		w.must(w.RemoveMethod(t.Context(), w.user, methods[0].ID))
+		w.drops()
 		w.works(b, fleet.Pounds(160)) // £40 of which nobody pays
 		w.must(w.earnings.Settle(t.Context(), b))
 		w.must(settled(w, b))
@@ -345,8 +342,7 @@ func TestTwoHubsPassOnOnce(t *testing.T) {
 	}
 	together()
 	w.wantEarned(b, 72_00, 0)
-	_, err := w.Refund(t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID, 60_00, "it was late")
-	w.must(err)
+	w.refund(b, 60_00)
 	together()
 	w.wantEarned(b, 36_00, 36_00)
 	if n := len(stripe.All[stripe.Transfer](w.stripe)) + len(stripe.All[stripe.Reversal](w.stripe)); n != 2 {
@@ -381,8 +377,7 @@ func TestAnAnswerToATransferThatNobodyHears(t *testing.T) {
 			w.wantTruth(b)
 		}
 		lost("POST /v1/transfers")
-		_, err := w.Refund(t.Context(), payment.Staff{Roles: []fleet.Role{fleet.RoleFinance}}, w.paid(b)[0].ID, 60_00, "it was late")
-		w.must(err)
+		w.refund(b, 60_00)
 		w.must(w.earnings.Settle(t.Context(), b))
 		lost("POST /v1/transfers/*/reversals")
 		if got, want := w.state(b), "initial captured £120.00 gave back £60.00, passed on £72.00, taken back £36.00"; got != want {
