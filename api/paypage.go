@@ -6,8 +6,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// payFiles are the page that a link about a payment opens, and that to which a bank sends
-// its customer back. Neither holds data, nor sees a card's number.
+// payFiles are the page that a link about a payment opens, and that to which banks send
+// principals back, and Stripe officers who have said who is to be paid. Neither holds data,
+// nor sees a card's number.
 //
 //go:embed pay/index.html pay/paid.html pay/pay.js pay/pay.css
 var payFiles embed.FS

@@ -66,6 +66,16 @@ func openBrowser(t *testing.T) *browser {
 // call sends a command and returns its result.
 func (b *browser) call(method string, params map[string]any) map[string]any {
 	b.t.Helper()
+	result, refused := b.ask(method, params)
+	if refused != "" {
+		b.t.Fatalf("%s: %s", method, refused)
+	}
+	return result
+}
+
+// ask is call of what may be refused.
+func (b *browser) ask(method string, params map[string]any) (result map[string]any, refused string) {
+	b.t.Helper()
 	b.last++
 	if err := b.conn.WriteJSON(map[string]any{"id": b.last, "method": method, "params": params, "sessionId": b.session}); err != nil {
 		b.t.Fatal(err)
@@ -85,17 +95,16 @@ func (b *browser) call(method string, params map[string]any) map[string]any {
 		if answer.ID != b.last {
 			continue // an event
 		}
-		if answer.Error != nil {
-			b.t.Fatalf("%s: %s", method, answer.Error)
-		}
-		return answer.Result
+		return answer.Result, string(answer.Error)
 	}
 }
 
-// text is what an expression of the page's is, as a string.
+// text is what an expression of the page's is, as a string; "" while the page gives way to
+// another.
 func (b *browser) text(expression string) string {
 	b.t.Helper()
-	result, _ := b.call("Runtime.evaluate", map[string]any{"expression": "String(" + expression + ")", "returnByValue": true})["result"].(map[string]any)
+	answer, _ := b.ask("Runtime.evaluate", map[string]any{"expression": "String(" + expression + ")", "returnByValue": true})
+	result, _ := answer["result"].(map[string]any)
 	text, _ := result["value"].(string)
 	return text
 }
