@@ -195,6 +195,11 @@ func (s *scene) rests() {
 		for _, id := range s.waiting() {
 			s.calm(round == rounds-1, s.feed.Look(s.t.Context(), id))
 		}
+		// What a capture of this round has led to is not told of yet, and may have been lost
+		// before: the comparison of the books would look at it.
+		for _, d := range stripe.All[stripe.Dispute](s.stripe) {
+			s.calm(round == rounds-1, s.SeeDispute(s.t.Context(), d.ID))
+		}
 	}
 }
 
