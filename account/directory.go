@@ -124,7 +124,7 @@ func (d *Directory) Suspensions(ctx context.Context, c *Caller, id fleet.UserID)
 
 // Restrict makes a person visible to named staff alone, or to all staff again.
 func (d *Directory) Restrict(ctx context.Context, id fleet.UserID, restricted bool) error {
-	return d.users.Restrict(ctx, id, restricted)
+	return d.shownAnew(id, d.users.Restrict(ctx, id, restricted))
 }
 
 // AddViewer names a member of the staff who sees a restricted person. Admins
@@ -138,7 +138,15 @@ func (d *Directory) AddViewer(ctx context.Context, c *Caller, id, staff fleet.Us
 
 // RemoveViewer takes that back.
 func (d *Directory) RemoveViewer(ctx context.Context, id, staff fleet.UserID) error {
-	return d.users.RemoveViewer(ctx, id, staff)
+	return d.shownAnew(id, d.users.RemoveViewer(ctx, id, staff))
+}
+
+// shownAnew tells the others, if it was done, that fewer of the staff may see a person.
+func (d *Directory) shownAnew(id fleet.UserID, err error) error {
+	if err == nil {
+		d.sessions.bus.Viewers.Publish(id)
+	}
+	return err
 }
 
 // Viewers returns who was named to see a person.

@@ -323,6 +323,35 @@ func TestWhoHasNoRightToATripDoesNotWatchIt(t *testing.T) {
 	}
 }
 
+// Ops who may not see the principal any more are told nothing from then on; who was
+// named to is.
+func TestOpsWatchWhomTheyMaySee(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	rider, _, driver, id := h.trip()
+	named, other := h.person(fleet.RoleDispatcher), h.person(fleet.RoleDispatcher)
+	viewer := "/api/users/" + rider.id.String() + "/viewers/" + named.id.String()
+	h.must(http.StatusNoContent, "PUT", viewer, nil)
+	w, ended, events := named.watch(id, ""), other.watch(id, ""), h.stream("/api/tracking/"+id.String()+"/events", bearerOf(other.token))
+	w.expect("snapshot")
+	ended.expect("snapshot")
+	events.event()
+	h.must(http.StatusNoContent, "PUT", "/api/users/"+rider.id.String()+"/restricted", map[string]any{"restricted": true})
+	h.fix(driver, 5, 51.52)
+	for _, m := range ended.ends(closedNotTheirs) {
+		t.Errorf("who does not see the principal is told %+v", m)
+	}
+	if kind, _, data := events.event(); kind != "end" || !strings.Contains(data, "not_yours_any_more") {
+		t.Errorf("the event stream says %s %s", kind, data)
+	}
+	w.expect("position")
+	h.must(http.StatusNoContent, "DELETE", viewer, nil)
+	h.fix(driver, 6, 51.53)
+	for _, m := range w.ends(closedNotTheirs) {
+		t.Errorf("who was named before is told %+v", m)
+	}
+}
+
 // Whatever ends a session ends what it has opened, and so does what a token that
 // expires does not renew.
 func TestASocketEndsWithWhatOpenedIt(t *testing.T) {

@@ -29,6 +29,8 @@ type Bus struct {
 	// Shares are links to trips that have been revoked. Who watches by one does so
 	// no more.
 	Shares Topic[fleet.ShareID]
+	// Viewers are people of whom has changed which of the staff see them.
+	Viewers Topic[fleet.UserID]
 	// Partners are partners' systems that have been shut out.
 	Partners Topic[fleet.PartnerID]
 	// Standings are officers of whom has just been found what they may be

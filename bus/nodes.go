@@ -14,6 +14,7 @@ type News struct {
 	Session    fleet.UserSessionID `json:"session,omitzero"`
 	Account    fleet.UserID        `json:"account,omitzero"`
 	Share      fleet.ShareID       `json:"share,omitzero"`
+	Viewers    fleet.UserID        `json:"viewers,omitzero"`
 	Partner    fleet.PartnerID     `json:"partner,omitzero"`
 	Revocation Revocation          `json:"revocation,omitzero"`
 	Booking    BookingChange       `json:"booking,omitzero"`
@@ -47,6 +48,7 @@ func Connect(b *Bus, tell func(News)) *Nodes {
 		b.Sessions.Subscribe(func(id fleet.UserSessionID) { n.pass(News{Session: id}) }),
 		b.Accounts.Subscribe(func(id fleet.UserID) { n.pass(News{Account: id}) }),
 		b.Shares.Subscribe(func(id fleet.ShareID) { n.pass(News{Share: id}) }),
+		b.Viewers.Subscribe(func(id fleet.UserID) { n.pass(News{Viewers: id}) }),
 		b.Partners.Subscribe(func(id fleet.PartnerID) { n.pass(News{Partner: id}) }),
 		b.Revocations.Subscribe(func(r Revocation) { n.pass(News{Revocation: r}) }),
 		b.Bookings.Subscribe(func(c BookingChange) { n.pass(News{Booking: c}) }),
@@ -100,6 +102,8 @@ func (n *Nodes) Hear(news News) {
 		n.bus.Accounts.Publish(news.Account)
 	case !news.Share.IsZero():
 		n.bus.Shares.Publish(news.Share)
+	case !news.Viewers.IsZero():
+		n.bus.Viewers.Publish(news.Viewers)
 	case !news.Partner.IsZero():
 		n.bus.Partners.Publish(news.Partner)
 	case !news.Revocation.Device.IsZero():

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -23,8 +22,9 @@ type track struct {
 	entered int              // how often it is held; guarded by Tracks.mu
 	drivers []fleet.DriverID // in Tracks.byDriver; guarded by Tracks.mu
 
-	// announced counts the changes of the booking that are known to have been made.
-	announced atomic.Int64
+	// announced counts the changes of the booking that are known to have been made, and
+	// viewers those of who of ops may see its principal.
+	announced, viewers atomic.Int64
 
 	// reading is held by who reads the trip and tells of it, or brings a new watcher
 	// up to where the others are. It is locked before mu.
@@ -33,7 +33,8 @@ type track struct {
 	mu       sync.Mutex
 	loaded   bool
 	booking  fleet.Booking // as it was read last,
-	known    int64         // when so many changes had been announced
+	known    int64         // when so many changes had been announced,
+	checked  int64         // and so many of viewers
 	watchers map[*watching]struct{}
 	told     map[fleet.DriverID]fleet.Millis // the fix that was told last
 	eta      etaBody
@@ -46,114 +47,6 @@ func newTrack(id fleet.BookingID) *track {
 // stale reports whether the booking is not what it was when it was read. mu is held.
 func (k *track) stale() bool { return !k.loaded || k.announced.Load() != k.known }
 
-// Watch tells an outlet of a trip until leave is called or the outlet is told of an
-// end: first the events beyond since, if that is not negative, then the trip as it
-// is, then what happens. The watcher's right is asked again, here and at each
-// delivery.
-func (t *Tracks) Watch(ctx context.Context, a Admission, since int64, out Outlet) (leave func(), err error) {
-	trip := t.enter(a.Trip)
-	w := &watching{Admission: a, out: out, audited: make(map[fleet.DriverID]bool)}
-	if err := trip.join(ctx, t, w, since); err != nil {
-		t.leave(trip)
-		return nil, err
-	}
-	t.metrics.watchers.Inc()
-	return sync.OnceFunc(func() {
-		trip.mu.Lock()
-		delete(trip.watchers, w)
-		trip.mu.Unlock()
-		t.leave(trip)
-		t.metrics.watchers.Dec()
-	}), nil
-}
-
-func (k *track) join(ctx context.Context, t *Tracks, w *watching, since int64) error {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	for range changeTries {
-		if err := k.tryJoin(ctx, t, w, since); !errors.Is(err, errBusyTrip) {
-			return err
-		}
-	}
-	return errBusyTrip
-}
-
-// changeTries is how often a trip is read anew that changes meanwhile.
-const changeTries = 5
-
-// errBusyTrip is of a trip that has changed while it was read.
-var errBusyTrip = &fleet.Error{Code: fleet.CodeUnavailable, Message: "this trip is changing: try again"}
-
-func (k *track) tryJoin(ctx context.Context, t *Tracks, w *watching, since int64) error {
-	k.mu.Lock()
-	stale := k.stale()
-	k.mu.Unlock()
-	if stale {
-		if err := k.refresh(ctx, t, false); err != nil {
-			return err
-		}
-	}
-	if err := k.admit(ctx, t, w); err != nil {
-		return err
-	}
-	var missed []schema.TrackedEvent
-	if since >= 0 {
-		var err error
-		if missed, err = t.bookings.Tracked(ctx, k.id, since, replayMost+1); err != nil {
-			return err
-		}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.stale() {
-		return errBusyTrip
-	}
-	if !w.may(&k.booking, t.clock.Now()) {
-		return &fleet.Error{Code: fleet.CodeNotFound, Message: "no such trip"}
-	}
-	for i := range missed[:min(len(missed), replayMost)] {
-		if f := tellable(&missed[i])[w.audience()]; f != nil && missed[i].Seq <= k.booking.Seq {
-			w.tell(t, *f)
-		}
-	}
-	switch {
-	case len(missed) > replayMost:
-		w.out.End(EndMore)
-		return nil
-	case k.booking.Status.Ended():
-		w.tell(t, k.snapshot(t, w.audience()))
-		w.out.End(EndTripOver)
-		return nil
-	}
-	w.tell(t, k.snapshot(t, w.audience()))
-	k.watchers[w] = struct{}{}
-	return nil
-}
-
-// admit records that a watcher is shown where the officers are.
-func (k *track) admit(ctx context.Context, t *Tracks, w *watching) error {
-	k.mu.Lock()
-	var unrecorded []fleet.DriverID
-	for _, s := range shownSeats(&k.booking) {
-		if !w.audited[s.Driver] {
-			unrecorded = append(unrecorded, s.Driver)
-		}
-	}
-	k.mu.Unlock()
-	if len(unrecorded) == 0 {
-		return nil
-	}
-	if err := t.record(ctx, &w.Admission, unrecorded); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, d := range unrecorded {
-		w.audited[d] = true
-	}
-	return nil
-}
-
 // catchUp reads the trip if it has changed, or anyhow, and tells of it.
 func (k *track) catchUp(ctx context.Context, t *Tracks, whole bool) error {
 	k.reading.Lock()
@@ -164,12 +57,14 @@ func (k *track) catchUp(ctx context.Context, t *Tracks, whole bool) error {
 // refresh is catchUp with reading held.
 func (k *track) refresh(ctx context.Context, t *Tracks, whole bool) error {
 	announced := k.announced.Load() // whatever comes later may not be in what is read
+	viewers := k.viewers.Load()
 	b, err := t.whole(ctx, k.id)
 	if err != nil {
 		return err
 	}
 	k.mu.Lock()
 	loaded, after := k.loaded, k.booking.Seq
+	whole = whole || k.checked != viewers
 	k.mu.Unlock()
 	var events []schema.TrackedEvent
 	for loaded && after < b.Seq {
@@ -188,6 +83,9 @@ func (k *track) refresh(ctx context.Context, t *Tracks, whole bool) error {
 		return err
 	}
 	k.take(t, b, announced, events, blind)
+	k.mu.Lock()
+	k.checked = viewers
+	k.mu.Unlock()
 	return k.showAgain(ctx, t)
 }
 
@@ -225,6 +123,13 @@ func (k *track) blind(ctx context.Context, t *Tracks, whole bool) (blind []*watc
 		}
 	}
 	return blind, nil
+}
+
+// of reports whether a person is, or may be, the principal of the trip.
+func (k *track) of(user fleet.UserID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.loaded || k.booking.User == user
 }
 
 func (k *track) all() []*watching {

@@ -87,12 +87,16 @@ func (t *Tracks) Open() error {
 	if err != nil {
 		return err
 	}
-	leave := t.bus.Bookings.Subscribe(t.suspect)
+	leave := []func(){
+		t.bus.Bookings.Subscribe(func(c bus.BookingChange) { t.suspect(c.ID) }), t.bus.Viewers.Subscribe(t.shownAnew),
+	}
 	running, stop := context.WithCancel(context.Background())
 	t.running.Go(func() { t.follow(running, feed) })
 	t.running.Go(func() { t.read(running) })
 	t.stop = sync.OnceFunc(func() {
-		leave()
+		for _, cancel := range leave {
+			cancel()
+		}
 		stop()
 		t.running.Wait()
 		feed.Close()
@@ -185,12 +189,12 @@ func (t *Tracks) catchUpWith(ctx context.Context, trip *track, whole bool) {
 
 // suspect notes that a booking has changed. It does not block: whoever has made the
 // change waits for it.
-func (t *Tracks) suspect(change bus.BookingChange) {
+func (t *Tracks) suspect(id fleet.BookingID) {
 	t.mu.Lock()
-	trip := t.tracks[change.ID]
+	trip := t.tracks[id]
 	if trip != nil {
 		trip.announced.Add(1)
-		t.changed[change.ID] = true
+		t.changed[id] = true
 	}
 	t.mu.Unlock()
 	if trip == nil {
@@ -199,6 +203,16 @@ func (t *Tracks) suspect(change bus.BookingChange) {
 	select {
 	case t.wake <- struct{}{}:
 	default: // it is awake
+	}
+}
+
+// shownAnew is suspect of the trips of a principal whom fewer of ops may see.
+func (t *Tracks) shownAnew(user fleet.UserID) {
+	for _, trip := range t.all() {
+		if trip.of(user) {
+			trip.viewers.Add(1) // before it is announced: who reads it anew sees this too
+			t.suspect(trip.id)
+		}
 	}
 }
 
