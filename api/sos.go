@@ -14,7 +14,7 @@ import (
 // SOS is an emergency as who raised it sees it.
 type SOS struct {
 	ID             fleet.SOSID     `json:"id,omitzero" format:"uuid" doc:"Absent: there is none"`
-	Ref            string          `json:"ref,omitempty" example:"9C41F2A0" doc:"How people name it to each other"`
+	Ref            string          `json:"ref,omitempty" example:"K7Q-2MX" doc:"How people name it to each other"`
 	Status         fleet.SOSStatus `json:"status" enum:"raised,acknowledged,cancelled,closed"`
 	Type           fleet.SOSType   `json:"type,omitempty" enum:"medical,threat,vehicle,other"`
 	Silent         bool            `json:"silent"`

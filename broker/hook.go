@@ -199,7 +199,11 @@ func (h *hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
 func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) {
 	if pk.FixedHeader.Type == packets.Subscribe {
 		h.b.outbox.deliver(cl.Net.Conn.(*conn))
-		h.b.followers.update(cl.Net.Conn.(*conn))
+		asked := make([]string, len(pk.Filters))
+		for i := range pk.Filters {
+			asked[i] = pk.Filters[i].Filter
+		}
+		h.b.followers.update(cl.Net.Conn.(*conn), asked...)
 	}
 }
 

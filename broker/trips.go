@@ -132,8 +132,9 @@ func (fs *followers) mayFollow(c *conn, filter string) bool {
 	return may
 }
 
-// update takes over which trips c follows now.
-func (fs *followers) update(c *conn) {
+// update takes over which trips c follows now, and has it follow those anew that it has
+// asked for: who did so before may have been told no more since, and be told again.
+func (fs *followers) update(c *conn, asked ...string) {
 	if fs.b.cfg.Trips == nil || !isPersons(c.identity) {
 		return
 	}
@@ -142,7 +143,7 @@ func (fs *followers) update(c *conn) {
 	now := c.client.State.Subscriptions.GetAll()
 	of := fs.byConn[c]
 	for filter, f := range of {
-		if _, still := now[filter]; !still {
+		if _, still := now[filter]; !still || slices.Contains(asked, filter) {
 			fs.remove(c, filter)
 			ended = append(ended, f)
 		}

@@ -89,6 +89,15 @@ func TestTripsAreFollowedByTheirPeopleAlone(t *testing.T) {
 		t.Errorf("got %q on %s at QoS %d", pk.Payload, pk.TopicName, pk.FixedHeader.Qos)
 	}
 
+	// Who asks again is told anew.
+	if got := c.subscribe(tripTopic(trip, "state")); got[0] != 1 {
+		t.Fatalf("SUBACK %x", got)
+	}
+	if f := <-trips.ended; f != told[TripState] {
+		t.Errorf("the end of %s was told", f.Topic)
+	}
+	told[TripState] = <-trips.begun
+
 	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe}, PacketID: 2,
 		Filters: packets.Subscriptions{{Filter: tripTopic(trip, "state")}}})
 	c.expect(packets.Unsuback)

@@ -135,6 +135,11 @@ func TestAConversationOverMQTT(t *testing.T) {
 	if len(listed.Items) != 1 {
 		t.Errorf("kept: %+v", listed.Items)
 	}
+	// Whoever subscribes again is told again how it stands.
+	again := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}, ProtocolVersion: 5, PacketID: 1001,
+		Filters: packets.Subscriptions{{Filter: r.topic, Qos: 1}}}
+	r.encode(again.SubscribeEncode)
+	r.hears("the message again", func(f talked) bool { return f.Type == "message" && f.Seq == m.Seq })
 	// A stranger may say what they like: it is dealt with, and nowhere.
 	if code := s.tries(map[string]any{"client_id": fleet.NewID[fleet.ChatMessage](), "text": "Let me in."}); code != packets.ErrNotAuthorized.Code {
 		t.Errorf("a stranger is answered %#x", code)
