@@ -42,7 +42,17 @@ type editBookingInput struct {
 
 type rateBookingInput struct {
 	BookingPath
-	Body BookingRating
+	Body struct {
+		Stars int    `json:"stars" minimum:"1" maximum:"5"`
+		Text  string `json:"text,omitempty" maxLength:"1000" doc:"For ops, and for other principals if one lets them"`
+	}
+}
+
+type publishReviewInput struct {
+	BookingPath
+	Body struct {
+		Publish bool `json:"publish"`
+	}
 }
 
 func (s *Server) addBookingChanges(tags []string) {
@@ -67,6 +77,12 @@ func (s *Server) addBookingChanges(tags []string) {
 		OperationID: "rate-booking", Method: http.MethodPost, Path: "/api/bookings/{id}/rate",
 		Summary: "Rate an assignment that is completed, once", Tags: tags,
 	}, s.rateBooking)
+	route(s, principals(), huma.Operation{
+		OperationID: "publish-review", Method: http.MethodPut, Path: "/api/bookings/{id}/review",
+		Summary:     "Let other principals read what one has said of an assignment, or no longer",
+		Description: "Without one's name, by the month, and once staff have read it. What a restricted principal says is shown to nobody.",
+		Tags:        tags,
+	}, s.publishReview)
 }
 
 func (s *Server) cancelBooking(ctx context.Context, in *cancelBookingInput) (*bookingOutput, error) {
@@ -105,6 +121,11 @@ func (s *Server) editBooking(ctx context.Context, in *editBookingInput) (*bookin
 }
 
 func (s *Server) rateBooking(ctx context.Context, in *rateBookingInput) (*bookingOutput, error) {
-	v, err := s.cfg.Desk.Rate(ctx, callerOf(ctx).User, in.ID, fleet.Rating(in.Body))
+	v, err := s.cfg.Desk.Rate(ctx, callerOf(ctx).User, in.ID, fleet.Rating{Stars: in.Body.Stars, Text: in.Body.Text})
+	return shownBooking(v, err)
+}
+
+func (s *Server) publishReview(ctx context.Context, in *publishReviewInput) (*bookingOutput, error) {
+	v, err := s.cfg.Desk.Publish(ctx, callerOf(ctx).User, in.ID, in.Body.Publish)
 	return shownBooking(v, err)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,9 +99,69 @@ func TestOfficersToChooseFrom(t *testing.T) {
 	if got := list("past"); got[0].Rating != 4 || got[0].Ratings != 1 || got[0].Wish != "" {
 		t.Errorf("rated: %+v", got)
 	}
+	h.reviewed(ada, b, strings.TrimSuffix(wish, "/wish"))
 	ada.book(tomorrow, map[string]any{"preferred_officer_id": listed})
 	h.must(http.StatusNoContent, "PUT", approval, map[string]any{"approved": false, "alias": "Kestrel"})
 	problem(t, ada.do("POST", "/api/bookings", transfer(map[string]any{"preferred_officer_id": listed})), http.StatusUnprocessableEntity, fleet.CodeInvalid)
+}
+
+// reviewed walks the words of a rating, "calm", to other principals and back: by
+// consent of who wrote them, and of staff, and by nobody else's.
+func (h *hub) reviewed(ada *person, b Booking, profile string) {
+	h.t.Helper()
+	t, publish, decide := h.t, "/api/bookings/"+b.ID.String()+"/review", "/api/reviews/"+b.ID.String()
+	bob, vetting := h.person(fleet.RoleRider), h.person(fleet.RoleCompliance)
+	problem(t, bob.do("GET", profile, nil), http.StatusNotFound, fleet.CodeNotFound) // not listed, and not of his past
+	h.must(http.StatusNoContent, "PUT", strings.Replace(profile, "officers", "drivers", 1)+"/approval", map[string]any{"approved": true, "alias": "Merlin"})
+	reads := func(who *person, want ...Review) {
+		t.Helper()
+		a := who.must(http.StatusOK, "GET", profile, nil)
+		if got := as[OfficerProfile](t, a); !slices.Equal(got.Reviews, want) || got.Alias != "Merlin" || got.Rating != 4 ||
+			strings.Contains(string(a.body), "Hale") || strings.Contains(string(a.body), b.ID.String()) || strings.Contains(string(a.body), ada.id.String()) {
+			t.Errorf("the profile is %s", a.body)
+		}
+	}
+	waiting := func(want int) {
+		t.Helper()
+		list := as[page[WaitingReview]](t, vetting.must(http.StatusOK, "GET", "/api/reviews", nil)).Items
+		if len(list) != want || want == 1 && (list[0].ID != b.ID || list[0].Text != "calm") {
+			t.Errorf("to decide on: %+v", list)
+		}
+	}
+	consents := func(let bool, want fleet.ReviewState) {
+		t.Helper()
+		got := as[Booking](t, ada.must(http.StatusOK, "PUT", publish, map[string]any{"publish": let}))
+		if got.Rating == nil || got.Rating.Review != want {
+			t.Errorf("the rating is %+v, want it %s", got.Rating, want)
+		}
+	}
+	shown := Review{Stars: 4, Text: "calm", Month: h.clock.Now().Format("2006-01")}
+
+	waiting(0)
+	problem(t, vetting.do("PUT", decide, map[string]any{"shown": true}), http.StatusNotFound, fleet.CodeNotFound)
+	consents(true, fleet.ReviewWaiting)
+	waiting(1)
+	reads(bob)
+	vetting.must(http.StatusNoContent, "PUT", decide, map[string]any{"shown": true})
+	waiting(0)
+	reads(bob, shown)
+	consents(true, fleet.ReviewShown)
+	consents(false, fleet.ReviewPrivate)
+	reads(bob)
+	consents(true, fleet.ReviewWaiting) // staff read it again
+	vetting.must(http.StatusNoContent, "PUT", decide, map[string]any{"shown": true})
+	restrict := func(restricted bool) {
+		h.must(http.StatusNoContent, "PUT", "/api/users/"+ada.id.String()+"/restricted", map[string]any{"restricted": restricted})
+	}
+	restrict(true)
+	reads(bob)
+	problem(t, vetting.do("PUT", decide, map[string]any{"shown": false}), http.StatusNotFound, fleet.CodeNotFound)
+	restrict(false)
+	reads(bob, shown)
+	vetting.must(http.StatusNoContent, "PUT", decide, map[string]any{"shown": false})
+	reads(bob)
+	problem(t, ada.do("PUT", publish, map[string]any{"publish": true}), http.StatusConflict, fleet.CodeConflict)
+	consents(false, fleet.ReviewRefused)
 }
 
 func TestASeriesOfBookings(t *testing.T) {

@@ -75,6 +75,8 @@ type Face struct {
 type BookingRating struct {
 	Stars int    `json:"stars" minimum:"1" maximum:"5"`
 	Text  string `json:"text,omitempty" maxLength:"1000"`
+
+	Review fleet.ReviewState `json:"review" enum:"private,waiting,shown,refused" doc:"Whether other principals read the text: only if its author lets them, and staff have read it"`
 }
 
 func showFace(f *dispatch.Face) Face {

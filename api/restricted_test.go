@@ -68,6 +68,11 @@ func (h *hub) hidden() *hidden {
 	must(schema.Alerts{DB: h.db}.Raise(h.t.Context(), fleet.Alert{
 		ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertSilent, Booking: trip, Driver: driver, Data: json.RawMessage(`{"at":"` + street + `"}`), Raised: now,
 	}))
+	_, err = schema.Bookings{DB: h.db}.Change(h.t.Context(), trip, now, func(c *schema.BookingTx) error {
+		must(c.Rate(fleet.Rating{Stars: 5, Text: notes}))
+		return c.Publish(true)
+	})
+	must(err)
 	hold := fleet.Hold{ID: fleet.NewID[fleet.Hold](), User: p.id, From: now, Reason: "x", PlacedBy: "x", Placed: now}
 	must(schema.Holds{DB: h.db}.Place(h.t.Context(), fleet.UserID{}, hold))
 	roles := fleet.Approval{ID: fleet.NewID[fleet.Approval](), Kind: fleet.ApproveRoles, Subject: p.id.String(), Payload: json.RawMessage(`{}`), Reason: "x", Asked: now, Expires: now.Add(time.Hour)}
@@ -83,7 +88,7 @@ func (h *hub) hidden() *hidden {
 		"/api/users/{id}": p.id.String(), "/api/bookings/{id}": keep(booked.ID.String()), "/api/bookings/{id}/receipt": invoice.Booking.String(),
 		"/api/chat/{tripId}": keep(trip.String()), "/api/tracking/{tripId}": trip.String(), "/api/trips/{id}": trip.String(),
 		"/api/devices/{id}": keep(phone), "/api/invoices/{id}": keep(invoice.ID.String()), "/api/files/{id}": keep(p.keep("document", scan(100)).ID.String()),
-		"/api/alerts/{id}": alert.ID.String(), "/api/approvals/{id}": roles.ID.String(), "/api/holds/{id}": hold.ID.String(),
+		"/api/alerts/{id}": alert.ID.String(), "/api/reviews/{id}": trip.String(), "/api/approvals/{id}": roles.ID.String(), "/api/holds/{id}": hold.ID.String(),
 		"/api/organisations/{id}": org.ID.String(), "/api/fences/{id}": fence.ID.String(), "/api/sos/{id}": "",
 	}
 	return hers

@@ -251,6 +251,10 @@ GET     /api/series                                 rider
 GET     /api/series/{id}                            rider
 PUT     /api/series/{id}/end                        rider
 GET     /api/officers                               rider
+GET     /api/officers/{id}                          rider
+GET     /api/reviews                                compliance admin
+PUT     /api/reviews/{id}                           compliance admin
+PUT     /api/bookings/{id}/review                   rider
 PUT     /api/officers/{id}/wish                     rider
 DELETE  /api/officers/{id}/wish                     rider
 PUT     /api/drivers/{id}/approval                  compliance admin
@@ -526,6 +530,8 @@ func (h *hub) owned() map[string]func(p *person) string {
 		"/api/series/{id}":            func(p *person) string { return h.seriesOf(p, "") },
 		"/api/series/{id}/end":        func(p *person) string { return h.seriesOf(p, "/end") },
 		"/api/officers/{id}/wish":     h.knownOfficer,
+		"/api/officers/{id}":          func(p *person) string { return strings.TrimSuffix(h.knownOfficer(p), "/wish") },
+		"/api/bookings/{id}/review":   func(p *person) string { return h.bookingOf(p, "/review") },
 		"/api/bookings/{id}/shares":   func(p *person) string { return h.bookingOf(p, "/shares") },
 		"/api/bookings/{id}/shares/{share}": func(p *person) string {
 			path := h.bookingOf(p, "/shares")

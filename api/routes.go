@@ -77,6 +77,7 @@ func (s *Server) addAssignments() {
 	s.addOrganisations()
 	s.addSeries()
 	s.addOfficers()
+	s.addReviews()
 	s.addNearby()
 	s.addPlaces()
 	s.addAssign()

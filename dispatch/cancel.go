@@ -109,3 +109,22 @@ func (d *Desk) Rate(ctx context.Context, user fleet.UserID, id fleet.BookingID, 
 	}
 	return d.view(ctx, &b, AsPrincipal, user)
 }
+
+// Publish lets other principals read what the principal has said of an assignment,
+// without their name and once staff have read it, or no longer.
+func (d *Desk) Publish(ctx context.Context, user fleet.UserID, id fleet.BookingID, publish bool) (View, error) {
+	b, err := d.changeOf(ctx, user, id, 0, func(c *schema.BookingTx) error {
+		if err := c.Publish(publish); err != nil {
+			return err
+		}
+		kind := "review_withdrawn"
+		if publish {
+			kind = "review_permitted"
+		}
+		return c.Note(schema.Event{Kind: kind, By: fleet.Actor{Kind: fleet.ByPrincipal, User: user}})
+	})
+	if err != nil {
+		return View{}, err
+	}
+	return d.view(ctx, &b, AsPrincipal, user)
+}

@@ -53,6 +53,7 @@ type Desk struct {
 	users          schema.Users
 	questionnaires schema.Questionnaires
 	officers       schema.Officers
+	reviews        schema.Reviews
 	series         schema.Series
 	tariffs        schema.Tariffs
 	debts          schema.Debts
@@ -68,7 +69,7 @@ func NewDesk(cfg DeskConfig) *Desk {
 	return &Desk{
 		book:   book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		quotes: schema.Quotes{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, questionnaires: schema.Questionnaires{DB: cfg.DB},
-		officers: schema.Officers{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB},
+		officers: schema.Officers{DB: cfg.DB}, reviews: schema.Reviews{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB},
 		debts: schema.Debts{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
 	}
 }

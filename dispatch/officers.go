@@ -13,16 +13,50 @@ import (
 func (d *Desk) Officers(ctx context.Context, user fleet.UserID, choice schema.Choice, after fleet.DriverID, limit int) ([]fleet.Officer, error) {
 	list, err := d.officers.List(ctx, user, choice, after, limit)
 	for i := range list {
-		o := &list[i]
-		*o = fleet.Officer{
-			ID: o.ID, Alias: o.Alias, Tiers: o.Tiers, Languages: o.Languages, Stars: o.Stars, Ratings: o.Ratings, Approved: o.Approved, Wish: o.Wish,
-		}
-		if o.Alias == "" { // so that one can tell them apart
-			id := o.ID.String()
-			o.Alias = "Officer " + id[len(id)-4:]
-		}
+		list[i] = nameless(&list[i])
 	}
 	return list, err
+}
+
+// nameless returns what a principal is told of an officer before they have accepted.
+func nameless(o *fleet.Officer) fleet.Officer {
+	told := fleet.Officer{
+		ID: o.ID, Alias: o.Alias, Tiers: o.Tiers, Languages: o.Languages, Stars: o.Stars, Ratings: o.Ratings, Approved: o.Approved, Wish: o.Wish,
+	}
+	if told.Alias == "" { // so that one can tell them apart
+		id := o.ID.String()
+		told.Alias = "Officer " + id[len(id)-4:]
+	}
+	return told
+}
+
+// reviewsShown is how many reviews of an officer are shown.
+const reviewsShown = 20
+
+// Officer returns an officer whom a principal may ask for, or of whom they have said
+// what they wish, with the newest of what principals let others read of them.
+func (d *Desk) Officer(ctx context.Context, user fleet.UserID, id fleet.DriverID) (fleet.Officer, []fleet.Review, error) {
+	o, err := d.officers.Known(ctx, user, id)
+	if err != nil {
+		return fleet.Officer{}, nil, err
+	}
+	reviews, err := d.reviews.Of(ctx, id, reviewsShown)
+	return nameless(&o), reviews, err
+}
+
+// Reviews returns up to limit reviews that staff have to decide on, after that of a
+// booking.
+func (d *Desk) Reviews(ctx context.Context, after fleet.BookingID, limit int) ([]fleet.Review, error) {
+	return d.reviews.Waiting(ctx, after, limit)
+}
+
+// DecideReview shows a review to principals, or refuses it.
+func (d *Desk) DecideReview(ctx context.Context, id fleet.BookingID, shown bool) error {
+	state := fleet.ReviewRefused
+	if shown {
+		state = fleet.ReviewShown
+	}
+	return d.reviews.Decide(ctx, id, state)
 }
 
 // Wish keeps what a principal wishes about an officer whom they know.

@@ -305,8 +305,27 @@ type BookingEvent struct {
 
 // Rating is what a principal thought of an assignment, and so of its officers.
 type Rating struct {
-	Stars int // 1 to 5
-	Text  string
+	Stars  int // 1 to 5
+	Text   string
+	Review ReviewState
+}
+
+// ReviewState is who may read the words of a rating.
+type ReviewState string
+
+// The states of a review. Staff read the words in each.
+const (
+	ReviewPrivate ReviewState = "private" // no principal but its author, who has not let others
+	ReviewWaiting ReviewState = "waiting" // nobody else, until staff have decided
+	ReviewShown   ReviewState = "shown"   // every principal who may ask for the officer
+	ReviewRefused ReviewState = "refused" // nobody else: staff have said no
+)
+
+// Review is a rating as others may come to read it.
+type Review struct {
+	Booking BookingID
+	Rating
+	Rated time.Time
 }
 
 // Series is a booking that repeats.

@@ -67,7 +67,7 @@ func newMarked(t *testing.T, db *schema.DB, now time.Time) marked {
 		`INSERT INTO booking_events (booking_id, seq, kind, actor, actor_id, occurred, at, data) VALUES ('` + b + `', 1, 'x', 'principal', '` + u + `', $1, $1, '{"x": "` + mark + `"}')`,
 		`INSERT INTO chat_messages (booking_id, seq, client_id, author, wrote_as, sealed, sent) VALUES ('` + b + `', 1, '` + id() + `', '` + u + `', 'principal', ` + hidden + `, $1)`,
 		`INSERT INTO chat_marks (booking_id, user_id) VALUES ('` + b + `', '` + u + `')`,
-		`INSERT INTO booking_ratings (booking_id, stars, text, rated) VALUES ('` + b + `', 5, '` + mark + `', $1)`,
+		`INSERT INTO booking_ratings (booking_id, stars, text, review, rated) VALUES ('` + b + `', 5, '` + mark + `', 'shown', $1)`,
 		`INSERT INTO alerts (id, kind, booking_id, data, raised, closed, note) VALUES ('` + id() + `', 'x', '` + b + `', '{"x": "` + mark + `"}', $1, $1, '` + mark + `')`,
 		`INSERT INTO devices (id, kind, name, format, user_id, driver, created, platform, external) VALUES ('` + p + `', 'phone', '` + mark + `', 0, '` + u + `', '` + d + `', $1, '` + mark + `', '` + mark + `')`,
 		`INSERT INTO device_bindings (device, driver, user_id, began) VALUES ('` + p + `', '` + d + `', '` + u + `', $1 - interval '1 year')`,

@@ -72,6 +72,13 @@ func (t Officers) List(ctx context.Context, user fleet.UserID, choice Choice, af
 		selectOfficers+` WHERE `+where+` AND ($2::uuid IS NULL OR d.id > $2) ORDER BY d.id LIMIT $3`, user, after, limit)
 }
 
+// Known returns an officer whom a principal may ask for, or of whom they have said
+// what they wish; anybody else is CodeNotFound.
+func (t Officers) Known(ctx context.Context, user fleet.UserID, driver fleet.DriverID) (fleet.Officer, error) {
+	return one(ctx, t.DB, "officer", scanOfficer,
+		selectOfficers+` WHERE d.id = $2 AND (`+past+` OR `+chosen+` OR w.wish IS NOT NULL)`, user, driver)
+}
+
 // MayPrefer reports whether a principal may ask for a driver: one who has protected
 // them, or whom anybody may choose, and whom they have not blocked.
 func (t Officers) MayPrefer(ctx context.Context, user fleet.UserID, driver fleet.DriverID) (bool, error) {

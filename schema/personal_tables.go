@@ -201,7 +201,7 @@ var personalTables = []personal{
 		erase: []erasing{deleted(`DELETE FROM chat_marks m USING bookings b WHERE b.id = m.booking_id
 			AND (m.user_id = $1 OR b.user_id = $1) AND NOT ` + wereHeld + chatNotHeld)}},
 	{table: "booking_ratings", class: classAccount, section: "ratings",
-		export: `SELECT r.booking_id, r.stars, r.text, r.rated FROM booking_ratings r JOIN bookings b ON b.id = r.booking_id WHERE b.user_id = $1 ORDER BY r.rated`,
+		export: `SELECT r.booking_id, r.stars, r.text, r.review, r.rated FROM booking_ratings r JOIN bookings b ON b.id = r.booking_id WHERE b.user_id = $1 ORDER BY r.rated`,
 		erase:  []erasing{anonymised(`UPDATE booking_ratings SET text = '' WHERE text <> '' AND booking_id IN ` + theirBookings)},
 		kept:   "the stars, which the officer's mean counts"},
 	{table: "customers", class: classInvoices, people: []string{"user_id"}, hidden: "an id of Stripe's",

@@ -23,14 +23,14 @@ func (c *BookingTx) Rate(r fleet.Rating) error {
 
 // Ratings returns the ratings of those of the bookings that have one.
 func (t Bookings) Ratings(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID]fleet.Rating, error) {
-	rows, err := t.DB.pool.Query(ctx, `SELECT booking_id, stars, text FROM booking_ratings WHERE booking_id = ANY($1::uuid[])`, idStrings(ids))
+	rows, err := t.DB.pool.Query(ctx, `SELECT booking_id, stars, text, review FROM booking_ratings WHERE booking_id = ANY($1::uuid[])`, idStrings(ids))
 	if err != nil {
 		return nil, translate("rating", err)
 	}
 	ratings := make(map[fleet.BookingID]fleet.Rating)
 	var id fleet.BookingID
 	var r fleet.Rating
-	_, err = pgx.ForEachRow(rows, []any{&id, &r.Stars, &r.Text}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &r.Stars, &r.Text, &r.Review}, func() error {
 		ratings[id] = r
 		return nil
 	})
