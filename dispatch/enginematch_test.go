@@ -159,19 +159,28 @@ func (s *scene) busy(trips *Trips, d fleet.DriverID, ends time.Duration, others 
 func TestABookingIsHeldForWhoIsAboutToFinish(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	trips, near, far := s.trips(), s.officer(strand.Lat, strand.Lon), s.officer(strand.Lat+0.05, strand.Lon)
-	s.busy(trips, near, 30*time.Second, far)
-	b := s.book()
-	s.holds(b.ID)
-	s.step(0) // the next tick would be too late
-	if o := s.mustOffer(far); o.Booking != b.ID {
-		t.Error("another booking is offered")
-	}
+	far := s.held(30*time.Second, func(fleet.BookingID) {})
 	// It is not held for anybody again.
 	must(s.Decline(t.Context(), far, s.mustOffer(far).ID, officer, "too far"))(t)
 	other := s.officer(strand.Lat+0.06, strand.Lon)
 	s.step(0)
 	s.mustOffer(other)
+}
+
+// held books while one officer is about to finish near it and another is free far away,
+// who is asked, and returned, once it has been held and something more has happened.
+func (s *scene) held(left time.Duration, then func(fleet.BookingID)) (far fleet.DriverID) {
+	s.t.Helper()
+	near, far := s.officer(strand.Lat, strand.Lon), s.officer(strand.Lat+0.05, strand.Lon)
+	s.busy(s.trips(), near, left, far)
+	b := s.book()
+	s.holds(b.ID)
+	then(b.ID)
+	s.step(0) // the next tick would be too late
+	if o := s.mustOffer(far); o.Booking != b.ID {
+		s.t.Error("another booking is offered")
+	}
+	return far
 }
 
 // holds ticks for as long as a booking may be held, which it has to be.
@@ -190,16 +199,10 @@ func (s *scene) holds(id fleet.BookingID) {
 func TestAHoldBeginsAnewWithTheNextLeader(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	trips, near, far := s.trips(), s.officer(strand.Lat, strand.Lon), s.officer(strand.Lat+0.05, strand.Lon)
-	s.busy(trips, near, 50*time.Second, far)
-	b := s.book()
-	s.holds(b.ID)
-	s.Engine, s.term = s.engine("two"), must(schema.Dispatchers{DB: s.db}.Begin(t.Context(), "all", "two", s.clock.Now()))(t)
-	s.holds(b.ID)
-	s.step(0)
-	if o := s.mustOffer(far); o.Booking != b.ID {
-		t.Error("another booking is offered")
-	}
+	s.held(50*time.Second, func(id fleet.BookingID) {
+		s.Engine, s.term = s.engine("two"), must(schema.Dispatchers{DB: s.db}.Begin(t.Context(), "all", "two", s.clock.Now()))(t)
+		s.holds(id)
+	})
 }
 
 // Who is at the destination of a transfer is about to finish, however long it was
