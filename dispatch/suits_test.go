@@ -102,3 +102,33 @@ func TestOnlyWhoSuitsGetsTheWork(t *testing.T) {
 		})
 	}
 }
+
+// Whoever is not heard of, has a break or is off duty is offered nothing, however near,
+// until they are back.
+func TestOnlyWhoIsThereIsAsked(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	drivers := s.officers(4)
+	silent, resting, off, there := drivers[0], drivers[1], drivers[2], drivers[3]
+	check(t, s.duty(resting, fleet.OnBreak))
+	check(t, s.duty(off, fleet.OffDuty))
+	s.clock.Advance(freshFor + time.Second)
+	for _, d := range drivers[1:] {
+		s.see(d, strand.Lat, strand.Lon)
+	}
+	s.book()
+	s.step(0)
+	s.accept(there)
+	s.book()
+	s.step(0)
+	if open := must(s.offers.Open(t.Context()))(t); len(open) != 0 {
+		t.Fatalf("asked are %+v", open)
+	}
+	s.see(silent, strand.Lat, strand.Lon)
+	s.step(tickEvery)
+	s.accept(silent)
+	check(t, s.duty(resting, fleet.OnDuty))
+	s.book()
+	s.step(0)
+	s.accept(resting)
+}
