@@ -173,5 +173,9 @@ func (b *board) line(s sim.TripStats) string {
 			underWay++
 		}
 	}
-	return fmt.Sprintf(" · searching %d · assigned %d · under way %d · mean wait %.0f s", searching, assigned, underWay, s.MeanWait.Seconds())
+	wait := "–" // nobody has arrived yet
+	if s.MeanWait > 0 {
+		wait = fmt.Sprintf("%.0f s", s.MeanWait.Seconds())
+	}
+	return fmt.Sprintf(" · searching %d · assigned %d · under way %d · mean wait %s", searching, assigned, underWay, wait)
 }
