@@ -2,8 +2,6 @@ package dispatch_test
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 	"armora/fleet"
 	"armora/schema"
 	"armora/sim"
+	"armora/sim/recorded"
 )
 
 func TestSilentOfficers(t *testing.T) {
@@ -142,15 +141,7 @@ func TestSilencesOfRecordedTracks(t *testing.T) {
 // after another.
 func recordedTimes(t *testing.T, from time.Time, pause time.Duration) (times []time.Time) {
 	t.Helper()
-	folder := os.Getenv("ARMORA_TEST_DATA")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "shared", "data")
-	}
-	file, err := os.Open(filepath.Join(folder, "phone-tracks.csv"))
-	if err != nil {
-		t.Skipf("the recorded phone tracks are not here (ARMORA_TEST_DATA says where): %v", err)
-	}
-	defer func() { _ = file.Close() }()
+	file := recorded.Open(t, "phone-tracks.csv")
 	tracks, err := sim.ReadTracks(file)
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"encoding/csv"
 	"log/slog"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -15,20 +13,13 @@ import (
 	"armora/fleet"
 	"armora/schema"
 	"armora/schema/schematest"
+	"armora/sim/recorded"
 )
 
 // tracks reads phone-tracks.csv: raw fixes of phones, track by track.
 func tracks(t *testing.T) [][]fleet.Point {
 	t.Helper()
-	folder := os.Getenv("ARMORA_TEST_DATA")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "shared", "data")
-	}
-	file, err := os.Open(filepath.Join(folder, "phone-tracks.csv"))
-	if err != nil {
-		t.Skipf("the recorded phone tracks are not here (ARMORA_TEST_DATA says where): %v", err)
-	}
-	defer func() { _ = file.Close() }()
+	file := recorded.Open(t, "phone-tracks.csv")
 	rows, err := csv.NewReader(file).ReadAll()
 	if err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@ package safety
 import (
 	"encoding/csv"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/sim/recorded"
 )
 
 // The places of these tests' trip: 10 km due east, which is some 0.144° there.
@@ -209,20 +208,12 @@ func TestLateFixesAndManyDevices(t *testing.T) {
 	}
 }
 
-// recorded reads phone-tracks.csv, raw fixes of phones, in pieces of at least ten
+// recordedPieces reads phone-tracks.csv, raw fixes of phones, in pieces of at least ten
 // minutes between which nothing was heard for two. What no phone can have moved is left
 // out, as the hub's verdicts do.
-func recorded(t *testing.T) (pieces [][]fleet.Point, names []string) {
+func recordedPieces(t *testing.T) (pieces [][]fleet.Point, names []string) {
 	t.Helper()
-	folder := os.Getenv("ARMORA_TEST_DATA")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "shared", "data")
-	}
-	file, err := os.Open(filepath.Join(folder, "phone-tracks.csv"))
-	if err != nil {
-		t.Skipf("the recorded phone tracks are not here (ARMORA_TEST_DATA says where): %v", err)
-	}
-	defer func() { _ = file.Close() }()
+	file := recorded.Open(t, "phone-tracks.csv")
 	rows, err := csv.NewReader(file).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +254,7 @@ func recorded(t *testing.T) (pieces [][]fleet.Point, names []string) {
 // that shares nothing with the detector's.
 func TestNoFalseAlarmsOnRecordedTracks(t *testing.T) {
 	t.Parallel()
-	pieces, names := recorded(t)
+	pieces, names := recordedPieces(t)
 	hours, counts := 0.0, make(map[fleet.AlertKind]int)
 	for n, piece := range pieces {
 		rules := AlarmRules{}.withDefaults()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/sim/recorded"
 )
 
 // fixOf is a recorded or stored position.
@@ -25,19 +26,11 @@ type fixOf struct {
 
 func (f fixOf) place() placeOf { return placeOf{f.at.UnixMilli(), fleet.E7(f.lat), fleet.E7(f.lon)} }
 
-// recorded reads the tracks, each in its own order.
-func recorded(t *testing.T) (path string, tracks map[string][]fixOf) {
+// recordedTracks reads the tracks, each in its own order.
+func recordedTracks(t *testing.T) (path string, tracks map[string][]fixOf) {
 	t.Helper()
-	folder := os.Getenv("ARMORA_TEST_DATA")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	path = filepath.Join(folder, "phone-tracks.csv")
-	file, err := os.Open(path)
-	if err != nil {
-		t.Skipf("the recorded phone tracks are not here (ARMORA_TEST_DATA says where): %v", err)
-	}
-	defer file.Close() //nolint:errcheck // it was only read
+	file := recorded.Open(t, "phone-tracks.csv")
+	path = file.Name()
 	rows, err := csv.NewReader(file).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +99,7 @@ func lengthOf(fixes []fixOf) (metres float64) {
 // file itself.
 func TestReplayOfRecordedTracks(t *testing.T) {
 	t.Parallel()
-	path, tracks := recorded(t)
+	path, tracks := recordedTracks(t)
 	h := serve(t)
 	logins := make([]map[string]string, len(tracks))
 	for i := range logins {

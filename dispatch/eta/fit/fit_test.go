@@ -12,6 +12,7 @@ import (
 
 	"armora/dispatch/eta"
 	"armora/dispatch/triplog"
+	"armora/sim/recorded"
 )
 
 const file = "sf-trips-2008-05-21.csv"
@@ -19,15 +20,7 @@ const file = "sf-trips-2008-05-21.csv"
 // taxis reads the trips to which the committed table was fitted.
 func taxis(t *testing.T) []trip {
 	t.Helper()
-	folder := os.Getenv("ARMORA_TEST_DATA")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(folder, file))
-	if err != nil {
-		t.Skipf("the recorded trips are not here (ARMORA_TEST_DATA says where): %v", err)
-	}
-	defer func() { _ = f.Close() }()
+	f := recorded.Open(t, file)
 	all, err := triplog.Read(f)
 	if err != nil {
 		t.Fatal(err)
