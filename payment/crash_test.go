@@ -255,10 +255,7 @@ func TestTwoHubsSettleAtOnce(t *testing.T) {
 // A refund is asked for while the capture is on its way.
 func TestARefundDuringTheCapture(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	w.runs(b, fleet.Completed)
 	w.stripe.Plan(stripe.Fault{Act: stripe.Lose, On: "POST /v1/payment_intents/*/capture"})
 	w.want(w.Settle(t.Context(), b), fleet.CodeUnavailable)

@@ -58,6 +58,16 @@ func newTill(t *testing.T) *till {
 	return w
 }
 
+// newHeld is a till with a booking whose amount is held.
+func newHeld(t *testing.T) (*till, fleet.BookingID) {
+	t.Helper()
+	w := newTill(t)
+	w.keeps(stripe.Visa)
+	b := w.booked(0)
+	w.settle(b)
+	return w, b
+}
+
 // restart is a hub that has died and come back: it remembers nothing.
 func (w *till) restart() {
 	w.t.Helper()

@@ -12,10 +12,7 @@ import (
 
 func TestADearerEditIsHeldAnewBeforeTheOldHoldGoes(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	dearer := func(total fleet.Money) {
 		w.change(b, func(c *schema.BookingTx) error {
 			c.Total = total
@@ -139,10 +136,7 @@ func TestAHoldThatRunsOut(t *testing.T) {
 // A hold that Stripe or the bank gives up is held anew.
 func TestAnExpiredHold(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	w.runs(b, fleet.Assigned)
 	intent := w.paid(b)[0].Stripe
 	w.stripe.Expire(intent)

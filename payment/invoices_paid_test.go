@@ -123,10 +123,7 @@ func TestAnInvoiceSaysWhatWasPaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newTill(t)
-			w.keeps(stripe.Visa)
-			b := w.booked(0)
-			w.settle(b)
+			w, b := newHeld(t)
 			w.runs(b, fleet.InProgress)
 			w.ends(b, fleet.Completed, c.fee)
 			if papers, _ := w.issued(b); len(papers) != 0 {
@@ -148,10 +145,7 @@ func TestWhatIsPaidAfterItsInvoiceHasAReceipt(t *testing.T) {
 	t.Parallel()
 	t.Run("a debt", func(t *testing.T) {
 		t.Parallel()
-		w := newTill(t)
-		w.keeps(stripe.Visa)
-		b := w.booked(0)
-		w.settle(b)
+		w, b := newHeld(t)
 		w.drops()
 		w.runs(b, fleet.InProgress)
 		w.ends(b, fleet.Completed, fleet.Pounds(150))
@@ -173,10 +167,7 @@ func TestWhatIsPaidAfterItsInvoiceHasAReceipt(t *testing.T) {
 	})
 	t.Run("Stripe was away for a day", func(t *testing.T) {
 		t.Parallel()
-		w := newTill(t)
-		w.keeps(stripe.Visa)
-		b := w.booked(0)
-		w.settle(b)
+		w, b := newHeld(t)
 		later := w.later(b)
 		w.runs(b, fleet.Completed)
 		if n := w.later(b) - later; n != 1 {

@@ -13,10 +13,7 @@ import (
 
 func TestABookingForNowIsHeldByTheKeptCardAndTakenAtItsEnd(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	w.wantPaid(b, "initial held £120.00")
 	if w.booking(b).Funded.IsZero() {
 		t.Error("it is not funded")
@@ -170,10 +167,7 @@ func TestCancellingTakesItsFeeFromTheHold(t *testing.T) {
 	} {
 		t.Run(c.fee.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newTill(t)
-			w.keeps(stripe.Visa)
-			b := w.booked(0)
-			w.settle(b)
+			w, b := newHeld(t)
 			w.ends(b, fleet.Cancelled, c.fee)
 			w.settle(b)
 			w.wantPaid(b, c.want)
@@ -256,10 +250,7 @@ func TestAFeeWithoutAHoldIsTakenOffSessionOrIsADebt(t *testing.T) {
 // A waived fee that was taken is given back.
 func TestWhatIsNotDueAnyMoreIsGivenBack(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	w.ends(b, fleet.Cancelled, fleet.Pounds(60))
 	w.settle(b)
 	w.waives(b)

@@ -78,10 +78,7 @@ func TestAChargeBeforeTheEnd(t *testing.T) {
 		{fleet.Pounds(90), []string{"initial captured £120.00 gave back £30.00"}},
 		{fleet.Pounds(150), []string{"initial captured £120.00", "overage captured £30.00"}},
 	} {
-		w := newTill(t)
-		w.keeps(stripe.Visa)
-		b := w.booked(0)
-		w.settle(b)
+		w, b := newHeld(t)
 		finance := w.staff(fleet.RoleFinance)
 		taken, err := w.Charge(t.Context(), finance, w.paid(b)[0].ID)
 		if err != nil || taken.State != fleet.PaymentCaptured || taken.Captured != 120_00 {

@@ -231,10 +231,7 @@ func TestWhatGoesByPayroll(t *testing.T) {
 	})
 	t.Run("a debt", func(t *testing.T) {
 		t.Parallel()
-		w := newTill(t)
-		w.keeps(stripe.Visa)
-		b := w.booked(0)
-		w.settle(b)
+		w, b := newHeld(t)
 		w.takes(b, w.officer())
 		w.drops()
 		w.works(b, fleet.Pounds(160)) // £40 of which nobody pays
@@ -315,10 +312,7 @@ func TestTransfersThatStripeRefuses(t *testing.T) {
 // Two hubs pass on at once, and take back at once, while one refunds.
 func TestTwoHubsPassOnOnce(t *testing.T) {
 	t.Parallel()
-	w := newTill(t)
-	w.keeps(stripe.Visa)
-	b := w.booked(0)
-	w.settle(b)
+	w, b := newHeld(t)
 	w.takes(b, w.officer())
 	w.works(b, fleet.Pounds(120))
 	together := func() {
