@@ -17,6 +17,7 @@ import (
 	"armora/schema"
 	"armora/schema/schematest"
 	"armora/sim/fcm"
+	"armora/sim/loopback"
 	"armora/sim/smtp"
 	"armora/sim/twilio"
 )
@@ -60,7 +61,7 @@ type providers struct {
 func newProviders(t *testing.T, db *schema.DB, clock fleet.Clock) (*providers, *notify.Sender) {
 	t.Helper()
 	const account, secret = "AC0123456789abcdef0123456789abcdef", "s3cretToken"
-	p := &providers{t: t, mails: smtp.New(smtp.Config{}), texts: twilio.New(account, secret)}
+	p := &providers{t: t, mails: smtp.New(smtp.Config{Addr: loopback.Free(t)}), texts: twilio.New(account, secret)}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

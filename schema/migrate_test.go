@@ -3,7 +3,6 @@ package schema_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"armora/fleet"
 	"armora/schema"
 	"armora/schema/schematest"
+	"armora/sim/loopback"
 )
 
 func TestMigrateAtOnceFromNothing(t *testing.T) {
@@ -67,17 +67,13 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	good := start(t, schematest.Dir(t)).DSN() // a server that wants a password
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	deaf := listener.Addr().(*net.TCPAddr).Port
-	must(t, listener.Close())
 	for name, c := range map[string]struct {
 		dsn  string
 		code fleet.Code
 		says []string
 	}{
 		"nonsense":       {"postgres://secret:hunter2@:::", fleet.CodeInvalid, []string{"cannot be read", "postgres://user:password@host"}},
-		"nobody there":   {fmt.Sprintf("postgres://u:hunter2@127.0.0.1:%d/x?sslmode=disable", deaf), fleet.CodeUnavailable, []string{"cannot be reached", "DATABASE_URL"}},
+		"nobody there":   {"postgres://u:hunter2@" + loopback.Free(t) + "/x?sslmode=disable", fleet.CodeUnavailable, []string{"cannot be reached", "DATABASE_URL"}},
 		"wrong password": {strings.Replace(good, "password=", "password=hunter2", 1), fleet.CodeInvalid, []string{"does not let armora in"}},
 		"no database":    {strings.Replace(good, "dbname=armora", "dbname=nowhere", 1), fleet.CodeInvalid, []string{"no database nowhere", "createdb"}},
 	} {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 
 	"armora/schema/schematest"
 	"armora/sim"
+	"armora/sim/loopback"
 	"armora/sim/wire"
 )
 
@@ -88,24 +88,13 @@ func (b *safeBuffer) String() string {
 // serve starts a hub on a private PostgreSQL, or on the one that env names.
 func serve(t *testing.T, env ...string) *served {
 	t.Helper()
-	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), private: true, stderr: new(safeBuffer), token: testToken}
+	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: loopback.Free(t), private: true, stderr: new(safeBuffer), token: testToken}
 	for _, e := range env {
 		h.private = h.private && !strings.HasPrefix(e, "DATABASE_URL=")
 	}
 	t.Cleanup(h.cleanUp)
 	h.start()
 	return h
-}
-
-// freeAddr returns an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it was never used
-	return l.Addr().String()
 }
 
 // command is the hub's binary with arguments, in an environment without settings.

@@ -19,6 +19,7 @@ import (
 	"armora/fleet"
 	"armora/schema/schematest"
 	"armora/sim/fcm"
+	"armora/sim/loopback"
 	"armora/sim/smtp"
 	"armora/sim/twilio"
 )
@@ -75,7 +76,7 @@ func newOutside(t *testing.T) (*outside, func(*settings)) {
 	if err := os.WriteFile(file, credentials, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if o.noMail, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+	if o.noMail, err = new(net.ListenConfig).Listen(t.Context(), "tcp", loopback.Free(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = o.noMail.Close() })

@@ -19,6 +19,7 @@ import (
 	"armora/schema"
 	"armora/schema/schematest"
 	"armora/sim"
+	"armora/sim/loopback"
 	"armora/sim/smtp"
 )
 
@@ -36,7 +37,7 @@ func TestHelpComesWithoutADatabaseAndThroughKills(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = mails.Close() })
 	h := &served{
-		t: t, dir: schematest.Dir(t), mqtt: freeAddr(t), http: freeAddr(t), stderr: new(safeBuffer), token: testToken,
+		t: t, dir: schematest.Dir(t), mqtt: loopback.Free(t), http: loopback.Free(t), stderr: new(safeBuffer), token: testToken,
 		env: []string{"DATABASE_URL=" + server.DSN(), "SMTP_URL=smtp://" + mails.Addr()},
 	}
 	t.Cleanup(h.cleanUp)

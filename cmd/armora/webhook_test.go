@@ -15,6 +15,7 @@ import (
 
 	"armora/fleet"
 	"armora/schema/schematest"
+	"armora/sim/loopback"
 	"armora/sim/stripe"
 )
 
@@ -27,7 +28,7 @@ func TestStripeIsToldOfTheHub(t *testing.T) {
 	fake := stripe.New(testStripeKey, testPublishableKey, fleet.SystemClock{})
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	dsn, at := schematest.PlainDSN(t), freeAddr(t)
+	dsn, at := schematest.PlainDSN(t), loopback.Free(t)
 	env := []string{"ARMORA_STRIPE_URL=" + server.URL, "ARMORA_HTTP_ADDR=" + at, "DATABASE_URL=" + dsn}
 	run := func(args ...string) (out, errs string, code int) {
 		t.Helper()
@@ -112,7 +113,7 @@ func TestStripeIsToldOfTheHub(t *testing.T) {
 // serveAt starts a hub at an address.
 func serveAt(t *testing.T, at string, env ...string) *served {
 	t.Helper()
-	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: freeAddr(t), http: at, stderr: new(safeBuffer), token: testToken}
+	h := &served{t: t, dir: schematest.Dir(t), env: env, mqtt: loopback.Free(t), http: at, stderr: new(safeBuffer), token: testToken}
 	t.Cleanup(h.cleanUp)
 	h.start()
 	return h
