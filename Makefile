@@ -23,9 +23,10 @@ run: build postgres ## Run the hub alone, on a private PostgreSQL or on DATABASE
 build: ## Build bin/armora
 	$(GO) build -trimpath -o bin/armora ./cmd/armora
 
+# Most tests wait for a database or a hub: four of a package at a time, whatever the cores.
 test: postgres tools stripemock $(WASM)/node_modules ## Run vet and every test, with the race detector (allocations and memory are counted without)
 	$(GO) vet ./...
-	$(GO) test -race -timeout 14m $(TEST_FLAGS) ./...
+	$(GO) test -race -parallel 4 -timeout 14m $(TEST_FLAGS) ./...
 	$(GO) test -run 'Alloc|MemoryIsBounded' $(TEST_FLAGS) ./ingest/... ./live/... ./sim/wire ./dispatch/match ./cmd/armora
 
 lint: ## Run golangci-lint with the repository's configuration
