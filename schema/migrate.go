@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -89,8 +90,13 @@ func (db *DB) Migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate database: %w", translate("migration", err))
 	}
+	var took time.Duration
 	for _, r := range results {
-		db.log.Info("migrated database", "version", r.Source.Version, "took", r.Duration)
+		db.log.Debug("migrated", "version", r.Source.Version, "took", r.Duration)
+		took += r.Duration
+	}
+	if n := len(results); n > 0 {
+		db.log.Info("migrated database", "from", current, "to", results[n-1].Source.Version, "took", took)
 	}
 	return db.syncPolicies(ctx)
 }

@@ -103,6 +103,6 @@ func (d *demoStripe) close() error {
 // introduce says where and with what to pay.
 func (d *demoStripe) introduce(out io.Writer) {
 	if d != nil {
-		_, _ = fmt.Fprintf(out, "  cards are paid with at %s (a Stripe that is none; publishable key %s, card %s)\n", d.url, testPublishableKey, stripe.Visa)
+		_, _ = fmt.Fprintf(out, "  payments go to %s, which stands in for Stripe (publishable key %s, card %s)\n", d.url, testPublishableKey, stripe.Visa)
 	}
 }

@@ -28,7 +28,7 @@ func signsIn(t *testing.T, out *safeBuffer) *served {
 // keepsCard gives the demo's Stripe a card, as the client's card form does.
 func (h *served) keepsCard(out *safeBuffer) {
 	h.t.Helper()
-	form := stripe.Browser{URL: printed(h.t, out, `cards are paid with at (\S+)`)[1], Key: testPublishableKey}
+	form := stripe.Browser{URL: printed(h.t, out, `payments go to (\S+),`)[1], Key: testPublishableKey}
 	var begun struct {
 		Secret string `json:"client_secret"`
 	}

@@ -22,7 +22,7 @@ type paymentSettings struct {
 	StripeURL            string `name:"stripe-url" env:"ARMORA_STRIPE_URL" group:"payment" help:"Another server that speaks Stripe's protocol, http://host:port."`
 }
 
-// The keys of a Stripe that is none.
+// The keys of what stands in for Stripe.
 const (
 	testStripeKey      = "sk_test_armora"
 	testPublishableKey = "pk_test_armora"
