@@ -85,8 +85,8 @@ func TestPeopleAreToldOfADeadlineOnce(t *testing.T) {
 				}
 			}
 			told := o.told()
-			if len(told[officer]) != 2*n || len(told[dispatcher]) != n || len(told[rider]) != 0 {
-				t.Fatalf("%s: told %v, want %d, and the officer in the app too", when, told, n)
+			if len(told[officer]) != 2*n || len(told[dispatcher]) != 2*n || len(told[rider]) != 0 {
+				t.Fatalf("%s: told %v, want %d each, by mail and in the app", when, told, n)
 			}
 		}
 		o.verified(fleet.Document{Driver: driver.ID, Kind: fleet.SIALicence}, noon.Add(100*day), noon.Add(200*day))
@@ -138,17 +138,14 @@ func TestStaffHearThatAnOfficerIsTakenOffWork(t *testing.T) {
 	if last.Tiers != nil {
 		t.Errorf("stands as %+v", last)
 	}
-	if told := o.told(); len(told) != 1 || len(told[dispatcher]) != 1 || told[dispatcher][0] != officerUnfit {
-		t.Errorf("told %v", told)
+	if told := o.told(); len(told) != 1 || len(told[dispatcher]) != 2 || told[dispatcher][0] != officerUnfit {
+		t.Errorf("told %v, want the dispatcher by mail and in the app", told)
 	}
-	list, err := (schema.Notices{DB: o.p.db}).List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 1)
-	if err != nil {
-		t.Fatal(err)
+	inbox, err := (schema.Notices{DB: o.p.db}).Inbox(t.Context(), dispatcher, fleet.NoticeID{}, 10)
+	if err != nil || len(inbox) != 1 || inbox[0].To != "" {
+		t.Fatalf("the dispatcher's inbox: %v, %v", inbox, err)
 	}
-	notice, err := (schema.Notices{DB: o.p.db}).Claim(t.Context(), list[0].Notice.ID, noon)
-	if err != nil {
-		t.Fatal(err)
-	}
+	notice := inbox[0]
 	plain, err := testKeyring(t, 1).Unseal(notice.Sealed, notice.Purpose())
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +157,7 @@ func TestStaffHearThatAnOfficerIsTakenOffWork(t *testing.T) {
 	// What did not happen is not told of.
 	_, err = o.Decide(t.Context(), &Caller{Name: "bootstrap"}, licence.ID, fleet.Suspended, "again", time.Time{})
 	checkCode(t, fleet.CodeConflict, err)
-	if told := o.told(); len(told[dispatcher]) != 1 {
+	if told := o.told(); len(told[dispatcher]) != 2 {
 		t.Errorf("told %v", told)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"armora/fleet"
@@ -43,18 +42,15 @@ func (o *Officers) Warn(ctx context.Context) error {
 		}
 		for i := range expiring {
 			s := &expiring[i]
-			to := staff
-			if s.Email != "" {
-				to = slices.Concat(staff, []fleet.User{{ID: s.User, Email: s.Email}})
-			}
 			expires := s.Deadline()
 			if now := o.clock.Now(); expires.Before(now.Add(alarmLife)) {
 				expires = now.Add(alarmLife) // it is told late, and no less needed
 			}
-			notices, err := o.notices(licenceExpiring, s, to, expires)
+			notices, err := o.notices(licenceExpiring, s, staff, expires, fleet.MailChannel, fleet.InboxChannel)
 			if err == nil && !s.User.IsZero() {
 				var more []fleet.Notice
-				more, err = o.notices(licenceExpiring, s, []fleet.User{{ID: s.User}}, expires, fleet.InboxChannel, fleet.PushChannel)
+				officer := []fleet.User{{ID: s.User, Email: s.Email}}
+				more, err = o.notices(licenceExpiring, s, officer, expires, fleet.MailChannel, fleet.InboxChannel, fleet.PushChannel)
 				notices = append(notices, more...)
 			}
 			if err == nil {
@@ -81,15 +77,12 @@ func (o *Officers) alarm(ctx context.Context, id fleet.DocumentID, status fleet.
 	if err != nil {
 		return nil, err
 	}
-	return o.notices(officerUnfit, &s, staff, o.clock.Now().Add(alarmLife))
+	return o.notices(officerUnfit, &s, staff, o.clock.Now().Add(alarmLife), fleet.MailChannel, fleet.InboxChannel)
 }
 
-// notices makes notices about a document to each of the people by each channel; by
-// none, they are mails.
+// notices makes notices about a document to each of the people by each channel that
+// they have.
 func (o *Officers) notices(kind string, s *schema.Subject, to []fleet.User, expires time.Time, by ...fleet.Channel) ([]fleet.Notice, error) {
-	if len(by) == 0 {
-		by = []fleet.Channel{fleet.MailChannel}
-	}
 	data := map[string]string{
 		"document": string(s.Kind), "status": string(s.Status), "officer": s.Name, "vehicle": s.Registration,
 		"deadline": s.Deadline().UTC().Format(time.RFC3339), "reason": s.Reason,
@@ -102,8 +95,12 @@ func (o *Officers) notices(kind string, s *schema.Subject, to []fleet.User, expi
 	for _, user := range to {
 		for _, channel := range by {
 			n := fleet.Notice{
-				ID: fleet.NewID[fleet.Notice](), User: user.ID, Channel: channel, To: user.Email, Kind: kind,
-				Created: o.clock.Now(), Expires: expires,
+				ID: fleet.NewID[fleet.Notice](), User: user.ID, Channel: channel, Kind: kind, Created: o.clock.Now(), Expires: expires,
+			}
+			if channel == fleet.MailChannel {
+				if n.To = user.Email; n.To == "" {
+					continue
+				}
 			}
 			n.Sealed = o.keyring.Seal(plain, n.Purpose())
 			notices = append(notices, n)
