@@ -146,6 +146,44 @@ func TestWhoHasNotAnsweredIsInvitedOnceMore(t *testing.T) {
 	})
 }
 
+// A no is said to the user, not to one of the mails: who was deleted and added anew, and
+// answers the older of two invitations, is not told of emergencies all the same.
+func TestANoByAnyLinkIsANo(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *hub) {
+		p, other := h.person(fleet.RoleRider), h.person(fleet.RoleRider)
+		add := func(p *person) string {
+			made := as[Contact](t, p.must(http.StatusCreated, "POST", "/api/users/contacts", charles("a@example.com")))
+			return "/api/users/contacts/" + made.ID.String()
+		}
+		add(other)
+		others := h.invitations()[0].token()
+		first := add(p)
+		old := h.invitations()[0].token()
+		p.must(http.StatusNoContent, "DELETE", first, nil)
+		second := add(p)
+		fresh := h.invitations()[0].token()
+		for _, token := range []string{others, fresh} {
+			h.answer("opt-in", token)
+		}
+		if a := h.answer("opt-out", old); a.StatusCode != http.StatusNoContent {
+			t.Fatalf("a no by the first link: %s", a.Status)
+		}
+		if got := p.contacts(); got[0].State != fleet.ContactDeclined {
+			t.Errorf("after a no by the first link it is %s", got[0].State)
+		}
+		if got := other.contacts(); got[0].State != fleet.ContactOptedIn {
+			t.Errorf("it was said to another user too: %s", got[0].State)
+		}
+		// Who thinks otherwise may be asked again one day.
+		h.answer("opt-in", fresh)
+		p.must(http.StatusNoContent, "DELETE", second, nil)
+		h.clock.Advance(30*24*time.Hour + time.Second)
+		p.signIn()
+		add(p)
+	})
+}
+
 func TestAnotherAddressIsAnotherPerson(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

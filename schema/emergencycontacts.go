@@ -160,24 +160,30 @@ func (t EmergencyContacts) Delete(ctx context.Context, user fleet.UserID, id fle
 	return t.DB.exec(ctx, "contact", `DELETE FROM contacts WHERE user_id = $1 AND id = $2`, user, id)
 }
 
-// OptIn is the "yes" to an invitation that has not expired.
+// OptIn is the "yes" to an invitation that has not expired. It takes back what they
+// have said to this user by any other link.
 func (t EmergencyContacts) OptIn(ctx context.Context, token []byte, now time.Time) error {
 	return t.DB.exec(ctx, "invitation", `
 		WITH asked AS (
-			UPDATE contact_invitations SET declined = NULL
-			WHERE token = $1 AND expires > $2 AND contact IS NOT NULL RETURNING contact
+			SELECT user_id, address, contact FROM contact_invitations
+			WHERE token = $1 AND expires > $2 AND contact IS NOT NULL
+		), taken AS (
+			UPDATE contact_invitations i SET declined = NULL FROM asked
+			WHERE i.user_id = asked.user_id AND i.address = asked.address AND i.declined IS NOT NULL
 		)
 		UPDATE contacts SET state = 'opted_in', answered = $2 FROM asked WHERE id = asked.contact`, token, now)
 }
 
 // OptOut is the "no", which may come at any time, also after a "yes", and also
-// when the user has deleted the contact.
+// when the user has deleted the contact. It is said to the user, by whichever link
+// they were sent: who was added anew meanwhile has declined as well.
 func (t EmergencyContacts) OptOut(ctx context.Context, token []byte, now time.Time) error {
 	return t.DB.exec(ctx, "invitation", `
 		WITH asked AS (
-			UPDATE contact_invitations SET declined = coalesce(declined, $2::timestamptz) WHERE token = $1 RETURNING contact
+			UPDATE contact_invitations SET declined = coalesce(declined, $2::timestamptz) WHERE token = $1 RETURNING user_id, address
 		), told AS (
-			UPDATE contacts SET state = 'declined', answered = $2 FROM asked WHERE id = asked.contact
+			UPDATE contacts c SET state = 'declined', answered = $2 FROM asked, contact_invitations i
+			WHERE i.user_id = asked.user_id AND i.address = asked.address AND c.id = i.contact
 		)
 		SELECT FROM asked`, token, now)
 }
