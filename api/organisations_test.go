@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 // firm is an organisation, and those who have to do with it.
@@ -229,4 +230,49 @@ func TestAnOrganisationsMonth(t *testing.T) {
 	if a := f.order(boss, ordered); a.StatusCode != http.StatusCreated {
 		t.Errorf("after it was paid: %s %s", a.Status, a.body)
 	}
+}
+
+// What was approved and becomes dearer waits for an approver again, unless officers have
+// had it: protection is not taken back. What becomes cheaper, or is an approver's own, waits
+// for nobody.
+func TestWhatWasApprovedIsApprovedAsItIs(t *testing.T) {
+	t.Parallel()
+	f := newFirm(t)
+	h, member := f.h, f.member
+	funded := func(id fleet.BookingID, want bool) {
+		t.Helper()
+		if b := h.booking(id.String()); b.Funded.IsZero() == want || b.Status != fleet.Scheduled && b.Status != fleet.Assigned {
+			t.Errorf("it is %s, funded %v", b.Status, b.Funded)
+		}
+	}
+	lasts := func(p *person, id fleet.BookingID, minutes int) {
+		t.Helper()
+		p.must(http.StatusOK, "PATCH", "/api/bookings/"+id.String(), map[string]any{"minutes": minutes})
+	}
+	approves := func(id fleet.BookingID) {
+		t.Helper()
+		f.boss.must(http.StatusOK, "PUT", "/api/bookings/"+id.String()+"/approval", map[string]any{"approve": true})
+	}
+	b := as[Booking](t, f.order(member, ordered)).ID
+	approves(b)
+	h.change(b, func(c *schema.BookingTx) error { return c.Move(fleet.Searching, schema.Event{Kind: "searching"}) })
+	lasts(member, b, 240)
+	funded(b, false)
+	approves(b)
+	lasts(member, b, 180)
+	funded(b, true)
+	h.change(b, func(c *schema.BookingTx) error {
+		for _, to := range []fleet.BookingStatus{fleet.Searching, fleet.Offered, fleet.Assigned} {
+			if err := c.Move(to, schema.Event{Kind: string(to)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	lasts(member, b, 600)
+	funded(b, true)
+	f.finance.must(http.StatusOK, "PUT", f.path, f.terms(map[string]any{"credit_limit": 10_000_00}))
+	own := as[Booking](t, f.order(f.boss, ordered)).ID
+	lasts(f.boss, own, 600)
+	funded(own, true)
 }

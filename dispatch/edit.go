@@ -147,6 +147,15 @@ func applyEdit(c *schema.BookingTx, o fleet.Order, terms fleet.Terms, by fleet.A
 	if err := tellChanged(c); err != nil {
 		return err
 	}
+	if c.Total.Amount > said.Was.Amount { // than what an approver of the account has approved
+		waits, err := c.AskAgain()
+		if err != nil {
+			return err
+		}
+		if waits {
+			return c.TakeBack("edited", e)
+		}
+	}
 	if !time && !way || c.Status != fleet.Searching && c.Status != fleet.Offered {
 		return c.Note(e)
 	}

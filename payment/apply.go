@@ -157,31 +157,6 @@ func (c *Cashier) fund(tx *schema.BookingTx, m *matter) error {
 	return tx.Enqueue(c.cfg.DB, fleet.BookingFunded{Booking: tx.ID}, time.Time{})
 }
 
-// unfund takes a booking back that nobody has yet, and whose amount is not
-// held any more: officers who were asked, or had accepted for a team that is not
-// complete, are free.
-func (c *Cashier) unfund(tx *schema.BookingTx) error {
-	if err := tx.EndOffers(fleet.OfferWithdrawn, "not_funded", nil); err != nil {
-		return err
-	}
-	for _, s := range tx.Seats {
-		if s.State == fleet.SeatHeld {
-			if err := tx.Vacate(s.ID, "not_funded"); err != nil {
-				return err
-			}
-		}
-	}
-	if err := tx.Enqueue(c.cfg.DB, fleet.BookingFunded{Booking: tx.ID}, time.Time{}); err != nil {
-		return err
-	}
-	e := schema.Event{Kind: "unfunded"}
-	tx.Funded = time.Time{}
-	if tx.Status == fleet.Scheduled {
-		return tx.Note(e)
-	}
-	return tx.Move(fleet.Scheduled, e)
-}
-
 // charge posts what has become due for a booking, or less so: the sale and its VAT.
 func (c *Cashier) charge(tx *schema.BookingTx, more int64) error {
 	_, n, err := tx.Posted(fleet.PrincipalAccount(tx.User), "due")

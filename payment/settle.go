@@ -171,7 +171,7 @@ func (c *Cashier) do(tx *schema.BookingTx, m *matter, s *step) (*todo, error) {
 	case fund:
 		return nil, c.fund(tx, m)
 	case unfund:
-		return nil, c.unfund(tx)
+		return nil, tx.TakeBack("not_funded", schema.Event{Kind: "unfunded"})
 	case charge:
 		return nil, c.charge(tx, s.amount)
 	case owe:

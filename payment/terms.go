@@ -128,11 +128,15 @@ func (t *Terms) ask(ctx context.Context, id fleet.BookingID) error {
 	}))
 }
 
-// Lapse ends a booking that nobody has approved in time. It costs nothing.
+// Lapse ends a booking that nobody has approved in time. It costs nothing. One that
+// was put off meanwhile, or asked for again, has its time.
 func (t *Terms) Lapse(ctx context.Context, id fleet.BookingID) error {
 	_, err := t.bookings.Change(ctx, id, t.clock.Now(), func(c *schema.BookingTx) error {
-		if c.Status != fleet.Scheduled || !c.Funded.IsZero() {
+		switch {
+		case c.Status != fleet.Scheduled || !c.Funded.IsZero():
 			return nil
+		case c.Now.Before(c.Lapses()):
+			return c.Enqueue(t.bookings.DB, fleet.LapseApproval{Booking: c.ID}, c.Lapses())
 		}
 		c.EndedBy, c.EndReason = fleet.BySystem, "not approved in time"
 		return c.Move(fleet.Cancelled, schema.Event{Kind: "cancelled", Data: map[string]string{"reason": c.EndReason}})

@@ -144,6 +144,7 @@ func TestAnApproverDecides(t *testing.T) {
 	// What nobody approves lapses; what was approved does not.
 	second, err := c.order(c.member, fleet.OnAccount{})
 	c.must(err)
+	c.clock.Advance(time.Hour)
 	for _, id := range []fleet.BookingID{first.ID, second.ID} {
 		c.must(c.terms.Lapse(t.Context(), id))
 		c.must(c.terms.Lapse(t.Context(), id))
@@ -161,6 +162,33 @@ func TestAnApproverDecides(t *testing.T) {
 	own, err := c.order(c.approver, fleet.OnAccount{}) // needs nobody's approval
 	if err != nil || own.Funded.IsZero() {
 		t.Errorf("an approver's own: %v, %v", own.Funded, err)
+	}
+}
+
+// Who has put off what waits for approval has until its new start, and is not ended at the
+// old one.
+func TestWhatIsPutOffDoesNotLapse(t *testing.T) {
+	t.Parallel()
+	c := newCompany(t, func(o *fleet.Organisation) { o.Approval = true })
+	b, err := c.order(c.member, fleet.OnAccount{})
+	c.must(err)
+	_, err = c.bookings.Change(t.Context(), b.ID, c.clock.Now(), func(tx *schema.BookingTx) error {
+		tx.Start = tx.Start.Add(24 * time.Hour)
+		return tx.Note(schema.Event{Kind: "edited"})
+	})
+	c.must(err)
+	for _, step := range []struct {
+		after time.Duration
+		is    fleet.BookingStatus
+	}{{time.Hour, fleet.Scheduled}, {24*time.Hour - time.Second, fleet.Scheduled}, {time.Second, fleet.Cancelled}} {
+		c.clock.Advance(step.after)
+		c.must(c.terms.Lapse(t.Context(), b.ID))
+		if got, err := c.bookings.Get(t.Context(), b.ID); err != nil || got.Status != step.is {
+			t.Errorf("%s before its start it is %s, %v", got.Start.Sub(c.clock.Now()), got.Status, err)
+		}
+	}
+	if n := c.jobs("lapse_approval"); n != 3 {
+		t.Errorf("%d jobs look again", n)
 	}
 }
 

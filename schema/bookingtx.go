@@ -248,6 +248,29 @@ func (c *BookingTx) close() error {
 	return nil
 }
 
+// TakeBack takes back a booking that nobody has yet, and that is not funded any more:
+// officers who were asked, or had accepted for a team that is not complete, are free.
+func (c *BookingTx) TakeBack(reason string, e Event) error {
+	c.Funded = time.Time{}
+	if err := c.EndOffers(fleet.OfferWithdrawn, reason, nil); err != nil {
+		return err
+	}
+	for _, s := range c.Seats {
+		if s.State == fleet.SeatHeld {
+			if err := c.Vacate(s.ID, reason); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.db.enqueue(c.ctx, c.tx, fleet.BookingFunded{Booking: c.ID}, time.Time{}); err != nil {
+		return err
+	}
+	if c.Status == fleet.Scheduled {
+		return c.Note(e)
+	}
+	return c.Move(fleet.Scheduled, e)
+}
+
 // Note tells of something that leaves the status as it is.
 func (c *BookingTx) Note(e Event) error { return c.tell(e, "", "") }
 

@@ -201,11 +201,11 @@ func (c *BookingTx) onAccount(a *fleet.OnAccount) error {
 	if err != nil || !a.Approved.IsZero() {
 		return err
 	}
-	lapses := c.Start
-	if c.Order.Now() {
-		lapses = c.Now.Add(approvalPatience)
-	}
-	if err := c.db.enqueue(c.ctx, c.tx, fleet.LapseApproval{Booking: c.ID}, lapses); err != nil {
+	return c.askApprovers()
+}
+
+func (c *BookingTx) askApprovers() error {
+	if err := c.db.enqueue(c.ctx, c.tx, fleet.LapseApproval{Booking: c.ID}, c.Lapses()); err != nil {
 		return err
 	}
 	return c.db.enqueue(c.ctx, c.tx, fleet.AskApproval{Booking: c.ID}, time.Time{})
@@ -213,6 +213,26 @@ func (c *BookingTx) onAccount(a *fleet.OnAccount) error {
 
 // approvalPatience is how long a booking for at once waits for an approver.
 const approvalPatience = 15 * time.Minute
+
+// Lapses is until when the booking waits for an approver.
+func (c *BookingTx) Lapses() time.Time {
+	if c.Order.Now() {
+		return c.Since.Add(approvalPatience)
+	}
+	return c.Start
+}
+
+// AskAgain has what somebody has approved wait for an approver again, unless officers
+// have had it, and reports whether it does.
+func (c *BookingTx) AskAgain() (waits bool, err error) {
+	tag, err := c.tx.Exec(c.ctx, `
+		UPDATE account_bookings SET approved = NULL, approved_by = NULL WHERE booking_id = $1 AND approved_by IS NOT NULL
+		AND NOT EXISTS (SELECT FROM booking_events e WHERE e.booking_id = $1 AND e.to_status = 'assigned')`, c.ID)
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	return true, c.askApprovers()
+}
 
 // Approve funds the booking by its organisation's terms.
 func (c *BookingTx) Approve(by fleet.UserID) error {
