@@ -56,6 +56,7 @@ type Desk struct {
 	reviews        schema.Reviews
 	series         schema.Series
 	tariffs        schema.Tariffs
+	rates          schema.PayRates
 	debts          schema.Debts
 	cfg            DeskConfig
 	log            *slog.Logger
@@ -70,6 +71,7 @@ func NewDesk(cfg DeskConfig) *Desk {
 		book:   book{Bookings: schema.Bookings{DB: cfg.DB}, bus: cfg.Bus, clock: cfg.Clock},
 		quotes: schema.Quotes{DB: cfg.DB}, users: schema.Users{DB: cfg.DB}, questionnaires: schema.Questionnaires{DB: cfg.DB},
 		officers: schema.Officers{DB: cfg.DB}, reviews: schema.Reviews{DB: cfg.DB}, series: schema.Series{DB: cfg.DB}, tariffs: schema.Tariffs{DB: cfg.DB},
+		rates: schema.PayRates{DB: cfg.DB},
 		debts: schema.Debts{DB: cfg.DB}, cfg: cfg, log: cfg.Log,
 	}
 }

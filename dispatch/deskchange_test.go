@@ -305,6 +305,12 @@ func TestTheTariffHasEditions(t *testing.T) {
 	free.Hourly.Essential = 0
 	_, err = d.SetTariff(ctx, d.user, 0, free)
 	d.code(err, fleet.CodeInvalid)
+	// Officers are paid by rates of their own, whatever the table says of pay: members
+	// would pay less.
+	cheap := first
+	cheap.Discount, cheap.Pay.Work = 50, 40
+	_, err = d.SetTariff(ctx, d.user, 0, cheap)
+	d.code(err, fleet.CodeInvalid)
 	// Of many who set one at once upon the same, one does.
 	var all sync.WaitGroup
 	errs := make([]error, 6)

@@ -81,6 +81,21 @@ func TestWhatIsNotFundedByItsStartIsCancelled(t *testing.T) {
 	s.is(another.ID, fleet.Assigned)
 }
 
+// A booking for now that is taken back late in its search has its time to be paid for again
+// as it had at first.
+func TestWhatIsTakenBackMayBePaidForAgain(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := s.book()
+	s.step(0)
+	s.step(SearchPatience - time.Second)
+	s.unfunded(b.ID)
+	s.step(FundingPatience - time.Second)
+	s.is(b.ID, fleet.Scheduled)
+	s.step(time.Second)
+	s.is(b.ID, fleet.Cancelled)
+}
+
 // From assigned on nothing is ended or delayed for money: whoever would take the booking
 // back is refused, also by the database, and no deadline of money's is one of it.
 func TestProtectionIsNotStoppedForMoney(t *testing.T) {

@@ -159,7 +159,7 @@ type reason struct {
 // fundedBy is until when a booking waits for its money.
 func fundedBy(b *fleet.Booking) time.Time {
 	if b.Now() {
-		return b.Created.Add(FundingPatience)
+		return b.Since.Add(FundingPatience)
 	}
 	return b.Start
 }

@@ -244,7 +244,7 @@ func (d *Desk) MakeSeries(ctx context.Context) error {
 		for i := range list {
 			after = list[i].ID
 			switch err := d.makeNext(ctx, &list[i]); fleet.CodeOf(err) {
-			case fleet.CodeForbidden, fleet.CodeConsentNeeded, fleet.CodeInvalid:
+			case fleet.CodeForbidden, fleet.CodeConsentNeeded, fleet.CodePaymentDue, fleet.CodeInvalid:
 				d.log.Warn("a series does not go on", "series", list[i].ID, "error", err)
 			default:
 				failed = append(failed, err)

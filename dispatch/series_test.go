@@ -111,10 +111,17 @@ func TestASeriesGoesOnWithoutWhatHasChanged(t *testing.T) {
 	if len(made) != 3 || made[0].Preferred != officer || !made[2].Preferred.IsZero() {
 		t.Errorf("made %+v", made)
 	}
+	// One who owes something books nothing, and keeps the others from nothing.
+	_, err = d.bookings.Change(ctx, made[0].ID, d.clock.Now(), func(c *schema.BookingTx) error {
+		return c.AddDebt(&fleet.Debt{State: fleet.DebtOpen, Amount: fleet.Pounds(6), Reason: "no_card"})
+	})
+	d.ok(err)
+	d.clock.Advance(28 * 24 * time.Hour)
+	d.ok(d.MakeSeries(ctx))
 	// One who is suspended when it comes to the last is not booked for.
 	_, err = users.Suspend(ctx, d.user, fleet.Suspension{Reason: "x", By: d.user, Since: deskNoon})
 	d.ok(err)
-	d.clock.Advance(60 * 24 * time.Hour)
+	d.clock.Advance(32 * 24 * time.Hour)
 	d.ok(d.MakeSeries(ctx))
 	d.clock.Advance(60 * 24 * time.Hour)
 	d.ok(users.Reinstate(ctx, d.user, d.user, "y", d.clock.Now()))

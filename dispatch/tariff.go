@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"armora/fleet"
@@ -55,7 +56,7 @@ func (d *Desk) Tariffs(ctx context.Context, before, limit int) ([]Edition, error
 // that there are keep theirs. An edition that is to come is replaced by another for
 // the same time.
 func (d *Desk) SetTariff(ctx context.Context, by fleet.UserID, read int64, table tariff.Table) (tariff.Table, error) {
-	if err := table.Check(); err != nil {
+	if err := d.checked(ctx, &table); err != nil {
 		return table, err
 	}
 	now := d.cfg.Clock.Now()
@@ -75,4 +76,24 @@ func (d *Desk) SetTariff(ctx context.Context, by fleet.UserID, read int64, table
 		return table, err
 	}
 	return table, d.tariffs.Add(ctx, table.Version, body, by, now)
+}
+
+// checked reports what is wrong with a table, also beside what officers are paid now.
+func (d *Desk) checked(ctx context.Context, table *tariff.Table) error {
+	if err := table.Check(); err != nil {
+		return err
+	}
+	body, err := d.rates.Current(ctx)
+	if err != nil {
+		return err
+	}
+	var rates tariff.PayRates
+	if err := json.Unmarshal(body, &rates); err != nil {
+		return err
+	}
+	if rates.Check(table) != nil {
+		return &fleet.Error{Code: fleet.CodeInvalid, Message: "members would pay less for hours than officers get: lower the pay rates first",
+			Flaws: []fleet.Flaw{{Location: "discount", Message: fmt.Sprintf("is no more than %d percent while officers get %d", 100-rates.Work, rates.Work)}}}
+	}
+	return nil
 }
