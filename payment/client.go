@@ -73,10 +73,9 @@ func reduce(err error) answer {
 		a.code = string(e.Type)
 	}
 	switch status := e.HTTPStatusCode; {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusConflict, status == http.StatusTooManyRequests,
-		e.Type == stripe.ErrorTypeIdempotency:
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusConflict, status == http.StatusTooManyRequests:
 		a.verdict = unknown
-	case status >= 500:
+	case status >= 500, e.Type == stripe.ErrorTypeIdempotency: // the key was used, and not for this
 		a.verdict = broken
 	}
 	a.err = fmt.Errorf("stripe: %d %s %s (request %s)", e.HTTPStatusCode, a.code, a.decline, a.request)

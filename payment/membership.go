@@ -129,6 +129,9 @@ func (m *Members) subscribe(ctx context.Context, joined *fleet.Membership, card 
 	case done:
 		return made, nil
 	case broken: // under this key Stripe would say so for a day
+		if said.code == string(stripe.ErrorTypeIdempotency) && m.cfg.Clock.Now().Sub(joined.Changed) < brokenFor {
+			return nil, said.failure() // who asked with another card may be on their way still
+		}
 		if found, err := m.find(ctx, customer, joined.ID); err != nil || found != nil {
 			return found, err
 		}

@@ -307,3 +307,40 @@ func TestAnOldAnswerIsNoNews(t *testing.T) {
 		t.Errorf("%+v, %v", known, err)
 	}
 }
+
+// Who got no answer and asks again with another card has one subscription, paid by that
+// card: the key was used for the other one, and is no good for this.
+func TestJoiningWithAnotherCardAfterNoAnswer(t *testing.T) {
+	t.Parallel()
+	for name, act := range map[string]stripe.Act{"made": stripe.Lose, "not made": stripe.Fail} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, m := newClub(t, 0)
+			w.keeps(stripe.Visa)
+			w.keeps(stripe.Mastercard)
+			cards, err := w.Methods(t.Context(), w.user)
+			w.must(err)
+			if act == stripe.Fail { // Stripe breaks, and its answer is lost: the key leads to it
+				w.stripe.Plan(stripe.Fault{Act: act, On: "POST /v1/subscriptions"}, stripe.Fault{Act: stripe.Cut, On: "GET /v1/subscriptions"})
+			} else {
+				w.stripe.Plan(stripe.Fault{Act: act, On: "POST /v1/subscriptions"})
+			}
+			_, err = m.Join(t.Context(), w.user, cards[1].ID)
+			w.want(err, fleet.CodeUnavailable)
+			_, err = m.Join(t.Context(), w.user, cards[0].ID) // the first may be on its way
+			w.want(err, fleet.CodeUnavailable)
+			w.clock.Advance(time.Minute)
+			joined, err := m.Join(t.Context(), w.user, cards[0].ID)
+			if act == stripe.Fail {
+				w.want(err, fleet.CodeUnavailable) // it is known now that nothing was made
+				joined, err = m.Join(t.Context(), w.user, cards[0].ID)
+			}
+			if err != nil || joined.State != fleet.MembershipActive || len(stripe.All[stripe.Subscription](w.stripe)) != 1 || w.charged() != 1 {
+				t.Errorf("%+v, %v, charged %d times", joined, err, w.charged())
+			}
+			if paid := stripe.All[stripe.Charge](w.stripe); len(paid) != 1 || paid[0].PaymentMethodDetails.Card.Last4 != "4444" {
+				t.Errorf("paid by %+v", paid)
+			}
+		})
+	}
+}
