@@ -241,7 +241,7 @@ func (c *Cashier) refresh(ctx context.Context, id fleet.BookingID) error {
 	refunds, err := c.payments.Refunds(ctx, id)
 	for i := 0; i < len(refunds) && err == nil; i++ {
 		if refunds[i].State == fleet.RefundPending {
-			err = c.SeeRefund(ctx, refunds[i].Stripe)
+			_, err = c.seeRefund(ctx, refunds[i].Stripe)
 		}
 	}
 	return err

@@ -33,8 +33,8 @@ func (m *matter) kept() (sum int64) {
 		sum += m.payments[i].Captured
 	}
 	for i := range m.refunds {
-		if m.refunds[i].Excess {
-			sum -= m.refunds[i].Amount.Amount
+		if r := &m.refunds[i]; r.Excess && r.State.Counts() {
+			sum -= r.Amount.Amount
 		}
 	}
 	return sum
@@ -48,6 +48,16 @@ func (m *matter) owed() (sum int64) {
 		}
 	}
 	return sum
+}
+
+// missing is what is to be taken still of a booking that is over; below zero, what was too
+// much.
+func (m *matter) missing() int64 { return m.booking.Fee.Amount - m.kept() - m.owed() }
+
+// bounced reports whether what was too much of a payment has not arrived where it came
+// from: it is not sent there again unless staff do.
+func (m *matter) bounced(p *fleet.Payment) bool {
+	return slices.ContainsFunc(m.refunds, func(r fleet.Refund) bool { return r.Payment == p.ID && r.Excess && r.State == fleet.RefundFailed })
 }
 
 // pending is the payment that is to become a hold.

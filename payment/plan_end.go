@@ -10,7 +10,7 @@ func (m *matter) settleUp() step {
 	if charged := max(due, m.credited); charged != m.charged {
 		return step{do: charge, amount: charged - m.charged}
 	}
-	missing := due - m.kept() - m.owed()
+	missing := m.missing()
 	switch small := m.booking.Total.Currency.Least(); {
 	case missing < 0:
 		return m.tooMuch(-missing)
@@ -73,7 +73,7 @@ func (m *matter) tooMuch(excess int64) step {
 		}
 	}
 	for i := len(m.payments) - 1; i >= 0; i-- {
-		if p := &m.payments[i]; p.Net() > 0 {
+		if p := &m.payments[i]; p.Net() > 0 && !m.bounced(p) {
 			return step{do: giveBack, payment: p, amount: min(excess, p.Net()), reason: "more was taken than is due"}
 		}
 	}

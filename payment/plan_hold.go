@@ -12,7 +12,7 @@ import (
 func (m *matter) secure() step {
 	b := m.booking
 	total, small := b.Total.Amount, b.Total.Currency.Least()
-	early := !b.Now() && m.now.Before(b.Start.Add(-AuthoriseAhead))
+	early := m.early()
 	held, kept := int64(0), m.kept() // held by what does not run out before it is looked at again
 	var stale, fresh []*fleet.Payment
 	for i := range m.payments {
@@ -52,6 +52,11 @@ func (m *matter) secure() step {
 		return step{do: fund}
 	}
 	return step{}
+}
+
+// early reports whether it is too early to have anything held.
+func (m *matter) early() bool {
+	return !m.booking.Now() && m.now.Before(m.booking.Start.Add(-AuthoriseAhead))
 }
 
 // hold has what is missing held. A booking that has a hold, and became dearer, has
@@ -113,7 +118,7 @@ func (m *matter) unpaid() step {
 		}
 		due++
 	}
-	if m.money.Reminded < due {
+	if m.money.Reminded != due { // more were sent than are due of one that was put off
 		return step{do: remind, amount: int64(due)}
 	}
 	return step{at: next}

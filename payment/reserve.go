@@ -55,7 +55,7 @@ func (c *Cashier) Reserve(ctx context.Context, user fleet.UserID, booking fleet.
 		if card != "" {
 			m.money.Method, m.cards = card, append([]string{card}, m.cards...)
 		}
-		early = !tx.Order.Now() && m.now.Before(tx.Start.Add(-AuthoriseAhead))
+		early = m.early()
 		pending := m.pending()
 		asked := pending != nil && pending.State == fleet.PaymentNeedsAction && pending.Code == "" // by the bank, and not answered yet
 		switch {

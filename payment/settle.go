@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"armora/fleet"
@@ -109,6 +108,9 @@ func (c *Cashier) read(tx *schema.BookingTx) (m *matter, ok bool, err error) {
 			m.cards = append(m.cards, card)
 		}
 	}
+	if m.early() {
+		m.money.Reminded = 0 // who has put it off is reminded anew
+	}
 	m.earned = c.earned(&tx.Booking, tx.Now)
 	if !tx.Status.Ended() {
 		return m, true, nil
@@ -183,7 +185,8 @@ func (c *Cashier) do(tx *schema.BookingTx, m *matter, s *step) (*todo, error) {
 		if err := tx.SetMoney(&m.money); err != nil {
 			return nil, err
 		}
-		return nil, tx.Notify(c.tell(&tx.Booking, "payment_action", strconv.Itoa(m.money.Reminded), tx.Total, tx.Start))
+		once := fmt.Sprintf("%d/%d", m.money.Reminded, tx.Start.Unix())
+		return nil, tx.Notify(c.tell(&tx.Booking, "payment_action", once, tx.Total, tx.Start))
 	case alert:
 		if err := tx.Alert(fleet.AlertPayment, fleet.DriverID{}); err != nil {
 			return nil, err

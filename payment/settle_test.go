@@ -153,6 +153,39 @@ func TestAScheduledBookingThatNeedsItsPrincipal(t *testing.T) {
 	}
 }
 
+// Who puts off what is not paid for is told of it at the times before the new start.
+func TestWhoHasPutItOffIsRemindedAnew(t *testing.T) {
+	t.Parallel()
+	w := newTill(t)
+	w.keeps(stripe.DeclineAfterAttach)
+	b := w.booked(5 * time.Hour)
+	putOff := func(by time.Duration) {
+		w.change(b, func(c *schema.BookingTx) error {
+			c.Start = c.Start.Add(by)
+			return c.Note(schema.Event{Kind: "edited"})
+		})
+	}
+	for i, step := range []struct{ after, by time.Duration }{
+		{0, 0}, {0, 7 * 24 * time.Hour}, {7*24*time.Hour - 19*time.Hour, 0}, {4 * time.Hour, 0}, {14*time.Hour + time.Minute, 0}, {0, 5 * time.Hour},
+	} {
+		w.clock.Advance(step.after)
+		if step.by > 0 {
+			putOff(step.by)
+		}
+		w.settle(b)
+		if want := []int{1, 1, 2, 3, 4, 5}[i]; len(w.told) != want {
+			t.Fatalf("%s before the start: told %d times, want %d", w.booking(b).Start.Sub(w.clock.Now()), len(w.told), want)
+		}
+	}
+	told := map[string]bool{}
+	for _, about := range w.tidings {
+		if told[about.Once] {
+			t.Errorf("%s would be told once alone", about.Once)
+		}
+		told[about.Once] = true
+	}
+}
+
 func TestCancellingTakesItsFeeFromTheHold(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
