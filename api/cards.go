@@ -45,6 +45,7 @@ type setupOutput struct {
 type stripeOutput struct {
 	Body struct {
 		PublishableKey string `json:"publishable_key" doc:"By which the client's card form names this hub to Stripe"`
+		Script         string `json:"script,omitempty" doc:"Address of Stripe's script, by which a web page has a card form"`
 	}
 }
 
@@ -77,7 +78,7 @@ func (s *Server) getPaymentConfig(context.Context, *struct{}) (*stripeOutput, er
 		return nil, err
 	}
 	out := &stripeOutput{}
-	out.Body.PublishableKey = cashier.PublishableKey()
+	out.Body.PublishableKey, out.Body.Script = cashier.PublishableKey(), cashier.Script()
 	return out, nil
 }
 

@@ -24,6 +24,15 @@ type payer struct {
 // for which their bank wants them.
 func newPayer(h *hub, b *browser) *payer {
 	h.t.Helper()
+	p := newCardless(h, b)
+	p.keeps(stripe.DeclineAfterAttach)
+	p.keeps(stripe.AlwaysAuthenticate)
+	return p
+}
+
+// newCardless has somebody sign in by a password who keeps no card.
+func newCardless(h *hub, b *browser) *payer {
+	h.t.Helper()
 	p := &payer{person: h.person(fleet.RoleRider), b: b, password: "a long enough phrase"}
 	hash, err := argon2id.CreateHash(p.password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 	if err == nil {
@@ -32,8 +41,6 @@ func newPayer(h *hub, b *browser) *payer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	p.keeps(stripe.DeclineAfterAttach)
-	p.keeps(stripe.AlwaysAuthenticate)
 	b.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{
 		"source": "window.refused = []; addEventListener('securitypolicyviolation', (e) => refused.push(e.blockedURI))",
 	})
@@ -45,20 +52,32 @@ func (p *payer) says(want string) {
 	p.h.until("the page says "+want, func() bool { return p.b.text("document.getElementById('said')?.textContent") == want })
 }
 
-// opens opens a link, and signs in.
-func (p *payer) opens(about string, passwords ...string) {
+// follows opens a link.
+func (p *payer) follows(about string) {
 	p.h.t.Helper()
 	p.b.call("Page.navigate", map[string]any{"url": "about:blank"})
 	p.b.call("Page.navigate", map[string]any{"url": p.h.url + "/pay#" + about})
 	p.h.until("the page is there", func() bool { return p.b.text("document.querySelector('#sign-in button')?.disabled") == "false" })
+}
+
+// signsIn gives a password, and more of the form.
+func (p *payer) signsIn(password, more string) {
+	p.h.t.Helper()
+	p.send("sign-in", "form.email.value = '"+p.id.String()+"@example.com'; form.password.value = '"+password+"'; "+more)
+}
+
+// opens opens a link, and signs in.
+func (p *payer) opens(about string, passwords ...string) {
+	p.h.t.Helper()
+	p.follows(about)
 	for _, password := range append(passwords, p.password) {
-		p.send("sign-in", "form.email.value = '"+p.id.String()+"@example.com'; form.password.value = '"+password+"'")
+		p.signsIn(password, "")
 		if password != p.password {
 			p.says("E-mail, password or code is wrong.")
 		}
 	}
 	p.h.until("the cards are there", func() bool {
-		return p.b.text("!document.getElementById('pay').hidden && document.querySelectorAll('#cards label').length") == "2"
+		return p.b.text("!document.getElementById('pay').hidden && document.querySelectorAll('#cards label').length") == "3" // with a new one
 	})
 }
 
@@ -93,7 +112,7 @@ func TestALinkAboutAPaymentLeadsToTheBank(t *testing.T) {
 	id := ada.booked()
 	ada.opens(id, "not it")
 	ada.pays("0341")
-	ada.says("By this card it is not paid. Please choose another one, or give one in the app.")
+	ada.says("By this card it is not paid. Please choose another one, or give a new one.")
 	if wide := b.text("document.documentElement.scrollWidth <= innerWidth"); wide != "true" {
 		t.Error("the page is wider than the phone")
 	}

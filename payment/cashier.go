@@ -10,9 +10,11 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/stripe/stripe-go/v76/client"
@@ -27,6 +29,7 @@ type Config struct {
 	Key            string // Stripe's secret key
 	PublishableKey string // that the client's card form uses
 	URL            string // of Stripe; "": its own
+	Script         string // of Stripe's, by which a page has a card form; "": Stripe's own, or that of URL
 	ReturnURL      string // where a bank sends the principal back to
 	Link           string // where the app confirms a payment: a booking's id is added to it
 	Connect        bool   // officers may have themselves paid by Stripe
@@ -57,10 +60,25 @@ func New(cfg Config) (*Cashier, error) {
 	if cfg.Key == "" {
 		return nil, errors.New("payments need Stripe's secret key")
 	}
+	if cfg.Script == "" {
+		cfg.Script = cmp.Or(strings.TrimSuffix(cfg.URL, "/"), StripeScripts) + "/v3/"
+	}
 	return &Cashier{
 		cfg: cfg, stripe: newClient(cfg.Key, cfg.URL), bookings: schema.Bookings{DB: cfg.DB}, payments: schema.Payments{DB: cfg.DB},
 		cards: schema.Cards{DB: cfg.DB}, debts: schema.Debts{DB: cfg.DB}, log: cfg.Log,
 	}, nil
+}
+
+// StripeScripts is from where Stripe's own script is, which is not to be kept elsewhere.
+const StripeScripts = "https://js.stripe.com"
+
+// Script is the address of Stripe's script, by which a page has a card form; "" without a
+// publishable key, by which the form names the hub.
+func (c *Cashier) Script() string {
+	if c.cfg.PublishableKey == "" {
+		return ""
+	}
+	return c.cfg.Script
 }
 
 // PublishableKey is what a client's card form names itself by.

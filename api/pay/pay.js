@@ -1,10 +1,12 @@
 // Where a link about a payment leads: its principal signs in, chooses a card of theirs, and
-// goes to their bank's page if the bank wants them. The fragment says what is to be paid; the
-// token stays in this page's memory. A new card is given in the app, which has a card form.
+// or gives a new one, and goes to their bank's page if the bank wants them. The fragment says
+// what is to be paid; the token stays in this page's memory. The card form is Stripe's, in a
+// frame of Stripe's: neither this page nor the hub sees a card's number.
 const about = location.hash.slice(1) // the id of a booking, or "membership"
 const element = (id) => document.getElementById(id)
 const say = (text) => { element('said').textContent = text }
 let token
+let form // Stripe's card form, where there is one
 
 class Refused extends Error {
   constructor(status, problem) {
@@ -51,21 +53,75 @@ when('sign-in', async (given) => {
     throw e
   }
   const { items } = await ask('GET', '/api/payments/methods')
-  for (const card of items) element('cards').append(choice(card))
+  for (const card of items) choice(card.id, `${card.brand} ending in ${card.last4}`, card.preferred)
+  form = await cardForm()
+  if (form) choice('new', 'a new card', items.length === 0)
   element('sign-in').hidden = true
-  element('pay').hidden = items.length === 0
-  say(items.length ? '' : 'No card of yours is kept. Please give one in the app.')
+  element('pay').hidden = !form && items.length === 0
+  say(form || items.length ? '' : 'No card of yours is kept. Please give one in the app.')
 })
 
-function choice(card) {
+// choice adds a card to those that may be chosen.
+function choice(value, text, checked) {
   const label = document.createElement('label'), input = document.createElement('input')
-  Object.assign(input, { type: 'radio', name: 'card', value: card.id, checked: card.preferred, required: true })
-  label.append(input, ` ${card.brand} ending in ${card.last4}`)
-  return label
+  Object.assign(input, { type: 'radio', name: 'card', value, required: true })
+  label.append(input, ` ${text}`)
+  element('cards').append(label)
+  if (checked) choose(input)
+}
+
+// choose chooses a card; of a new one the form is there from then on.
+function choose(input) {
+  input.checked = true
+  const fresh = input.value === 'new'
+  if (fresh) form.show()
+  element('new-card').hidden = !fresh
+}
+
+element('cards').addEventListener('change', (event) => choose(event.target))
+
+// cardForm is Stripe's card form, if the hub has one and its script comes.
+async function cardForm() {
+  const { publishable_key: key, script } = await ask('GET', '/api/payments/config')
+  if (!script) return undefined
+  const there = await new Promise((came) => {
+    const tag = document.createElement('script')
+    Object.assign(tag, { src: script, onload: () => came(true), onerror: () => came(false) })
+    document.head.append(tag)
+  })
+  if (!there) return undefined
+  const stripe = window.Stripe(key), card = stripe.elements().create('card')
+  let shown = false, secret
+  return {
+    show() { // a form that is mounted where nobody sees it has no size
+      if (!shown) card.mount('#new-card')
+      shown = true
+    },
+    // keep has Stripe keep the card that was given, once the bank agrees.
+    async keep() {
+      secret ??= (await ask('POST', '/api/payments/methods')).client_secret
+      const { error } = await stripe.confirmCardSetup(secret, { payment_method: { card } })
+      if (error) throw new Refused(402, { detail: error.message })
+      secret = undefined
+      card.clear()
+    },
+  }
+}
+
+// newCard has the card be kept that was given, and returns its id.
+async function newCard() {
+  const known = new Set([...element('cards').querySelectorAll('input')].map((input) => input.value))
+  await form.keep()
+  const { items } = await ask('GET', '/api/payments/methods')
+  const card = items.find((c) => !known.has(c.id))
+  if (!card) throw new Refused(404)
+  choice(card.id, `${card.brand} ending in ${card.last4}`, true)
+  return card.id
 }
 
 when('pay', async (given) => {
-  const made = await pay(given.get('card'))
+  const chosen = given.get('card')
+  const made = await pay(chosen === 'new' ? await newCard() : chosen)
   if (!made) {
     say('There is nothing to pay.')
     return
@@ -77,7 +133,7 @@ when('pay', async (given) => {
     return
   }
   if (next) {
-    say('By this card it is not paid. Please choose another one, or give one in the app.')
+    say(`By this card it is not paid. Please choose another one, or give ${form ? 'a new one' : 'one in the app'}.`)
     return
   }
   element('pay').hidden = true

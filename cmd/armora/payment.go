@@ -15,6 +15,7 @@ import (
 type paymentSettings struct {
 	StripeKey            string `name:"stripe-key" env:"STRIPE_KEY" group:"payment" help:"Stripe's secret key; without it, and without another server, every account is invoiced. Set it in the environment."`
 	StripePublishableKey string `name:"stripe-publishable-key" env:"STRIPE_PUBLISHABLE_KEY" group:"payment" help:"Stripe's publishable key, which clients' card forms are told."`
+	StripeScript         string `name:"stripe-js" env:"ARMORA_STRIPE_JS" group:"payment" help:"Address of Stripe's script, by which the page of a link about a payment has a card form; else Stripe's own, or that of ARMORA_STRIPE_URL."`
 	StripeWebhookSecret  string `name:"stripe-webhook-secret" env:"STRIPE_WEBHOOK_SECRET" group:"payment" help:"With which Stripe signs what it tells of. Set it in the environment."`
 	MemberPrice          string `name:"member-price" env:"ARMORA_MEMBER_PRICE" group:"payment" help:"Stripe's id of the price of a membership, price_…, paid by the period; without it there is none."`
 	MemberTrial          int    `name:"member-trial-days" env:"ARMORA_MEMBER_TRIAL_DAYS" default:"14" group:"payment" help:"How many days a first membership is free; 0: none."`
@@ -45,9 +46,9 @@ func (s *paymentSettings) keys() (secret, publishable string) {
 }
 
 func (s *paymentSettings) checkPayment() error {
-	if s.StripeURL != "" {
-		if u, err := url.Parse(s.StripeURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return errors.New("ARMORA_STRIPE_URL looks like http://host:port")
+	for name, at := range map[string]string{"ARMORA_STRIPE_URL": s.StripeURL, "ARMORA_STRIPE_JS": s.StripeScript} {
+		if u, err := url.Parse(at); at != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return errors.New(name + " looks like http://host:port")
 		}
 	}
 	switch {
@@ -70,7 +71,7 @@ func (h *hub) openPayment(context.Context, context.Context) error {
 	secret, publishable := h.settings.keys()
 	var err error
 	h.cashier, err = payment.New(payment.Config{
-		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL,
+		DB: h.db, Key: secret, PublishableKey: publishable, URL: h.settings.StripeURL, Script: h.settings.StripeScript,
 		Connect: h.settings.StripeConnect, ReturnURL: h.public + "/paid", Link: h.public + "/pay#", Tell: h.notify.Telling, Clock: h.clock, Log: h.log,
 	})
 	if err == nil && h.settings.MemberPrice != "" {

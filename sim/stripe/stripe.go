@@ -2,7 +2,7 @@
 // which the hub takes, holds, returns and passes on money. Unlike stripe-mock it
 // has a state: what was done decides what may be done next, holds expire by its
 // clock, and it can be told to misbehave. Card numbers reach it only the way they
-// reach Stripe: from the client's card form, which is [Browser].
+// reach Stripe: from the client's card form, which is [Browser], or the script at /v3/.
 package stripe
 
 import (
@@ -58,6 +58,7 @@ func New(secret, publishable string, clock Clock) *Server {
 	}
 	s.mux.HandleFunc("GET /authenticate/{id}", s.page)
 	s.mux.HandleFunc("POST /authenticate/{id}", s.pressed)
+	s.mountForm()
 	s.mux.HandleFunc("GET /onboarding/{id}", s.onboarding)
 	s.mux.HandleFunc("POST /onboarding/{id}", s.onboarded)
 	s.mux.HandleFunc("/v1/", func(w http.ResponseWriter, q *http.Request) {
