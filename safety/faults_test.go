@@ -239,7 +239,7 @@ func (w *world) everyWay(principal, officer fleet.UserID, phone fleet.DeviceID, 
 			w.t.Fatalf("%s: %v", way, err)
 		}
 		w.Watch.mu.Lock()
-		s := w.openOf(&fleet.Raiser{User: m.From.User, Device: m.From.Device})
+		s := w.openOf(&fleet.Raiser{User: m.From.User, Device: m.From.Device}, true)
 		raised[way] = view(s)
 		w.Watch.mu.Unlock()
 	}

@@ -141,8 +141,12 @@ func readTime(text json.RawMessage) (at time.Time) {
 	} else {
 		read(text, &at)
 	}
-	if y := at.Year(); y < 1970 || y > 2262 {
+	if !couldBe(at) {
 		return time.Time{}
 	}
 	return at
 }
+
+// couldBe reports whether a device's clock may have shown a time: one outside of these
+// years is none, and may be one that cannot even be written down.
+func couldBe(at time.Time) bool { y := at.UTC().Year(); return y >= 1970 && y <= 2262 }

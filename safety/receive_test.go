@@ -39,7 +39,7 @@ func TestNothingInAnEventButItsKindHasToBeRight(t *testing.T) {
 func (w *world) openOfDevice(device fleet.DeviceID) *fleet.SOS {
 	w.Watch.mu.Lock()
 	defer w.Watch.mu.Unlock()
-	return w.openOf(&fleet.Raiser{Device: device})
+	return w.openOf(&fleet.Raiser{Device: device}, true)
 }
 
 func TestWhatADeviceSaysIsUnderstood(t *testing.T) {

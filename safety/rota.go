@@ -16,6 +16,9 @@ func (w *Watch) Rota(ctx context.Context) ([]fleet.SOSStep, error) {
 // and on other hubs within a minute.
 func (w *Watch) SetRota(ctx context.Context, steps []fleet.SOSStep) error {
 	for _, s := range steps {
+		if !s.Since.IsZero() && !couldBe(s.Since) || !s.Until.IsZero() && !couldBe(s.Until) { // the snapshot could not say it
+			return &fleet.Error{Code: fleet.CodeInvalid, Message: "a step of the rota is on call at no time that could be"}
+		}
 		if !s.Until.IsZero() && !s.Until.After(s.Since) {
 			return &fleet.Error{Code: fleet.CodeInvalid, Message: "a step of the rota ends before it begins"}
 		}

@@ -40,12 +40,12 @@ func (w *Watch) Raise(call fleet.SOSCall) (fleet.SOS, error) {
 	if s := w.answered(&call.Raiser, call.Client); s != nil {
 		return view(s), w.persist()
 	}
-	if call.Occurred.IsZero() {
+	call.Occurred = call.Occurred.UTC().Truncate(time.Microsecond)
+	if !couldBe(call.Occurred) {
 		call.Occurred = w.now()
 	}
-	call.Occurred = call.Occurred.UTC().Truncate(time.Microsecond)
-	if s := w.openOf(&call.Raiser); s != nil {
-		if len(s.Clients) >= pressesKept {
+	if s := w.openOf(&call.Raiser, call.Drill); s != nil {
+		if presses(s) >= pressesKept && (s.Silent || !call.Silent) { // one that makes it silent counts
 			return view(s), w.persist()
 		}
 		e := w.entry(s.ID, fleet.SOSJoined, by(&call.Raiser))
@@ -75,14 +75,30 @@ func (w *Watch) answered(r *fleet.Raiser, client fleet.SOSClientID) *fleet.SOS {
 }
 
 // openOf returns the open SOS of a raiser; nil if there is none. One that they were
-// made to cancel is none any more, for them. w.mu is held.
-func (w *Watch) openOf(r *fleet.Raiser) *fleet.SOS {
+// made to cancel is none any more, for them. An exercise is one only if drills count,
+// and if there is no other: a real press joins none, since all were told, and perhaps
+// somebody has acknowledged, that nothing has happened. w.mu is held.
+func (w *Watch) openOf(r *fleet.Raiser, drills bool) (found *fleet.SOS) {
 	for _, s := range w.all {
-		if !s.Over() && !s.Hidden && s.Key() == r.Key() {
+		switch {
+		case s.Over() || s.Hidden || s.Key() != r.Key():
+		case !s.Drill:
 			return s
+		case drills:
+			found = s
 		}
 	}
-	return nil
+	return found
+}
+
+// presses is how many presses of an SOS were written down.
+func presses(s *fleet.SOS) (count int) {
+	for i := range s.Timeline {
+		if s.Timeline[i].Call != nil {
+			count++
+		}
+	}
+	return count
 }
 
 // Cancel is what somebody asks who has raised an SOS, or was made to.
@@ -115,6 +131,8 @@ func (w *Watch) Cancel(c Cancel) (fleet.SOS, error) {
 	}
 	kind := fleet.SOSCancelled
 	switch late := w.now().Sub(s.Received) > fleet.CancelWindow; {
+	case s.Over() && duress && s.Duress.IsZero(): // they are made to do it again
+		return view(s), w.underDuress(known, &c)
 	case s.Over() || s.Hidden:
 		return view(s), w.persist()
 	case duress:
@@ -130,9 +148,14 @@ func (w *Watch) Cancel(c Cancel) (fleet.SOS, error) {
 	return w.written(s, w.entry(s.ID, kind, by(&c.Raiser)))
 }
 
-// underDuress raises an SOS for somebody who was made to cancel before their app had
-// sent anything.
+// underDuress raises an SOS for somebody who was made to cancel where nothing is
+// raised, as they see it. Entered again, the code is of the same. w.mu is held.
 func (w *Watch) underDuress(known *book, c *Cancel) error {
+	for _, s := range w.all {
+		if s.Hidden && !s.Over() && s.Key() == c.Key() {
+			return w.persist()
+		}
+	}
 	call := fleet.SOSCall{Raiser: c.Raiser, Type: fleet.SOSThreat, Silent: true, Occurred: w.now(), Via: "cancel"}
 	call.Trip = known.tripOf(&call)
 	s, raised := w.raising(&call)
@@ -159,7 +182,7 @@ func (w *Watch) meant(c *Cancel) *fleet.SOS {
 	if !c.SOS.IsZero() {
 		return nil
 	}
-	return w.openOf(&c.Raiser)
+	return w.openOf(&c.Raiser, true)
 }
 
 // Acknowledge says that a named person of ops sees to an SOS. Nobody else is called
