@@ -122,9 +122,10 @@ func (d *Directory) Suspensions(ctx context.Context, c *Caller, id fleet.UserID)
 	return d.users.Suspensions(ctx, c.User, id)
 }
 
-// Restrict makes a person visible to named staff alone, or to all staff again.
-func (d *Directory) Restrict(ctx context.Context, id fleet.UserID, restricted bool) error {
-	return d.shownAnew(id, d.users.Restrict(ctx, id, restricted))
+// Restrict makes a person visible to named staff alone, or, by one of them, to all
+// staff again.
+func (d *Directory) Restrict(ctx context.Context, c *Caller, id fleet.UserID, restricted bool) error {
+	return d.shownAnew(id, d.users.Restrict(ctx, c.User, id, restricted))
 }
 
 // AddViewer names a member of the staff who sees a restricted person. Admins

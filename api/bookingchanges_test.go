@@ -150,8 +150,10 @@ func (h *hub) reviewed(ada *person, b Booking, profile string) {
 	reads(bob)
 	consents(true, fleet.ReviewWaiting) // staff read it again
 	vetting.must(http.StatusNoContent, "PUT", decide, map[string]any{"shown": true})
+	named, hers := h.person(fleet.RoleAdmin), "/api/users/"+ada.id.String()
+	h.must(http.StatusNoContent, "PUT", hers+"/viewers/"+named.id.String(), nil)
 	restrict := func(restricted bool) {
-		h.must(http.StatusNoContent, "PUT", "/api/users/"+ada.id.String()+"/restricted", map[string]any{"restricted": restricted})
+		named.must(http.StatusNoContent, "PUT", hers+"/restricted", map[string]any{"restricted": restricted})
 	}
 	restrict(true)
 	reads(bob)

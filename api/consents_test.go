@@ -125,11 +125,12 @@ func TestComplianceReadsConsents(t *testing.T) {
 	}
 	problem(t, h.person(fleet.RoleDispatcher).do("GET", path, nil), http.StatusForbidden, fleet.CodeForbidden)
 	problem(t, reader.do("GET", "/api/users/"+fleet.NewID[fleet.User]().String()+"/consents", nil), http.StatusNotFound, fleet.CodeNotFound)
-	if err := (schema.Users{DB: h.db}).Restrict(t.Context(), ada.id, true); err != nil {
+	if err := (schema.Users{DB: h.db}).Restrict(t.Context(), fleet.UserID{}, ada.id, true); err != nil {
 		t.Fatal(err)
 	}
 	problem(t, reader.do("GET", path, nil), http.StatusNotFound, fleet.CodeNotFound)
-	if err := (schema.Users{DB: h.db}).Restrict(t.Context(), ada.id, false); err != nil {
+	h.must(http.StatusNoContent, "PUT", "/api/users/"+ada.id.String()+"/viewers/"+reader.id.String(), nil)
+	if err := (schema.Users{DB: h.db}).Restrict(t.Context(), reader.id, ada.id, false); err != nil {
 		t.Fatal(err)
 	}
 	if entries := h.audited("read_consents", ada.id); len(entries) != 1 || entries[0].ActorUser != reader.id {

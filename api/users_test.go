@@ -311,7 +311,15 @@ func TestRestrictedPeopleAreSeenByNamedStaffAlone(t *testing.T) {
 		if seenBy(finance) {
 			t.Error("no longer named, and still seeing")
 		}
-		ada.must(http.StatusNoContent, http.MethodPut, path+"/restricted", map[string]any{"restricted": false})
+		// Nor does anybody lift it who is not named: it would be as good as naming oneself.
+		lifted, bea := map[string]any{"restricted": false}, h.person(fleet.RoleAdmin)
+		problem(t, ada.do(http.MethodPut, path+"/restricted", lifted), http.StatusForbidden, fleet.CodeForbidden)
+		problem(t, h.do(http.MethodPut, path+"/restricted", lifted), http.StatusForbidden, fleet.CodeForbidden)
+		if seenBy(ada) {
+			t.Error("who is not named has lifted it")
+		}
+		ada.must(http.StatusNoContent, http.MethodPut, path+"/viewers/"+bea.id.String(), nil)
+		bea.must(http.StatusNoContent, http.MethodPut, path+"/restricted", lifted)
 		if !seenBy(finance) {
 			t.Error("not restricted, and not seen")
 		}

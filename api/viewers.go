@@ -31,7 +31,7 @@ func (s *Server) addViewers() {
 	tags := []string{"users"}
 	route(s, admins(), huma.Operation{
 		OperationID: "restrict-user", Method: http.MethodPut, Path: "/api/users/{id}/restricted", DefaultStatus: http.StatusNoContent,
-		Summary: "Make a person visible to named staff alone, or to all staff again", Tags: tags,
+		Summary: "Make a person visible to named staff alone, or, as an admin who is named, to all staff again", Tags: tags,
 	}, s.restrictUser)
 	route(s, admins(), huma.Operation{
 		OperationID: "list-user-viewers", Method: http.MethodGet, Path: "/api/users/{id}/viewers",
@@ -48,7 +48,7 @@ func (s *Server) addViewers() {
 }
 
 func (s *Server) restrictUser(ctx context.Context, in *restrictInput) (*struct{}, error) {
-	return nil, s.cfg.Directory.Restrict(ctx, in.ID, in.Body.Restricted)
+	return nil, s.cfg.Directory.Restrict(ctx, callerOf(ctx), in.ID, in.Body.Restricted)
 }
 
 func (s *Server) listViewers(ctx context.Context, in *UserPath) (*viewersOutput, error) {

@@ -93,7 +93,7 @@ func TestWhoMayCancel(t *testing.T) {
 	d.code(err, fleet.CodeNotFound)
 	_, err = d.Cancel(ctx, reader(d.user), b.ID, b.Version, "x") // it was assigned since
 	d.code(err, fleet.CodeVersionMismatch)
-	d.ok(schema.Users{DB: d.db}.Restrict(ctx, d.user, true))
+	d.ok(schema.Users{DB: d.db}.Restrict(ctx, fleet.UserID{}, d.user, true))
 	_, err = d.Cancel(ctx, ops(d.person(fleet.RoleDispatcher)), b.ID, 0, "x")
 	d.code(err, fleet.CodeNotFound)
 	_, err = d.Waive(ctx, d.person(fleet.RoleDispatcher), b.ID, 0, "x")

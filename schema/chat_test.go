@@ -173,9 +173,11 @@ func TestWhoTakesPartInAConversation(t *testing.T) {
 		out(noon, k.stranger, k.second)
 
 		// Restricted, the principal is seen by named staff alone.
-		must(t, schema.Users{DB: db}.Restrict(ctx, k.principal, true))
+		must(t, schema.Users{DB: db}.Restrict(ctx, fleet.UserID{}, k.principal, true))
 		out(noon, k.ops)
-		must(t, schema.Users{DB: db}.Restrict(ctx, k.principal, false))
+		must(t, schema.Users{DB: db}.AddViewer(ctx, k.principal, k.ops, fleet.UserID{}, noon))
+		in(noon, k.ops)
+		must(t, schema.Users{DB: db}.Restrict(ctx, k.ops, k.principal, false))
 
 		// The lead is replaced.
 		k.change(noon, func(c *schema.BookingTx) error {

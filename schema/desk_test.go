@@ -128,7 +128,7 @@ func TestWhoSeesABooking(t *testing.T) {
 		ctx, bookings, users := t.Context(), schema.Bookings{DB: db}, schema.Users{DB: db}
 		open, hidden := newUser(t, db), newUser(t, db)
 		named, staff := newUser(t, db, fleet.RoleDispatcher), newUser(t, db, fleet.RoleDispatcher)
-		must(t, users.Restrict(ctx, hidden, true))
+		must(t, users.Restrict(ctx, fleet.UserID{}, hidden, true))
 		must(t, users.AddViewer(ctx, hidden, named, staff, noon))
 		driver := newDriver(t, db, fleet.UserID{})
 		first, secret := newBooking(t, db, open, noon.Add(time.Hour), 1), newBooking(t, db, hidden, noon.Add(2*time.Hour), 1)

@@ -103,9 +103,21 @@ func (t Users) Suspensions(ctx context.Context, staff, user fleet.UserID) ([]fle
 		FROM suspensions s JOIN users u ON u.id = s.user_id WHERE `+visible+` AND u.id = $2 ORDER BY s.id DESC`, staff, user)
 }
 
-// Restrict makes a person visible to named staff alone, or to all staff again.
-func (t Users) Restrict(ctx context.Context, user fleet.UserID, restricted bool) error {
-	return t.DB.exec(ctx, "user", `UPDATE users SET restricted = $2 WHERE id = $1 AND erased IS NULL`, user, restricted)
+// Restrict makes a person visible to named staff alone, or to all staff again. That
+// is done by whoever was named, else it is CodeForbidden: it would be the way round
+// being named by somebody else.
+func (t Users) Restrict(ctx context.Context, by, user fleet.UserID, restricted bool) error {
+	return t.DB.transact(ctx, "user", func(tx pgx.Tx) error {
+		var sees bool
+		err := tx.QueryRow(ctx, `SELECT `+visible+` FROM users u WHERE u.id = $2 AND u.erased IS NULL FOR UPDATE`, by, user).Scan(&sees)
+		if err == nil && !restricted && !sees {
+			err = &fleet.Error{Code: fleet.CodeForbidden, Message: "only who is named for a restricted person lifts that"}
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, `UPDATE users SET restricted = $2 WHERE id = $1`, user, restricted)
+		}
+		return err
+	})
 }
 
 // AddViewer lets a member of the staff see a person who is restricted, or will be.

@@ -97,7 +97,7 @@ func TestWhatIsUnderWay(t *testing.T) {
 		if got, err := trips.UnderWayFor(ctx, newUser(t, db), noon.Add(time.Hour), fleet.BookingID{}, 10); err != nil || len(got) != 1 {
 			t.Errorf("staff see %+v under way, error %v", got, err)
 		}
-		must(t, schema.Users{DB: db}.Restrict(ctx, user, true))
+		must(t, schema.Users{DB: db}.Restrict(ctx, fleet.UserID{}, user, true))
 		if got, err := trips.UnderWayFor(ctx, newUser(t, db), noon.Add(time.Hour), fleet.BookingID{}, 10); err != nil || len(got) != 0 {
 			t.Errorf("staff who may not see the principal see %+v under way, error %v", got, err)
 		}
