@@ -38,17 +38,18 @@ func (t Cards) Others(ctx context.Context, user fleet.UserID, stripe string) (bo
 		SELECT EXISTS (SELECT FROM payment_methods WHERE stripe_id = $1 AND user_id <> $2)`, stripe, user)
 }
 
-// Keep adds a card, once. A user's first is preferred. What waits for a card is
-// tried again.
+// Keep adds a card, once: one that was taken away stays so, and who is erased has none. A
+// user's first is preferred. What waits for a card is tried again.
 func (t Cards) Keep(ctx context.Context, m fleet.PaymentMethod) error {
 	return t.DB.transact(ctx, "payment method", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT FROM users WHERE id = $1 FOR UPDATE`, m.User); err != nil {
+		there, err := tx.Exec(ctx, `SELECT FROM users WHERE id = $1 AND erased IS NULL FOR UPDATE`, m.User)
+		if err != nil || there.RowsAffected() == 0 {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO payment_methods (id, user_id, stripe_id, brand, last4, exp_month, exp_year, preferred, created)
 			VALUES ($1, $2::uuid, $3, $4, $5, $6, $7, NOT EXISTS (SELECT FROM payment_methods WHERE user_id = $2 AND preferred), $8)
-			ON CONFLICT (stripe_id) DO UPDATE SET removed = NULL WHERE payment_methods.user_id = $2 AND payment_methods.removed IS NOT NULL`,
+			ON CONFLICT (stripe_id) DO NOTHING`,
 			m.ID, m.User, m.Stripe, text(m.Brand), text(m.Last4), m.ExpMonth, m.ExpYear, m.Created)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
