@@ -220,7 +220,7 @@ func spellsOf(b *fleet.Booking, number int, changes []schema.HandOver) []spell {
 	}
 	for _, change := range changes {
 		if change.Number == number {
-			add(seatOf(b, number, change.Relieved, "relieved"), change.At)
+			add(relievedOf(b, number, change.Relieved, spells), change.At)
 		}
 	}
 	for i := range b.Seats {
@@ -231,12 +231,17 @@ func spellsOf(b *fleet.Booking, number int, changes []schema.HandOver) []spell {
 	return spells
 }
 
-func seatOf(b *fleet.Booking, number int, driver fleet.DriverID, reason string) *fleet.Seat {
-	i := slices.IndexFunc(b.Seats, func(s fleet.Seat) bool { return s.Number == number && s.Driver == driver && s.Reason == reason })
-	if i < 0 {
-		return nil
+// relievedOf is the seat of an officer who was relieved: of one who was so twice, the first
+// that is not among the spells.
+func relievedOf(b *fleet.Booking, number int, driver fleet.DriverID, spells []spell) *fleet.Seat {
+	for i := range b.Seats {
+		s := &b.Seats[i]
+		counted := slices.ContainsFunc(spells, func(sp spell) bool { return sp.seat == s })
+		if s.Number == number && s.Driver == driver && s.Reason == "relieved" && !counted {
+			return s
+		}
 	}
-	return &b.Seats[i]
+	return nil
 }
 
 // feeOwed is what the officers who had a booking get of its fee, as far as it was

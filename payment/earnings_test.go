@@ -179,8 +179,21 @@ func TestWhoIsRelievedIsPaidForTheirTime(t *testing.T) {
 	m.protect()
 	m.clock.Advance(30 * time.Minute)
 	relief := m.officer()
+	m.takesOver(relief)
+	m.clock.Advance(90 * time.Minute)
+	m.complete()
+	if owed := m.owed(); owed[m.officers[0]] != 16_50 || owed[relief] != 49_50 { // a quarter, and the rest, of £66
+		t.Errorf("%v", owed)
+	}
+	m.ledger(66_00)
+}
+
+// takesOver has an officer relieve the one who is there.
+func (m *team) takesOver(relief fleet.DriverID) {
+	m.Helper()
 	m.change(func(c *schema.BookingTx) error {
-		next, err := c.OpenSeat(1, c.Seats[0].ID)
+		old := *c.Lead()
+		next, err := c.OpenSeat(1, old.ID)
 		if err != nil {
 			return err
 		}
@@ -188,18 +201,34 @@ func TestWhoIsRelievedIsPaidForTheirTime(t *testing.T) {
 		if err := c.Take(next); err != nil {
 			return err
 		}
-		if err := c.Release(c.Seats[0].ID, "relieved"); err != nil {
+		if err := c.Release(old.ID, "relieved"); err != nil {
 			return err
 		}
 		if err := c.Replace(next.ID); err != nil {
 			return err
 		}
-		return c.Note(schema.Event{Kind: "handed_over", Data: map[string]any{"seat": 1, "driver": relief, "relieved": m.officers[0]}})
+		return c.Note(schema.Event{Kind: "handed_over", Data: map[string]any{"seat": 1, "driver": relief, "relieved": old.Driver}})
 	})
-	m.clock.Advance(90 * time.Minute)
+}
+
+// An officer who comes back, since ops send them, and is relieved again, is paid for both
+// times, however often it is written down.
+func TestWhoIsRelievedTwiceIsPaidForBothTimes(t *testing.T) {
+	t.Parallel()
+	m := newTeam(t, 1)
+	m.clock.Advance(time.Hour)
+	m.protect()
+	one, two, three := m.officers[0], m.officer(), m.officer()
+	for _, next := range []fleet.DriverID{two, one, three} {
+		m.clock.Advance(30 * time.Minute)
+		m.takesOver(next)
+	}
+	m.clock.Advance(30 * time.Minute)
 	m.complete()
-	if owed := m.owed(); owed[m.officers[0]] != 16_50 || owed[relief] != 49_50 { // a quarter, and the rest, of £66
-		t.Errorf("%v", owed)
+	for range 3 {
+		if owed := m.owed(); owed[one] != 33_00 || owed[two] != 16_50 || owed[three] != 16_50 {
+			t.Errorf("%v", owed)
+		}
 	}
 	m.ledger(66_00)
 }
