@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -26,15 +27,15 @@ type Sealer interface {
 const journalPurpose = "sos-journal"
 
 // journal is a file that holds, a sealed line each, the entries that the database
-// may not have yet. What add has returned for is on disk: it outlives a kill and a
+// may not have yet, and all of what this hub calls people for. What add has returned for is on disk: it outlives a kill and a
 // power cut. It is safe for concurrent use.
 type journal struct {
 	path   string
 	sealer Sealer
 	mu     sync.Mutex
-	file   *os.File // open for appending; nil until the first entry
-	count  int      // entries in the file
-	locked *os.File // while the folder is this hub's; see lock
+	file   *os.File                  // open for appending; nil until the first entry
+	holds  map[fleet.SOSEntryID]bool // what the file holds; nil: nobody knows
+	locked *os.File                  // while the folder is this hub's; see lock
 }
 
 // add appends entries. When it returns nil, they are on disk.
@@ -56,11 +57,19 @@ func (j *journal) add(entries ...fleet.SOSEntry) error {
 	}
 	if err != nil { // after a failed fsync nobody knows what the file holds: the next try opens it anew
 		err = errors.Join(err, j.file.Close())
-		j.file = nil
+		j.file, j.holds = nil, nil
 		return fmt.Errorf("write the journal of emergencies: %w", err)
 	}
-	j.count += len(entries)
+	if j.holds != nil {
+		j.hold(entries)
+	}
 	return nil
+}
+
+func (j *journal) hold(entries []fleet.SOSEntry) {
+	for i := range entries {
+		j.holds[entries[i].ID] = true
+	}
 }
 
 func (j *journal) open() error {
@@ -96,10 +105,7 @@ func (j *journal) read() (entries []fleet.SOSEntry, damaged int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	text, err := os.ReadFile(j.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, err
 	}
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
@@ -113,7 +119,8 @@ func (j *journal) read() (entries []fleet.SOSEntry, damaged int, err error) {
 		}
 		entries = append(entries, e)
 	}
-	j.count = len(entries)
+	j.holds = make(map[fleet.SOSEntryID]bool, len(entries))
+	j.hold(entries)
 	return entries, damaged, nil
 }
 
@@ -129,12 +136,13 @@ func (j *journal) parse(line []byte) (e fleet.SOSEntry, err error) {
 	return e, json.Unmarshal(plain, &e)
 }
 
-// keep makes the journal hold just these entries: all others are in the database.
+// keep makes the journal hold just these entries: all others are in the database, and
+// of what is over.
 // The caller adds nothing meanwhile.
 func (j *journal) keep(entries []fleet.SOSEntry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(entries) == j.count {
+	if j.holds != nil && len(entries) == len(j.holds) && !slices.ContainsFunc(entries, func(e fleet.SOSEntry) bool { return !j.holds[e.ID] }) {
 		return nil
 	}
 	lines, err := j.lines(entries)
@@ -148,7 +156,8 @@ func (j *journal) keep(entries []fleet.SOSEntry) error {
 		_ = j.file.Close() // all of it is in the database, or in the new one
 		j.file = nil
 	}
-	j.count = len(entries)
+	j.holds = make(map[fleet.SOSEntryID]bool, len(entries))
+	j.hold(entries)
 	return nil
 }
 

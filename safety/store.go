@@ -145,8 +145,7 @@ func (w *Watch) inApp(s *fleet.SOS) (all []fleet.Notice) {
 	return all
 }
 
-// storedIn notes that entries are in the database. When all are, the journal is
-// emptied.
+// storedIn notes that entries are in the database.
 func (w *Watch) storedIn(id fleet.SOSID, stored []fleet.SOSEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,11 +159,23 @@ func (w *Watch) storedIn(id fleet.SOSID, stored []fleet.SOSEntry) {
 	isDone := func(e fleet.SOSEntry) bool { return done[e.ID] }
 	w.pending = slices.DeleteFunc(w.pending, isDone)
 	w.unwritten = slices.DeleteFunc(w.unwritten, isDone)
+	w.trim()
+}
+
+// trim takes out of the journal what the database has, but for what is open and kept
+// by this hub: that is there when it starts again, and the database is away. w.mu is held.
+func (w *Watch) trim() {
 	if len(w.pending) > 0 {
 		return
 	}
-	if err := w.journal.keep(nil); err != nil {
-		w.log.Error("the journal of emergencies cannot be emptied; what it holds is stored", "error", err)
+	var open []fleet.SOSEntry
+	for id, s := range w.all {
+		if w.kept[id] && !s.Over() {
+			open = append(open, s.Timeline...)
+		}
+	}
+	if err := w.journal.keep(open); err != nil {
+		w.log.Error("the journal of emergencies cannot be trimmed; what it holds is stored", "error", err)
 	}
 }
 
@@ -223,6 +234,7 @@ func (w *Watch) look(ctx context.Context) {
 		w.kept[id] = mine
 	}
 	w.refollow()
+	w.trim()
 	poke(w.tell)
 }
 

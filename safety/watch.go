@@ -147,7 +147,9 @@ func (w *Watch) Open(ctx context.Context) error {
 	if err := w.readJournal(); err != nil {
 		return fmt.Errorf("the journal of emergencies: %w", err)
 	}
-	w.recall(ctx)
+	if w.recall(ctx) {
+		w.look(ctx) // before anybody is called: another hub may do that by now
+	}
 	w.openBook(ctx)
 	background, stop := context.WithCancel(context.Background())
 	w.stop = stop
@@ -225,18 +227,17 @@ func (w *Watch) readJournal() error {
 		if err := w.journal.setAside(as); err != nil {
 			return err
 		}
-		w.journal.count = 0
 		return w.journal.add(entries...)
 	}
 	return nil
 }
 
-// recall adds what the database has. If it is away, keep will do it.
-func (w *Watch) recall(ctx context.Context) {
+// recall adds what the database has, if that is there.
+func (w *Watch) recall(ctx context.Context) bool {
 	known, err := w.table.Recent(ctx, w.now().Add(-remembered))
 	if err != nil {
 		w.log.Warn("emergencies cannot be read from the database", "error", err)
-		return
+		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -244,6 +245,7 @@ func (w *Watch) recall(ctx context.Context) {
 		w.merge(&known[i])
 	}
 	w.refollow()
+	return true
 }
 
 // merge brings what is known in memory and what the database has together. w.mu is
