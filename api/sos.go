@@ -124,7 +124,7 @@ func (s *Server) cancelSOS(ctx context.Context, in *cancelSOSInput) (*sosOutput,
 	if b := in.Body; b != nil {
 		cancel.SOS, cancel.Client, cancel.Code = b.SOSID, b.Raised, b.Code
 	}
-	shown, err := s.cfg.Safety.Cancel(cancel)
+	shown, err := s.cfg.Safety.Cancel(ctx, cancel)
 	if err != nil {
 		return nil, err
 	}

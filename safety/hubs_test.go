@@ -166,3 +166,67 @@ func noonID() []byte {
 	ms := uint64(noon.UnixMilli())
 	return []byte{byte(ms >> 40), byte(ms >> 32), byte(ms >> 24), byte(ms >> 16), byte(ms >> 8), byte(ms)}
 }
+
+// A press that came to two hubs is cancelled on one of them, which then has all of it in
+// the database: the other, which heard of it a moment later, calls nobody any more.
+func TestACancelOnOneHubEndsItOnTheOther(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	press := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: p.ada}, Type: fleet.SOSMedical, Via: "rest"}
+	copy(press.Client[:6], noonID())
+	first, err := p.one.Raise(press)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.one.stored(first.ID)
+	p.one.clock.Advance(50 * time.Millisecond)
+	second, err := p.two.Raise(press)
+	if err != nil || second.ID != first.ID {
+		t.Fatalf("%v: %s and %s", err, first.ID, second.ID)
+	}
+	p.two.stored(first.ID)
+	if s, err := p.one.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: p.ada}, Client: press.Client}); err != nil || !s.Over() {
+		t.Fatalf("%v, over: %v", err, s.Over())
+	}
+	p.one.stored(first.ID)
+	p.two.until("the other to know", func() bool {
+		poke(p.two.store)
+		s, _ := p.two.here(first.ID)
+		return s.Over()
+	})
+}
+
+// A cancel is heard by any hub, also by one that does not know yet of what another has
+// raised; and contacts are told by none before all know that it was not cancelled.
+func TestACancelThatComesToAnotherHub(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.one.contact(p.ada, fleet.ContactOptedIn)
+	for name, said := range map[string]func(*fleet.SOS) Cancel{
+		"by its id":      func(s *fleet.SOS) Cancel { return Cancel{SOS: s.ID} },
+		"by the press's": func(s *fleet.SOS) Cancel { return Cancel{Client: s.Clients[0]} },
+		"by neither":     func(*fleet.SOS) Cancel { return Cancel{} },
+	} {
+		s := p.one.raise(p.ada)
+		p.one.stored(s.ID)
+		p.one.clock.Advance(fleet.CancelWindow)
+		c := said(&s)
+		c.User = p.cy
+		if got, err := p.two.Cancel(t.Context(), c); err != nil || got.ID == s.ID {
+			t.Errorf("%s: somebody else cancels it: %v", name, err)
+		}
+		c.User = p.ada
+		if got, err := p.two.Cancel(t.Context(), c); err != nil || got.ID != s.ID || !got.Over() {
+			t.Fatalf("%s: %v, over: %v", name, err, got.Over())
+		}
+		p.two.stored(s.ID)
+		p.one.clock.Advance(lookEvery)
+		p.one.until("the hub that raised it to know", func() bool {
+			got, _ := p.one.here(s.ID)
+			return got.Over()
+		})
+	}
+	if n := p.one.took("safety_contact", fleet.MailChannel); n != 0 {
+		t.Errorf("%d contacts were told", n)
+	}
+}

@@ -1,8 +1,11 @@
 package safety
 
 import (
+	"context"
+	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"armora/fleet"
 	"armora/schema"
@@ -18,7 +21,7 @@ func TestAnOpenSOSOutlivesTheDatabaseAndItsHub(t *testing.T) {
 	ada, bo, cy := w.person(fleet.RoleRider), w.person(fleet.RoleDispatcher), w.person(fleet.RoleDispatcher)
 	w.open().rota(fleet.VoiceChannel, bo, cy)
 	s, over := w.raise(ada), w.raise(bo)
-	if _, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: bo}}); err != nil {
+	if _, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: bo}}); err != nil {
 		t.Fatal(err)
 	}
 	w.until("the first step", func() bool {
@@ -44,5 +47,59 @@ func TestAnOpenSOSOutlivesTheDatabaseAndItsHub(t *testing.T) {
 	alone.until("the second step", func() bool { return slices.Equal(alone.called(fleet.VoiceChannel), []fleet.UserID{cy}) })
 	if n := alone.took("safety_sos", fleet.MailChannel); n != 0 {
 		t.Errorf("%d are told again of what they were told", n)
+	}
+}
+
+// Phones that were asked for a position each second are asked for no more by the next
+// hub, if the one that saw the SOS end could not.
+func TestPhonesAreAskedForNoMoreByTheNextHub(t *testing.T) {
+	t.Parallel()
+	db, dir, clock := schematest.Plain(t), t.TempDir(), fleet.NewManualClock(noon)
+	hub := func(command func(hertz string) error) *world {
+		return newWorldOn(t, db, dir, clock, func(c *Config) {
+			c.Command = func(ctx context.Context, _ fleet.DeviceID, _ string, body json.RawMessage, _ time.Duration) (fleet.Command, error) {
+				if _, limited := ctx.Deadline(); !limited {
+					t.Error("a database that stalls would keep what happens from being stored")
+				}
+				return fleet.Command{}, command(string(body))
+			}
+		}).open()
+	}
+	failed := make(chan struct{}, 100)
+	w := hub(func(hertz string) error {
+		if hertz == `{"hz":1}` {
+			return nil
+		}
+		failed <- struct{}{}
+		return &fleet.Error{Code: fleet.CodeUnavailable, Message: "the database is away"}
+	})
+	ada := w.person(fleet.RoleRider)
+	s, err := w.Raise(fleet.SOSCall{Raiser: fleet.Raiser{User: ada, Device: w.phone(ada)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.until("the phone to be asked", func() bool {
+		got, _ := w.here(s.ID)
+		asked, _ := rates(&got)
+		return asked
+	})
+	if _, err := w.Finish(t.Context(), s.ID, End{By: ada, Outcome: fleet.SOSResolved}); err != nil {
+		t.Fatal(err)
+	}
+	<-failed
+	w.stored(s.ID)
+	w.Close()
+	asked := make(chan string, 100)
+	hub(func(hertz string) error {
+		asked <- hertz
+		return nil
+	})
+	select {
+	case got := <-asked:
+		if got != `{"hz":0}` {
+			t.Errorf("the phone is asked for %s", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the phone tells where it is each second for ever")
 	}
 }

@@ -15,6 +15,8 @@ const (
 	opsLife      = 15 * time.Minute // for which all of ops are tried to be told
 	stepLife     = 2 * time.Minute  // a step of the rota
 	contactsLife = time.Hour
+	// cancelKnown is how long a cancel may take to be known to all hubs.
+	cancelKnown = lookEvery + time.Second
 	// maxRounds is how often the whole rota is gone through.
 	maxRounds = 20
 )
@@ -75,7 +77,7 @@ func (p *planner) all(s *fleet.SOS) (now []telling, next time.Time) {
 	}
 	// Contacts are told once it cannot be cancelled any more, and not where somebody
 	// might look over a shoulder: they would call back.
-	if at := s.Received.Add(fleet.CancelWindow); !s.Over() && !s.Drill && !s.Discreet() {
+	if at := s.Received.Add(fleet.CancelWindow + cancelKnown); !s.Over() && !s.Drill && !s.Discreet() {
 		if p.now.After(at) {
 			now = append(now, p.contacts(s)...)
 		} else {

@@ -66,7 +66,7 @@ func TestARealPressDuringADrill(t *testing.T) {
 	if err != nil || again.ID != s.ID || again.Drill {
 		t.Errorf("a drill in an emergency: %v, %s, a drill: %v", err, again.ID, again.Drill)
 	}
-	cancelled, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}})
+	cancelled, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}})
 	if err != nil || cancelled.ID != s.ID || !cancelled.Over() {
 		t.Errorf("%v, %s is cancelled", err, cancelled.ID)
 	}
@@ -106,13 +106,13 @@ func TestDuressAfterACancel(t *testing.T) {
 	w.open()
 	first := w.raise(ada)
 	cancel := Cancel{Raiser: fleet.Raiser{User: ada}, SOS: first.ID}
-	plain, err := w.Cancel(cancel)
+	plain, err := w.Cancel(t.Context(), cancel)
 	if err != nil || !plain.Over() {
 		t.Fatalf("%v, over: %v", err, plain.Over())
 	}
 	for range 2 {
 		cancel.Code = "9911"
-		forced, err := w.Cancel(cancel)
+		forced, err := w.Cancel(t.Context(), cancel)
 		if err != nil || forced.ID != plain.ID || forced.Shown() != plain.Shown() || !forced.Duress.IsZero() {
 			t.Errorf("%v: they can be told apart: %+v, %+v", err, plain, forced)
 		}

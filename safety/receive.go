@@ -83,7 +83,7 @@ func (w *Watch) event(m *Message) error {
 	said := parseEvent(m.Payload)
 	raiser := fleet.Raiser{User: m.From.User, Driver: m.From.Driver, Device: m.From.Device}
 	if kindOf(m.Payload) == "sos_cancel" {
-		_, err := w.Cancel(Cancel{Raiser: raiser, SOS: said.sos, Client: said.raised, Code: said.code})
+		_, err := w.cancel(Cancel{Raiser: raiser, SOS: said.sos, Client: said.raised, Code: said.code})
 		return err
 	}
 	call := said.call

@@ -113,8 +113,29 @@ type Cancel struct {
 // only passes the wish on to ops. With the duress code it does neither: it answers
 // the same, and the SOS goes on, silently; if there is none, it raises one.
 //
-// What it returns is what the one who asked is shown.
-func (w *Watch) Cancel(c Cancel) (fleet.SOS, error) {
+// What it returns is what the one who asked is shown. What this hub does not know yet
+// is looked for in the database.
+func (w *Watch) Cancel(ctx context.Context, c Cancel) (fleet.SOS, error) {
+	w.mu.Lock()
+	s := w.meant(&c)
+	w.mu.Unlock()
+	if s == nil && !c.User.IsZero() {
+		ctx, done := context.WithTimeout(ctx, cancelPatience)
+		defer done()
+		if theirs, err := w.table.OpenOf(ctx, c.User, c.SOS); err == nil { // else there is none, as far as is known
+			w.mu.Lock()
+			w.mergeAll(theirs)
+			w.mu.Unlock()
+		}
+	}
+	return w.cancel(c)
+}
+
+// cancelPatience is how long somebody who cancels waits for the database.
+const cancelPatience = 2 * time.Second
+
+// cancel is Cancel of what this hub knows.
+func (w *Watch) cancel(c Cancel) (fleet.SOS, error) {
 	known := w.book.Load()
 	if c.User.IsZero() {
 		c.User = known.userOf(c.Driver)

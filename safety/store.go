@@ -197,9 +197,7 @@ func (w *Watch) followUp(ctx context.Context) time.Duration {
 	for i := range due {
 		w.setRate(ctx, &due[i])
 	}
-	if len(due) == 0 {
-		w.look(ctx)
-	}
+	w.look(ctx)
 	return lookEvery
 }
 
@@ -214,26 +212,23 @@ func (w *Watch) look(ctx context.Context) {
 		return // the next look will do
 	}
 	w.mu.Lock()
-	since := w.now()
-	for _, s := range w.all {
-		if !s.Over() && s.Received.Before(since) {
-			since = s.Received
+	var here []fleet.SOSID // that others may have ended
+	for id, s := range w.all {
+		if !s.Over() {
+			here = append(here, id)
 		}
 	}
 	w.mu.Unlock()
-	known, err := w.table.Recent(ctx, since)
+	known, err := w.table.Open(ctx, here...)
 	if err != nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := range known {
-		w.merge(&known[i])
-	}
+	w.mergeAll(known)
 	for id, mine := range open {
 		w.kept[id] = mine
 	}
-	w.refollow()
 	w.trim()
 	poke(w.tell)
 }
@@ -264,6 +259,8 @@ func (w *Watch) setRate(ctx context.Context, s *fleet.SOS) {
 	}
 	e := w.entry(s.ID, kind, Hub)
 	e.Note = &fleet.SOSNote{}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	for _, phone := range phones {
 		_, err := w.cfg.Command(ctx, phone, "position_rate", body, rateLife)
 		if fleet.CodeOf(err) == fleet.CodeUnavailable && err != nil {

@@ -163,7 +163,7 @@ func TestAProviderThatIsSlowKeepsNoOtherWaiting(t *testing.T) {
 	w.open()
 	s := w.raise(ada)
 	w.until("all mail", func() bool { return w.took("safety_sos", fleet.MailChannel) == 2*sendingAtOnce })
-	if _, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}, SOS: s.ID}); err != nil {
+	if _, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}, SOS: s.ID}); err != nil {
 		t.Error(err)
 	}
 	close(answers)
@@ -226,7 +226,7 @@ func TestContactsAreToldIfTheyAgreedAndItIsNotCancelled(t *testing.T) {
 		{name: "a drill", call: fleet.SOSCall{Drill: true}, state: fleet.ContactOptedIn},
 		{name: "silent", call: fleet.SOSCall{Silent: true}, state: fleet.ContactOptedIn},
 		{name: "cancelled", state: fleet.ContactOptedIn, then: func(w *world, s *fleet.SOS) error {
-			_, err := w.Cancel(Cancel{Raiser: s.Raiser})
+			_, err := w.Cancel(w.t.Context(), Cancel{Raiser: s.Raiser})
 			return err
 		}},
 	} {
@@ -255,7 +255,7 @@ func TestContactsAreToldIfTheyAgreedAndItIsNotCancelled(t *testing.T) {
 			if err := w.Relearn(t.Context()); err != nil { // the raiser's contacts are known now
 				t.Fatal(err)
 			}
-			w.clock.Advance(fleet.CancelWindow + time.Second)
+			w.clock.Advance(fleet.CancelWindow + cancelKnown + time.Second)
 			if c.want > 0 {
 				w.until("the contact to be told", func() bool { return w.took("safety_contact", fleet.MailChannel) == c.want })
 			}

@@ -241,11 +241,21 @@ func (w *Watch) recall(ctx context.Context) bool {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := range known {
-		w.merge(&known[i])
+	w.mergeAll(known)
+	for id, s := range w.all {
+		if raised, restored := rates(s); s.Over() && raised && !restored { // whoever was to do that did not
+			w.kept[id] = true
+		}
+	}
+	return true
+}
+
+// mergeAll takes over what the database has. w.mu is held.
+func (w *Watch) mergeAll(stored []fleet.SOS) {
+	for i := range stored {
+		w.merge(&stored[i])
 	}
 	w.refollow()
-	return true
 }
 
 // merge brings what is known in memory and what the database has together. w.mu is

@@ -68,7 +68,7 @@ func TestTheJournalOutlivesItsHub(t *testing.T) {
 	dying := newWorldOn(t, db, dir, clock) // never opened: nothing is stored, as when the database is away
 	ada := dying.person(fleet.RoleRider)
 	first := dying.raise(ada)
-	if _, err := dying.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}}); err != nil {
+	if _, err := dying.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}}); err != nil {
 		t.Fatal(err)
 	}
 	second := dying.raise(ada)
@@ -136,7 +136,7 @@ func TestCancelling(t *testing.T) {
 			raised := w.raise(ada)
 			w.clock.Advance(c.after)
 			for range 2 { // it comes twice
-				s, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}, Client: raised.Clients[0], Code: c.code})
+				s, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}, Client: raised.Clients[0], Code: c.code})
 				if err != nil || s.Shown() != c.shown || s.Over() != c.over || s.Duress.IsZero() == c.duress || s.CancelAsked.IsZero() == c.asked {
 					t.Fatalf("%v, shown as %s, over %v, duress %v, asked %v", err, s.Shown(), s.Over(), s.Duress, s.CancelAsked)
 				}
@@ -156,11 +156,11 @@ func TestACancelUnderDuressRaisesWhereNothingWasRaised(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.open()
-	plain, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}, Code: "1234"})
+	plain, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}, Code: "1234"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	forced, err := w.Cancel(Cancel{Raiser: fleet.Raiser{User: ada}, Code: "9911"})
+	forced, err := w.Cancel(t.Context(), Cancel{Raiser: fleet.Raiser{User: ada}, Code: "9911"})
 	if err != nil || forced.ID != plain.ID || forced.Shown() != plain.Shown() {
 		t.Errorf("they can be told apart: %+v, %+v, %v", plain, forced, err)
 	}
@@ -191,7 +191,7 @@ func TestOnlyTheirOwn(t *testing.T) {
 	for _, c := range []Cancel{
 		{Raiser: fleet.Raiser{User: eve}, SOS: s.ID}, {Raiser: fleet.Raiser{User: eve}, Client: s.Clients[0]}, {Raiser: fleet.Raiser{User: eve}},
 	} {
-		if got, err := w.Cancel(c); err != nil || got.ID == s.ID {
+		if got, err := w.Cancel(t.Context(), c); err != nil || got.ID == s.ID {
 			t.Errorf("eve cancels it: %v, %v", got.ID, err)
 		}
 	}

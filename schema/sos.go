@@ -261,8 +261,15 @@ func (t SOSes) Recent(ctx context.Context, since time.Time) ([]fleet.SOS, error)
 	return t.list(ctx, `s.received >= $1 OR s.ended IS NULL`, since)
 }
 
-// Open returns those that are open.
-func (t SOSes) Open(ctx context.Context) ([]fleet.SOS, error) { return t.list(ctx, `s.ended IS NULL`) }
+// Open returns those that are open, and some others.
+func (t SOSes) Open(ctx context.Context, others ...fleet.SOSID) ([]fleet.SOS, error) {
+	return t.list(ctx, `s.ended IS NULL OR s.id = ANY($1::uuid[])`, idStrings(others))
+}
+
+// OpenOf returns those of a user's that are open, and one of theirs that may not be.
+func (t SOSes) OpenOf(ctx context.Context, user fleet.UserID, other fleet.SOSID) ([]fleet.SOS, error) {
+	return t.list(ctx, `s.user_id = $1 AND (s.ended IS NULL OR s.id = $2)`, user, other)
+}
 
 // Get returns an SOS, whoever raised it: for ops.
 func (t SOSes) Get(ctx context.Context, id fleet.SOSID) (fleet.SOS, error) {
