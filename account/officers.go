@@ -228,9 +228,15 @@ func (o *Officers) Assign(ctx context.Context, vehicle fleet.VehicleID, driver f
 	return nil
 }
 
-// SetDuty says whether an officer works from now on.
+// SetDuty says whether an officer works from now on. It counts also when the clock has
+// been set back since their duty changed last.
 func (o *Officers) SetDuty(ctx context.Context, driver fleet.DriverID, duty fleet.Duty) error {
-	return o.SayDuty(ctx, driver, duty, o.clock.Now())
+	return o.changed(ctx, driver, o.duty.Set(ctx, driver, duty, o.clock.Now()))
+}
+
+// OffDuty takes an officer off duty, on a dispatcher's word.
+func (o *Officers) OffDuty(ctx context.Context, term schema.Term, driver fleet.DriverID) error {
+	return o.changed(ctx, driver, o.duty.End(ctx, term, driver, o.clock.Now()))
 }
 
 // lateDuty is how late an officer's word on their duty may come: it is as long as
@@ -241,18 +247,19 @@ const lateDuty = 24 * time.Hour
 // duty has changed since, by whomever, that stands. Of a time to come, it is now:
 // the phone's clock is fast.
 func (o *Officers) SayDuty(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, since time.Time) error {
-	now := o.clock.Now()
-	switch {
+	switch now := o.clock.Now(); {
 	case since.Before(now.Add(-lateDuty)):
 		return invalid("the duty of more than %v ago is not changed", lateDuty)
 	case since.Before(now):
-		if err := o.duty.SetSince(ctx, driver, duty, since); err != nil {
-			return err
-		}
-	default:
-		if err := o.duty.Set(ctx, driver, duty, now); err != nil {
-			return err
-		}
+		return o.changed(ctx, driver, o.duty.SetSince(ctx, driver, duty, since))
+	}
+	return o.SetDuty(ctx, driver, duty)
+}
+
+// changed tells the others that an officer's duty has changed, unless that failed.
+func (o *Officers) changed(ctx context.Context, driver fleet.DriverID, failed error) error {
+	if failed != nil {
+		return failed
 	}
 	o.tellSpells(ctx, driver)
 	o.refresh(ctx, driver)

@@ -198,6 +198,32 @@ func TestAnOfficerSaysSinceWhenTheyWork(t *testing.T) {
 	}
 }
 
+// tickingClock is never asked the same moment twice, as clocks are.
+type tickingClock struct{ *fleet.ManualClock }
+
+func (c tickingClock) Now() time.Time {
+	c.Advance(time.Microsecond)
+	return c.ManualClock.Now()
+}
+
+func TestWhoGoesOffDutyAfterTheClockWasSetBackIsOffDuty(t *testing.T) {
+	t.Parallel()
+	o := newOfficers(t, schematest.Plain(t))
+	driver, err := o.Add(t.Context(), "Ada Vale", fleet.Shadow, fleet.UserID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.clock = tickingClock{o.p.clock}
+	var standing bus.Standing
+	o.bus.Standings.Subscribe(func(s bus.Standing) { standing = s })
+	for _, duty := range []fleet.Duty{fleet.OnDuty, fleet.OffDuty, fleet.OnDuty} {
+		if err := o.SetDuty(t.Context(), driver.ID, duty); err != nil || standing.Duty != duty {
+			t.Errorf("%s (%v), want %s", standing.Duty, err, duty)
+		}
+		o.p.clock.Advance(-time.Minute)
+	}
+}
+
 // Who is given another's account takes over the phones that staff bound, and the
 // person before is followed no more.
 func TestAnOfficersAccountChanges(t *testing.T) {

@@ -235,7 +235,7 @@ func (h *hub) addDispatch(cfg *Config) {
 	}
 	cfg.Engine, err = dispatch.NewEngine(dispatch.EngineConfig{
 		DB: h.db, Bus: h.bus, Map: index, Travel: travel, Clock: h.clock, Log: cfg.Log, Area: "all", Holder: "test",
-		OffDuty: func(ctx context.Context, d fleet.DriverID) error { return h.officers.SetDuty(ctx, d, fleet.OffDuty) },
+		OffDuty: h.officers.OffDuty,
 	})
 	if err != nil {
 		h.t.Fatal(err)

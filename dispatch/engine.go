@@ -46,8 +46,8 @@ type EngineConfig struct {
 	Holder string
 	// Work is how long officers may work; zero: fleet.DefaultWorkLimits.
 	Work fleet.WorkLimits
-	// OffDuty takes an officer off duty who lets offers pass.
-	OffDuty func(context.Context, fleet.DriverID) error
+	// OffDuty takes an officer off duty, in the engine's term, who lets offers pass.
+	OffDuty func(context.Context, schema.Term, fleet.DriverID) error
 }
 
 // Engine finds officers. Of all engines of an area one leads, which plans, offers

@@ -100,7 +100,7 @@ func (p *rolling) cost(q *request, o *option, lapsed bool) (cost time.Duration) 
 
 // replan plans the bookings that start later anew, if something has changed or the
 // plan is old, and tells ops of those that nobody could have.
-func (e *Engine) replan(ctx context.Context, bookings []fleet.Booking, open *openOffers) error {
+func (e *Engine) replan(ctx context.Context, term schema.Term, bookings []fleet.Booking, open *openOffers) error {
 	now, p := e.clock.Now(), &e.rolling
 	of := make([]version, len(bookings))
 	for i := range bookings {
@@ -125,12 +125,12 @@ func (e *Engine) replan(ctx context.Context, bookings []fleet.Booking, open *ope
 	if now.Before(e.led.Add(warmUp)) { // not all officers are heard yet
 		return nil
 	}
-	return e.tellUnplanned(ctx, d.without)
+	return e.tellUnplanned(ctx, term, d.without)
 }
 
 // tellUnplanned raises an alert of each booking that nobody is planned for, and
 // settles those of which that is not so any more.
-func (e *Engine) tellUnplanned(ctx context.Context, without map[fleet.BookingID]bool) error {
+func (e *Engine) tellUnplanned(ctx context.Context, term schema.Term, without map[fleet.BookingID]bool) error {
 	alerts, p, now := schema.Alerts{DB: e.cfg.DB}, &e.rolling, e.clock.Now()
 	if p.unplanned == nil {
 		open, err := alerts.OpenOf(ctx, fleet.AlertUnplanned)
@@ -145,14 +145,14 @@ func (e *Engine) tellUnplanned(ctx context.Context, without map[fleet.BookingID]
 	var failed error
 	for id := range without {
 		if !p.unplanned[id] {
-			err := alerts.Raise(ctx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertUnplanned, Booking: id, Raised: now})
+			err := alerts.RaiseIn(ctx, term, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: fleet.AlertUnplanned, Booking: id, Raised: now})
 			failed = errors.Join(failed, err)
 			p.unplanned[id] = err == nil
 		}
 	}
 	for id := range p.unplanned {
 		if !without[id] {
-			err := alerts.Settle(ctx, fleet.AlertUnplanned, id, fleet.DriverID{}, "it is planned, or over", now)
+			err := alerts.SettleIn(ctx, term, fleet.AlertUnplanned, id, fleet.DriverID{}, "it is planned, or over", now)
 			if failed = errors.Join(failed, err); err == nil {
 				delete(p.unplanned, id)
 			}

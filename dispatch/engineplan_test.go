@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -168,6 +169,33 @@ func TestWhatNobodyCanHaveIsToldEarly(t *testing.T) {
 	check(t, next.tick(t.Context(), s.term))
 	if ids := s.unplanned(); len(ids) > 0 {
 		t.Errorf("ops are still told of %v", ids)
+	}
+}
+
+// Whoever was thought dead, and was not, tells ops nothing, and takes nothing back: their
+// successor would not know of it.
+func TestAPlannerWhoseTermIsOverHasNoSay(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := s.book(later(6 * time.Hour))
+	s.clock.Advance(warmUp)
+	old, next := s.term, must(schema.Dispatchers{DB: s.db}.Begin(t.Context(), "all", "two", s.clock.Now()))(t)
+	if err := s.tick(t.Context(), old); !errors.Is(err, schema.ErrTermOver) {
+		t.Errorf("a tick after the term: %v", err)
+	}
+	if ids := s.unplanned(); len(ids) > 0 {
+		t.Errorf("ops are told of %v", ids)
+	}
+	other := s.engine("two")
+	other.led = noon
+	check(t, other.tick(t.Context(), next))
+	if ids := s.unplanned(); !slices.Equal(ids, []fleet.BookingID{b.ID}) {
+		t.Errorf("ops are told of %v, want %v", ids, b.ID)
+	}
+	s.officer(strand.Lat, strand.Lon)
+	s.clock.Advance(replanEvery)
+	if err := s.tick(t.Context(), old); !errors.Is(err, schema.ErrTermOver) || len(s.unplanned()) != 1 {
+		t.Errorf("after a tick (%v) ops are told of %v", err, s.unplanned())
 	}
 }
 

@@ -41,7 +41,7 @@ func (e *Engine) tick(ctx context.Context, term schema.Term) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	failed = errors.Join(failed, e.replan(ctx, bookings, open))
+	failed = errors.Join(failed, e.replan(ctx, term, bookings, open))
 	if lost(failed) {
 		return failed
 	}

@@ -154,7 +154,7 @@ func (e *Engine) expire(ctx context.Context, term schema.Term, o *fleet.Offer) e
 		return err
 	}
 	e.log.Info("an officer lets offers pass and goes off duty", "driver", o.Driver, "offers", lapses)
-	return e.cfg.OffDuty(ctx, o.Driver)
+	return e.cfg.OffDuty(ctx, term, o.Driver)
 }
 
 // errAnswered says that an offer is not open any more.

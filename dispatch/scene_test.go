@@ -60,7 +60,10 @@ func (s *scene) engine(holder string) *Engine {
 	s.t.Helper()
 	return must(NewEngine(EngineConfig{
 		DB: s.db, Bus: s.bus, Map: s.index, Travel: must(eta.New(eta.Config{Zone: time.UTC, Log: slog.New(slog.DiscardHandler)}))(s.t), Clock: s.clock, Log: slog.New(slog.DiscardHandler),
-		Area: "all", Holder: holder, OffDuty: func(ctx context.Context, d fleet.DriverID) error {
+		Area: "all", Holder: holder, OffDuty: func(ctx context.Context, term schema.Term, d fleet.DriverID) error {
+			if term != s.term {
+				s.t.Errorf("%s is taken off duty in the term %v", d, term)
+			}
 			s.off = append(s.off, d)
 			return s.duty(d, fleet.OffDuty)
 		},

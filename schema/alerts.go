@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"armora/fleet"
 )
@@ -39,8 +38,11 @@ func scanAlert(row pgx.CollectableRow) (a fleet.Alert, err error) {
 }
 
 // Raise raises an alert, unless one of the same kind about the same is open.
-func (t Alerts) Raise(ctx context.Context, a fleet.Alert) error {
-	return translate("alert", raise(ctx, t.DB.pool, a))
+func (t Alerts) Raise(ctx context.Context, a fleet.Alert) error { return t.RaiseIn(ctx, Term{}, a) }
+
+// RaiseIn is Raise by a dispatcher. One whose term is over is ErrTermOver.
+func (t Alerts) RaiseIn(ctx context.Context, term Term, a fleet.Alert) error {
+	return t.DB.transactIn(ctx, term, "alert", func(tx pgx.Tx) error { return raise(ctx, tx, a) })
 }
 
 // RaiseOf is Raise of an alert about an officer of a booking, unless the booking is
@@ -68,12 +70,8 @@ func (c *BookingTx) Alert(kind fleet.AlertKind, driver fleet.DriverID) error {
 	return raise(c.ctx, c.tx, fleet.Alert{ID: fleet.NewID[fleet.Alert](), Kind: kind, Booking: c.ID, Driver: driver, Raised: c.Now})
 }
 
-type execer interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-}
-
-func raise(ctx context.Context, on execer, a fleet.Alert) error {
-	_, err := on.Exec(ctx, `
+func raise(ctx context.Context, tx pgx.Tx, a fleet.Alert) error {
+	_, err := tx.Exec(ctx, `
 		INSERT INTO alerts (id, kind, booking_id, driver_id, data, raised) VALUES ($1, $2, $3, $4, $5::text::jsonb, $6)
 		ON CONFLICT DO NOTHING`, a.ID, a.Kind, a.Booking, a.Driver, body(a.Data), a.Raised)
 	return err
@@ -114,11 +112,18 @@ func (t Alerts) answer(ctx context.Context, staff fleet.UserID, id fleet.AlertID
 // Settle closes the open alerts of a kind about a booking's driver, whose cause is
 // gone.
 func (t Alerts) Settle(ctx context.Context, kind fleet.AlertKind, booking fleet.BookingID, driver fleet.DriverID, note string, now time.Time) error {
-	_, err := t.DB.pool.Exec(ctx, `
-		UPDATE alerts SET closed = $4, note = $5
-		WHERE kind = $1 AND booking_id IS NOT DISTINCT FROM $2 AND driver_id IS NOT DISTINCT FROM $3 AND closed IS NULL`,
-		kind, booking, driver, now, text(note))
-	return translate("alert", err)
+	return t.SettleIn(ctx, Term{}, kind, booking, driver, note, now)
+}
+
+// SettleIn is Settle by a dispatcher. One whose term is over is ErrTermOver.
+func (t Alerts) SettleIn(ctx context.Context, term Term, kind fleet.AlertKind, booking fleet.BookingID, driver fleet.DriverID, note string, now time.Time) error {
+	return t.DB.transactIn(ctx, term, "alert", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE alerts SET closed = $4, note = $5
+			WHERE kind = $1 AND booking_id IS NOT DISTINCT FROM $2 AND driver_id IS NOT DISTINCT FROM $3 AND closed IS NULL`,
+			kind, booking, driver, now, text(note))
+		return err
+	})
 }
 
 // Settle closes the open alerts of some kinds about the booking and a driver, or

@@ -40,13 +40,6 @@ type Event struct {
 	Data     any         // JSON; nil: none
 }
 
-// Term is a dispatcher's time in office. The zero term is nobody's: a change that
-// does not come from a dispatcher.
-type Term struct {
-	Area  string
-	Epoch int64
-}
-
 // Change locks a booking and lets do change it. If do fails nothing has changed,
 // and its error is returned. do may run several times, each time on the booking
 // as it then is, and keeps nothing of a run that failed.
@@ -106,20 +99,6 @@ func (t Bookings) change(ctx context.Context, of which, now time.Time, term Term
 		b = fleet.Booking{}
 	}
 	return b, translate("booking", err)
-}
-
-func inTerm(ctx context.Context, tx pgx.Tx, term Term) error {
-	if term == (Term{}) {
-		return nil
-	}
-	var epoch int64
-	if err := tx.QueryRow(ctx, `SELECT epoch FROM dispatchers WHERE area = $1 FOR SHARE`, term.Area).Scan(&epoch); err != nil {
-		return err
-	}
-	if epoch != term.Epoch {
-		return ErrTermOver
-	}
-	return nil
 }
 
 func lockBooking(ctx context.Context, db *DB, tx pgx.Tx, of which, now time.Time) (*BookingTx, error) {

@@ -25,6 +25,39 @@ func (t Dispatchers) Begin(ctx context.Context, area, holder string, now time.Ti
 	return Term{Area: area, Epoch: epoch}, err
 }
 
+// Term is a dispatcher's time in office. The zero term is nobody's: a change that
+// does not come from a dispatcher.
+type Term struct {
+	Area  string
+	Epoch int64
+}
+
+// inTerm refuses what is written in a term that is over, and lets none end before the
+// transaction does.
+func inTerm(ctx context.Context, tx pgx.Tx, term Term) error {
+	if term == (Term{}) {
+		return nil
+	}
+	var epoch int64
+	if err := tx.QueryRow(ctx, `SELECT epoch FROM dispatchers WHERE area = $1 FOR SHARE`, term.Area).Scan(&epoch); err != nil {
+		return err
+	}
+	if epoch != term.Epoch {
+		return ErrTermOver
+	}
+	return nil
+}
+
+// transactIn is transact by a dispatcher. One whose term is over is ErrTermOver.
+func (db *DB) transactIn(ctx context.Context, term Term, noun string, do func(tx pgx.Tx) error) error {
+	return db.transact(ctx, noun, func(tx pgx.Tx) error {
+		if err := inTerm(ctx, tx, term); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
 // LeaseTimeout is how long a leader that is not heard of keeps its lock. The
 // server ends its session then: a process that was stopped keeps its connections,
 // and would keep the lock with them.

@@ -19,6 +19,16 @@ func (t DutySpells) Set(ctx context.Context, driver fleet.DriverID, duty fleet.D
 	return t.locked(ctx, driver, func(tx pgx.Tx) error { return setDuty(ctx, tx, driver, duty, at) })
 }
 
+// End is Set to off duty by a dispatcher. One whose term is over is ErrTermOver.
+func (t DutySpells) End(ctx context.Context, term Term, driver fleet.DriverID, at time.Time) error {
+	return t.locked(ctx, driver, func(tx pgx.Tx) error {
+		if err := inTerm(ctx, tx, term); err != nil {
+			return err
+		}
+		return setDuty(ctx, tx, driver, fleet.OffDuty, at)
+	})
+}
+
 // SetSince is Set of what comes late: if the driver's duty has changed at that
 // time or since, it stays as it is.
 func (t DutySpells) SetSince(ctx context.Context, driver fleet.DriverID, duty fleet.Duty, at time.Time) error {

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -203,6 +204,34 @@ func TestVehiclesKeepTheHistoryOfTheirDrivers(t *testing.T) {
 		wantCode(t, err, fleet.CodeNotFound)
 		_, _, err = vehicles.Assign(ctx, car.ID, fleet.NewID[fleet.Driver](), noon)
 		wantCode(t, err, fleet.CodeInvalid)
+	})
+}
+
+// A dispatcher takes nobody off duty when another has taken over.
+func TestDutyIsEndedInTheTerm(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		ctx, duty, dispatchers := t.Context(), schema.DutySpells{DB: db}, schema.Dispatchers{DB: db}
+		driver := newDriver(t, db, fleet.UserID{})
+		must(t, duty.Set(ctx, driver, fleet.OnDuty, noon))
+		old, err := dispatchers.Begin(ctx, "all", "one", noon)
+		must(t, err)
+		next, err := dispatchers.Begin(ctx, "all", "two", noon)
+		must(t, err)
+		for _, c := range []struct {
+			term schema.Term
+			want error
+			open int
+		}{{old, schema.ErrTermOver, 1}, {next, nil, 0}} {
+			if err := duty.End(ctx, c.term, driver, noon.Add(time.Minute)); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			at, err := duty.OnDutySince(ctx, noon.Add(time.Hour))
+			must(t, err)
+			if len(at) != c.open {
+				t.Errorf("at work are %v, want %d", at, c.open)
+			}
+		}
 	})
 }
 

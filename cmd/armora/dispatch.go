@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"armora/dispatch"
-	"armora/fleet"
 	"armora/ingest"
 )
 
@@ -21,9 +20,7 @@ func (h *hub) openDispatch(context.Context, context.Context) error {
 	h.engine, err = dispatch.NewEngine(dispatch.EngineConfig{
 		DB: h.db, Bus: &h.bus, Map: h.index, Travel: h.eta, Clock: h.clock, Log: h.log, Metrics: h.registry,
 		Area: area, Holder: holder, Work: h.settings.rules().Work,
-		OffDuty: func(ctx context.Context, driver fleet.DriverID) error {
-			return h.officers.SetDuty(ctx, driver, fleet.OffDuty)
-		},
+		OffDuty: h.officers.OffDuty,
 	})
 	if err != nil {
 		return err
