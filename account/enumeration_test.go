@@ -70,7 +70,7 @@ func TestAnswersAndWorkDoNotTellWhetherAnAddressHasAnAccount(t *testing.T) {
 			return err
 		},
 		"register": func(email string) error {
-			return w.Register(t.Context(), Registration{Email: email, Password: "another long phrase"})
+			return w.Register(t.Context(), Registration{Email: email, Password: "another long phrase", Peer: elsewhere.Address})
 		},
 		"verify": func(email string) error {
 			_, _, err := w.VerifyEmail(t.Context(), email, "none", elsewhere)
@@ -81,7 +81,7 @@ func TestAnswersAndWorkDoNotTellWhetherAnAddressHasAnAccount(t *testing.T) {
 			askers = askers[1:]
 			return w.AskEmail(t.Context(), asker, email)
 		},
-		"forgot": func(email string) error { return w.ForgotPassword(t.Context(), email) },
+		"forgot": func(email string) error { return w.ForgotPassword(t.Context(), email, elsewhere.Address) },
 		"reset": func(email string) error {
 			return w.ResetPassword(t.Context(), email, "none", "another long phrase", elsewhere.Address)
 		},

@@ -14,8 +14,11 @@ const forgottenPurpose = "forgotten-password"
 // ForgotPassword sends the person with an address, if there is one, a code by
 // which the password can be replaced. Whether there is one is looked up by a job,
 // so that the answer takes the same time either way.
-func (p *People) ForgotPassword(ctx context.Context, typed string) error {
+func (p *People) ForgotPassword(ctx context.Context, typed, peer string) error {
 	email, err := address(typed)
+	if err == nil {
+		err = p.limitMails(ctx, email, peer)
+	}
 	if err != nil {
 		return err
 	}

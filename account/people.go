@@ -56,6 +56,7 @@ type Registration struct {
 	Email    string
 	Password string
 	Name     string
+	Peer     string // the address that it comes from
 }
 
 // Register begins an account and sends its code, or tells the owner of one that
@@ -67,6 +68,9 @@ func (p *People) Register(ctx context.Context, r Registration) error {
 		return err
 	}
 	if err := checkPassword(r.Password, email); err != nil {
+		return err
+	}
+	if err := p.limitMails(ctx, email, r.Peer); err != nil {
 		return err
 	}
 	hash, err := p.hasher.hash(ctx, r.Password)
@@ -187,19 +191,14 @@ func (p *People) begin(ctx context.Context, in SignIn) (Tokens, fleet.User, erro
 }
 
 // guess runs a check of something that can be guessed, for which too many wrong
-// guesses make everybody wait. Who signs in from where the person has signed in
-// before is counted apart, so that a stranger keeps nobody out.
+// guesses make everybody wait.
 func (p *People) guess(ctx context.Context, typed, peer string, check func(email string) error) error {
 	email := strings.ToLower(strings.TrimSpace(typed))
-	known, err := p.passwords.KnownSource(ctx, email, peer)
+	account, err := p.mailbox(ctx, "guess/account/", email, peer)
 	if err != nil {
 		return err
 	}
-	account := "account/" + email
-	if known {
-		account += "/" + peer
-	}
-	at := schema.Guessed{Target: p.keyring.Hash("guess/" + account), Free: 4, Most: 10 * time.Second}
+	at := schema.Guessed{Target: account, Free: 4, Most: 10 * time.Second}
 	from := schema.Guessed{Target: p.keyring.Hash("guess/source/" + peer), Free: 30, Most: time.Minute}
 	if err := p.guesses.Guess(ctx, p.clock.Now(), at, from); err != nil {
 		return err
@@ -208,6 +207,29 @@ func (p *People) guess(ctx context.Context, typed, peer string, check func(email
 		return err
 	}
 	return p.guesses.Right(ctx, at, from)
+}
+
+// limitMails bounds what people who have not signed in can have sent, and what an
+// address can be sent: each code is a few more guesses, and mail annoys. Whether the
+// address has an account makes no difference.
+func (p *People) limitMails(ctx context.Context, email, peer string) error {
+	mailbox, err := p.mailbox(ctx, "codes/to/", email, peer)
+	if err != nil {
+		return err
+	}
+	at := schema.Guessed{Target: mailbox, Free: 5, Most: time.Hour}
+	from := schema.Guessed{Target: p.keyring.Hash("codes/source/" + peer), Free: 30, Most: time.Minute}
+	return p.guesses.Guess(ctx, p.clock.Now(), at, from)
+}
+
+// mailbox is what is counted of an address, for a use. From where its person has
+// signed in before is counted apart, so that a stranger keeps nobody out.
+func (p *People) mailbox(ctx context.Context, use, email, peer string) ([]byte, error) {
+	known, err := p.passwords.KnownSource(ctx, email, peer)
+	if known {
+		email += "/" + peer
+	}
+	return p.keyring.Hash(use + email), err
 }
 
 func (p *People) code(purpose schema.CodePurpose, email, digits string, now time.Time) schema.Code {

@@ -188,7 +188,7 @@ func TestRegisteringAKnownAddressTellsItsOwner(t *testing.T) {
 		}
 		_, err := w.login("ada@example.com", "another long phrase", "")
 		w.want(err, fleet.CodeUnauthenticated)
-		w.must(w.ForgotPassword(t.Context(), "nobody@example.com"))
+		w.must(w.ForgotPassword(t.Context(), "nobody@example.com", here.Address))
 		w.must(w.sendReset(t.Context(), "nobody@example.com"))
 		if list, err := (schema.Notices{DB: db}).List(t.Context(), fleet.UserID{}, fleet.NoticeID{}, 10); err != nil || len(list) != 2 {
 			t.Errorf("%d notices, %v: somebody without an account was told", len(list), err)
@@ -240,6 +240,51 @@ func TestWrongPasswordsCostAWaitOfTenSecondsAtMost(t *testing.T) {
 		}
 		if !seen {
 			t.Error("one address may try any number of accounts")
+		}
+	})
+}
+
+// Codes that come by mail are few, whoever asks for them: each would be five more guesses
+// at a way in. Who asks from where they have been before waits for no stranger.
+func TestCodesByMailAreFew(t *testing.T) {
+	t.Parallel()
+	schematest.Each(t, func(t *testing.T, db *schema.DB) {
+		w := newTown(t, db)
+		w.resident("ada@example.com")
+		ask := map[string]func(email, peer string) error{
+			"forgot": func(email, peer string) error { return w.ForgotPassword(t.Context(), email, peer) },
+			"register": func(email, peer string) error {
+				return w.Register(t.Context(), Registration{Email: email, Password: password, Peer: peer})
+			},
+		}
+		for what, ask := range ask {
+			const most = 40
+			sent, peer := 0, 0
+			for end := w.clock.Now().Add(24 * time.Hour); sent <= most && w.clock.Now().Before(end); peer++ {
+				err := ask("ada@example.com", fmt.Sprintf("203.0.113.%d", peer)) // ever new ones
+				if e, ok := errors.AsType[*fleet.Error](err); ok && e.Code == fleet.CodeTooMany && e.Retry > 0 {
+					w.clock.Advance(e.Retry + time.Second)
+					continue
+				}
+				w.must(err)
+				sent++
+			}
+			if sent > most {
+				t.Errorf("%s: strangers have more than %d codes sent in a day", what, most)
+			}
+			w.must(ask("ada@example.com", here.Address))
+			refused := 0
+			for i := range 60 {
+				if err := ask(fmt.Sprintf("%s%d@example.com", what, i), "198.51.100.7"); err != nil {
+					w.want(err, fleet.CodeTooMany)
+					refused++
+				}
+			}
+			if refused == 0 {
+				t.Errorf("%s: one source may write to any number of addresses", what)
+			}
+			w.clock.Advance(3 * time.Hour)
+			w.must(ask("ada@example.com", "203.0.113.1"))
 		}
 	})
 }

@@ -46,7 +46,7 @@ func (s *Server) addPasswords() {
 }
 
 func (s *Server) forgotPassword(ctx context.Context, in *forgotPasswordInput) (*toldOutput, error) {
-	if err := s.cfg.People.ForgotPassword(ctx, in.Body.Email); err != nil {
+	if err := s.cfg.People.ForgotPassword(ctx, in.Body.Email, sourceOf(ctx).Address); err != nil {
 		return nil, err
 	}
 	return told("check your mail"), nil

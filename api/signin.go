@@ -118,7 +118,9 @@ func (s *Server) addSignIn() {
 }
 
 func (s *Server) register(ctx context.Context, in *registerInput) (*toldOutput, error) {
-	err := s.cfg.People.Register(ctx, account.Registration{Email: in.Body.Email, Password: in.Body.Password, Name: in.Body.Name})
+	err := s.cfg.People.Register(ctx, account.Registration{
+		Email: in.Body.Email, Password: in.Body.Password, Name: in.Body.Name, Peer: sourceOf(ctx).Address,
+	})
 	if err != nil {
 		return nil, err
 	}

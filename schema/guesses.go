@@ -22,7 +22,8 @@ type Guessed struct {
 	Most   time.Duration // the longest wait that the next ones cost: 1, 3, 7 … seconds
 }
 
-// guessesKept is after how long without a guess the count starts again.
+// guessesKept is after how long the count starts again in which a guess could have
+// been made, and none was.
 const guessesKept = time.Hour
 
 // Guess counts a guess at each of the targets, if none of them has to wait.
@@ -34,9 +35,9 @@ func (t Guesses) Guess(ctx context.Context, now time.Time, at ...Guessed) error 
 			err := tx.QueryRow(ctx, `
 				INSERT INTO guesses AS g (target, count, last, until) VALUES ($1, 1, $2, $2)
 				ON CONFLICT (target) DO UPDATE SET
-					count = CASE WHEN g.last < $3 THEN 1 ELSE g.count + 1 END,
+					count = CASE WHEN g.until < $3 THEN 1 ELSE g.count + 1 END,
 					last = $2::timestamptz,
-					until = $2::timestamptz + make_interval(secs => CASE WHEN g.last < $3 THEN 0
+					until = $2::timestamptz + make_interval(secs => CASE WHEN g.until < $3 THEN 0
 						ELSE least($4::float8, power(2, greatest(0, least(g.count + 1 - $5, 20))) - 1) END)
 				WHERE g.until <= $2
 				RETURNING until`,

@@ -41,7 +41,7 @@ func (m Maintenance) Retain(ctx context.Context, now time.Time) error {
 		{"rollups", func(ctx context.Context) error { return m.forgetRollups(ctx, now.Add(-keep.Rollups)) }},
 		{"commands", m.forget(`DELETE FROM commands WHERE expires < $1`+deviceNotHeld, now.Add(-keep.Messages))},
 		{"dead letters", m.forget(`DELETE FROM dead_letters WHERE received < $1`+deviceNotHeld, now.Add(-keep.Messages))},
-		{"guesses", m.forget(`DELETE FROM guesses WHERE last < $1`, now.Add(-guessesKept))},
+		{"guesses", m.forget(`DELETE FROM guesses WHERE until < $1`, now.Add(-guessesKept))},
 		{"codes", m.forget(`DELETE FROM codes WHERE expires < $1`, now)},
 		{"sessions", m.forget(`DELETE FROM user_sessions WHERE coalesce(ended, expires) < $1`+userNotHeld, now.Add(-keep.Messages))},
 		{"notices", m.forget(`DELETE FROM notices WHERE created < $1`+userNotHeld, now.Add(-keep.Messages))},
