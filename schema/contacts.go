@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,14 +22,14 @@ func (t Contacts) AskEmail(ctx context.Context, user fleet.UserID, c Code, chang
 		if err := addCode(ctx, tx, user, c); err != nil {
 			return err
 		}
-		var taken bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM users WHERE email = $1)`, c.Target).Scan(&taken); err != nil {
+		err := tx.QueryRow(ctx, `SELECT id FROM users WHERE email = $1`, c.Target).Scan(&exists.User)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return t.DB.notify(ctx, tx, change)
+		}
+		if err != nil {
 			return err
 		}
-		if taken {
-			return t.DB.notify(ctx, tx, exists)
-		}
-		return t.DB.notify(ctx, tx, change)
+		return t.DB.notify(ctx, tx, exists)
 	})
 }
 
