@@ -27,10 +27,12 @@ func TestEnlist(t *testing.T) {
 			return code
 		}
 		// Somebody registered, did not verify, and is made an admin.
-		w.register("ada@example.com", password)
+		stale := w.register("ada@example.com", "the stranger's phrase")
 		first := enlist(Enlisting{Email: "Ada@example.com", Name: "Ada Vale", Roles: []fleet.Role{fleet.RoleAdmin}})
 		tokens, err := w.login("ada@example.com", first.Password, otp(first.Secret))
 		w.must(err)
+		_, _, err = w.VerifyEmail(t.Context(), "ada@example.com", stale, here) // which would put that password in force
+		w.want(err, fleet.CodeUnauthenticated)
 		caller := w.caller(tokens.Access)
 		if !caller.Has(fleet.RoleAdmin) || !caller.Has(fleet.RoleRider) || caller.User != first.User {
 			t.Errorf("%+v", caller)

@@ -86,11 +86,15 @@ func (t Passwords) Register(ctx context.Context, u fleet.User, code Code, verify
 }
 
 // Verify puts an account in force, with the password of the registration that
-// the code belongs to.
+// the code belongs to. Of one that has come into force in another way meanwhile no
+// code is good.
 func (t Passwords) Verify(ctx context.Context, email string, hash []byte, now time.Time) (user fleet.UserID, err error) {
 	err = t.DB.redeem(ctx, email, VerifyEmail, hash, now, func(tx pgx.Tx, id fleet.UserID, c Code) error {
 		user = id
-		_, err := tx.Exec(ctx, `UPDATE users SET email_verified = $2, password = $3 WHERE id = $1`, id, now, c.Password)
+		tag, err := tx.Exec(ctx, `UPDATE users SET email_verified = $2, password = $3 WHERE id = $1 AND email_verified IS NULL`, id, now, c.Password)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = errWrongCode
+		}
 		return err
 	})
 	return user, err
