@@ -20,7 +20,7 @@ func TestWhatIsHeldAnswersForADatabaseThatIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]string{"ada": "from the database"}
+	there := map[string]string{"ada": "from the database", "cy": "from the database"}
 	var away error
 	l := newLookups(clock, semaphore.NewWeighted(1), countLookups(answers, "test"), func(_ context.Context, key string) (string, error) {
 		if away != nil {
@@ -38,7 +38,18 @@ func TestWhatIsHeldAnswersForADatabaseThatIsAway(t *testing.T) {
 	if _, _, err := l.get(t.Context(), "bo"); fleet.CodeOf(err) != fleet.CodeNotFound {
 		t.Errorf("whom the database does not know is let in: %v", err)
 	}
+	if _, _, err := l.get(t.Context(), "cy"); err != nil {
+		t.Error(err)
+	}
+	delete(there, "cy")
+	clock.Advance(Freshness)
+	if _, _, err := l.get(t.Context(), "cy"); fleet.CodeOf(err) != fleet.CodeNotFound {
+		t.Errorf("whom the database has forgotten: %v", err)
+	}
 	away = &fleet.Error{Code: fleet.CodeUnavailable, Message: "away", Err: errors.New("no route")}
+	if got, _, err := l.get(t.Context(), "cy"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("whom the database had forgotten before it went away is let in: %q, %v", got, err)
+	}
 	clock.Advance(Staleness + time.Hour)
 	for _, key := range []string{"ada", "bo"} {
 		if got, _, err := l.get(t.Context(), key); err != nil || got != "by heart" {

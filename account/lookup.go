@@ -111,6 +111,9 @@ func (l *lookups[V]) read(ctx context.Context, key string) (V, error) {
 			before := l.forgetsSoFar()
 			l.count.database.Inc()
 			value, err := l.load(ctx, key)
+			if fleet.CodeOf(err) == fleet.CodeNotFound {
+				l.gone(key)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -155,6 +158,14 @@ func (l *lookups[V]) remember(key string, value V, forgets uint64) bool {
 	}
 	l.answers[key] = answer[V]{value: value, read: l.clock.Now()}
 	return true
+}
+
+// gone drops what the database does not know any more: should it be away next, nobody
+// is let in by it.
+func (l *lookups[V]) gone(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.answers, key)
 }
 
 // forget drops what is remembered under key and what is on its way.
