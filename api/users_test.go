@@ -113,6 +113,29 @@ func TestAnApprovalOfWhatHasChangedOrExpiredIsAConflict(t *testing.T) {
 	})
 }
 
+// Who asked for a change of roles is one of two admins who want it: what somebody asked
+// for who is none any more, or is suspended, takes two others.
+func TestWhatAnAdminAskedForGoesWithTheirRole(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *hub) {
+		ada, bo, cy, rider := h.person(fleet.RoleAdmin), h.person(fleet.RoleAdmin), h.person(fleet.RoleAdmin), h.person(fleet.RoleRider)
+		ask := func(by, of *person, role fleet.Role) string {
+			a := as[roleChange](t, by.must(http.StatusAccepted, http.MethodPut, "/api/users/"+of.id.String()+"/roles", rolesBody(role))).Approval
+			return "/api/approvals/" + a.ID.String() + "/approve"
+		}
+		wanted := ask(ada, rider, fleet.RoleAdmin)
+		bo.must(http.StatusNoContent, http.MethodPost, "/api/users/"+ada.id.String()+"/suspend", reason("left"))
+		problem(t, bo.do(http.MethodPost, wanted, nil), http.StatusConflict, fleet.CodeConflict)
+		bo.must(http.StatusNoContent, http.MethodPost, "/api/users/"+ada.id.String()+"/reinstate", reason("back"))
+		cy.must(http.StatusOK, http.MethodPost, ask(bo, ada, fleet.RoleRider), nil)
+		problem(t, bo.do(http.MethodPost, wanted, nil), http.StatusConflict, fleet.CodeConflict)
+		if got := h.rolesOf(rider.id); !slices.Equal(got, []fleet.Role{fleet.RoleRider}) {
+			t.Errorf("roles %v", got)
+		}
+		cy.must(http.StatusOK, http.MethodPost, ask(bo, rider, fleet.RoleAdmin), nil)
+	})
+}
+
 // Two approvals at once, each of which takes an admin away, leave one.
 func TestSomebodyStaysAdmin(t *testing.T) {
 	t.Parallel()

@@ -149,6 +149,9 @@ func (db *DB) approvedRoles(ctx context.Context, tx pgx.Tx, a fleet.Approval, to
 	if err != nil {
 		return nil, err
 	}
+	if !a.AskedBy.IsZero() && !slices.Contains(admins.active, a.AskedBy) {
+		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "who asked for this is not admin any more"}
+	}
 	if !sameRoles(admins.roles, change.From) {
 		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "the person's roles have changed since this was asked for"}
 	}

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,7 +76,7 @@ func mayBeErased(ctx context.Context, tx pgx.Tx, who *personWithAdmins) error {
 		return err
 	case busy:
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "there are bookings or assignments that are not over: end or cancel them first"}
-	case slices.Contains(who.roles, fleet.RoleAdmin) && who.active == 0:
+	case who.isLastAdmin():
 		return &fleet.Error{Code: fleet.CodeConflict, Message: "you are the last admin: make another first"}
 	}
 	return nil

@@ -47,7 +47,7 @@ type personWithAdmins struct {
 	user   fleet.UserID
 	roles  []fleet.Role
 	admins []fleet.UserID // suspended ones too
-	active int            // admins that are not suspended, this person aside
+	active []fleet.UserID // those that are not
 }
 
 // lockWithAdmins locks in one order, so that nobody waits for each other.
@@ -64,11 +64,12 @@ func lockWithAdmins(ctx context.Context, tx pgx.Tx, user fleet.UserID) (p person
 	_, err = pgx.ForEachRow(rows, []any{&id, &roles, &admin, &suspended}, func() error {
 		if id == user {
 			p.user, p.roles = id, slices.Clone(roles)
-		} else if admin && !suspended {
-			p.active++
 		}
 		if admin {
 			p.admins = append(p.admins, id)
+		}
+		if admin && !suspended {
+			p.active = append(p.active, id)
 		}
 		return nil
 	})
@@ -78,9 +79,14 @@ func lockWithAdmins(ctx context.Context, tx pgx.Tx, user fleet.UserID) (p person
 	return p, err
 }
 
+// isLastAdmin reports whether nobody who is not suspended is admin but this person.
+func (p *personWithAdmins) isLastAdmin() bool {
+	return slices.Contains(p.roles, fleet.RoleAdmin) && !slices.ContainsFunc(p.active, func(id fleet.UserID) bool { return id != p.user })
+}
+
 // change gives the person other roles. Somebody stays admin.
 func (p *personWithAdmins) change(ctx context.Context, tx pgx.Tx, roles []fleet.Role, now time.Time) ([]fleet.UserSessionID, error) {
-	if slices.Contains(p.roles, fleet.RoleAdmin) && !slices.Contains(roles, fleet.RoleAdmin) && p.active == 0 {
+	if p.isLastAdmin() && !slices.Contains(roles, fleet.RoleAdmin) {
 		return nil, &fleet.Error{Code: fleet.CodeConflict, Message: "this is the last admin: make another first"}
 	}
 	if _, err := tx.Exec(ctx, `UPDATE users SET roles = $2::text[] WHERE id = $1`, p.user, roleStrings(roles)); err != nil {
