@@ -80,6 +80,11 @@ type WaitingBooking struct {
 	Minutes  int             `json:"minutes"`
 	Tier     fleet.Tier      `json:"tier"`
 	Total    fleet.Money     `json:"total"`
+	ETag     string          `json:"etag" doc:"For If-Match: what is approved is then what was seen"`
+}
+
+func showWaiting(b fleet.Booking) WaitingBooking {
+	return WaitingBooking{ID: b.ID, UserID: b.User, StartsAt: b.Start, Minutes: b.Minutes, Tier: b.Tier, Total: b.Total, ETag: etag(b.Version)}
 }
 
 // OrganisationPath names an organisation in a path.
@@ -177,13 +182,12 @@ func (s *Server) listWaiting(ctx context.Context, _ *struct{}) (*struct{ Body []
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body []WaitingBooking }{showAll(rows, func(b fleet.Booking) WaitingBooking {
-		return WaitingBooking{ID: b.ID, UserID: b.User, StartsAt: b.Start, Minutes: b.Minutes, Tier: b.Tier, Total: b.Total}
-	})}, nil
+	return &struct{ Body []WaitingBooking }{showAll(rows, showWaiting)}, nil
 }
 
 type decideBookingInput struct {
 	BookingPath
+	IfMatch
 	Body struct {
 		Approve bool   `json:"approve"`
 		Reason  string `json:"reason,omitempty" maxLength:"500" doc:"Why it is refused; its principal sees it"`
@@ -191,11 +195,15 @@ type decideBookingInput struct {
 }
 
 func (s *Server) decideBooking(ctx context.Context, in *decideBookingInput) (*struct{ Body WaitingBooking }, error) {
-	b, err := s.cfg.Terms.Decide(ctx, callerOf(ctx).User, in.ID, in.Body.Approve, in.Body.Reason)
+	version, err := in.wanted()
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body WaitingBooking }{WaitingBooking{ID: b.ID, UserID: b.User, StartsAt: b.Start, Minutes: b.Minutes, Tier: b.Tier, Total: b.Total}}, nil
+	b, err := s.cfg.Terms.Decide(ctx, callerOf(ctx).User, in.ID, version, in.Body.Approve, in.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body WaitingBooking }{showWaiting(b)}, nil
 }
 
 func (s *Server) createOrganisation(ctx context.Context, in *struct{ Body OrganisationTerms }) (*organisationOutput, error) {

@@ -258,6 +258,13 @@ func TestWhatWasApprovedIsApprovedAsItIs(t *testing.T) {
 	h.change(b, func(c *schema.BookingTx) error { return c.Move(fleet.Searching, schema.Event{Kind: "searching"}) })
 	lasts(member, b, 240)
 	funded(b, false)
+	seen := as[[]WaitingBooking](t, f.boss.must(http.StatusOK, "GET", "/api/organisations/mine/waiting", nil))[0].ETag
+	lasts(member, b, 270) // while they look at it
+	put := h.request("PUT", "/api/bookings/"+b.String()+"/approval", map[string]any{"approve": true})
+	put.Header.Set("Authorization", "Bearer "+f.boss.token)
+	put.Header.Set("If-Match", seen)
+	problem(t, h.send(put), http.StatusPreconditionFailed, fleet.CodeVersionMismatch)
+	funded(b, false)
 	approves(b)
 	lasts(member, b, 180)
 	funded(b, true)

@@ -32,6 +32,7 @@ func (d *Desk) Repeat(ctx context.Context, user fleet.UserID, r Request, rule fl
 	var f flaws
 	f.when(r.Now(), "local_start", "a series begins at a time")
 	f.when(rule.Every < 1 || rule.Every > maxEvery, "recurrence.every", "it is from 1 to 4 weeks")
+	f.when(r.Fold == 1 && repeated(&r.Order), "fold", "a series is at the earlier of two times that the clocks show alike")
 	f.when(rule.Count < 2 || rule.Count > maxCount, "recurrence.count", "it is from 2 to 260")
 	if err := f.err(); err != nil {
 		return fleet.Series{}, err
@@ -57,6 +58,12 @@ func (d *Desk) Repeat(ctx context.Context, user fleet.UserID, r Request, rule fl
 		d.log.Warn("the first bookings of a series were not all made yet", "series", s.ID, "error", err)
 	}
 	return s, nil
+}
+
+// repeated reports whether an order is at the later of two times that the clocks show alike.
+func repeated(o *fleet.Order) bool {
+	earlier, flaw := startOf(o.LocalStart, o.Zone, 0)
+	return flaw == nil && earlier.Before(o.Start)
 }
 
 // occurrence returns the time on the wall of the nth booking of a series, counted

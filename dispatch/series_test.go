@@ -145,6 +145,7 @@ func TestWhatIsNoSeries(t *testing.T) {
 		{transfer(at("2027-03-02T12:00")), fleet.Recurrence{Every: 1, Count: 261}},
 		{transfer(at("2027-03-02T12:00")), fleet.Recurrence{Every: 1, Count: 2, Weekdays: []time.Weekday{time.Monday}}},
 		{transfer(at("2027-03-28T01:30")), fleet.Recurrence{Every: 1, Count: 2}},
+		{transfer(at("2027-10-31T01:30"), func(r *dispatch.Request) { r.Fold = 1 }), fleet.Recurrence{Every: 1, Count: 2}},
 	} {
 		_, err := d.Repeat(t.Context(), d.user, c.r, c.rule)
 		d.code(err, fleet.CodeInvalid)

@@ -77,10 +77,13 @@ func (t *Terms) SetMember(ctx context.Context, m fleet.Member) error {
 	return t.organisations.SetMember(ctx, m)
 }
 
-// Decide approves or refuses a booking that waits for an approver. One that is
-// refused is cancelled, and costs nothing.
-func (t *Terms) Decide(ctx context.Context, approver fleet.UserID, id fleet.BookingID, approve bool, reason string) (fleet.Booking, error) {
+// Decide approves or refuses a booking that waits for an approver, as it was seen in a
+// version; 0 for any. One that is refused is cancelled, and costs nothing.
+func (t *Terms) Decide(ctx context.Context, approver fleet.UserID, id fleet.BookingID, version int64, approve bool, reason string) (fleet.Booking, error) {
 	return t.bookings.ChangeAsApprover(ctx, approver, id, t.clock.Now(), func(c *schema.BookingTx) error {
+		if version != 0 && version != c.Version {
+			return &fleet.Error{Code: fleet.CodeVersionMismatch, Message: "the assignment has changed since you read it: read it again"}
+		}
 		if approve {
 			return c.Approve(approver)
 		}

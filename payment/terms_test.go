@@ -125,7 +125,7 @@ func TestAnApproverDecides(t *testing.T) {
 	// Not by its member, nor by another organisation's approver.
 	stranger := newPerson(c, fleet.AccountApprover)
 	for _, other := range []fleet.UserID{c.member, stranger} {
-		if _, err := c.terms.Decide(t.Context(), other, first.ID, true, ""); fleet.CodeOf(err) != fleet.CodeNotFound {
+		if _, err := c.terms.Decide(t.Context(), other, first.ID, 0, true, ""); fleet.CodeOf(err) != fleet.CodeNotFound {
 			t.Errorf("decided by another: %v", err)
 		}
 	}
@@ -133,12 +133,12 @@ func TestAnApproverDecides(t *testing.T) {
 	if err != nil || len(waiting) != 1 || waiting[0].ID != first.ID {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
-	b, err := c.terms.Decide(t.Context(), c.approver, first.ID, true, "")
+	b, err := c.terms.Decide(t.Context(), c.approver, first.ID, 0, true, "")
 	c.must(err)
 	if b.Funded.IsZero() || c.jobs("booking_funded") != 1 {
 		t.Errorf("approved, and funded %v", b.Funded)
 	}
-	if _, err := c.terms.Decide(t.Context(), c.approver, first.ID, false, ""); fleet.CodeOf(err) != fleet.CodeConflict {
+	if _, err := c.terms.Decide(t.Context(), c.approver, first.ID, 0, false, ""); fleet.CodeOf(err) != fleet.CodeConflict {
 		t.Errorf("decided twice: %v", err)
 	}
 	// What nobody approves lapses; what was approved does not.
@@ -156,7 +156,7 @@ func TestAnApproverDecides(t *testing.T) {
 	}
 	third, err := c.order(c.member, fleet.OnAccount{})
 	c.must(err)
-	if b, err := c.terms.Decide(t.Context(), c.approver, third.ID, false, "too dear"); err != nil || b.Status != fleet.Cancelled || b.EndReason != "not approved: too dear" {
+	if b, err := c.terms.Decide(t.Context(), c.approver, third.ID, 0, false, "too dear"); err != nil || b.Status != fleet.Cancelled || b.EndReason != "not approved: too dear" {
 		t.Errorf("%s, %v", b.Status, err)
 	}
 	own, err := c.order(c.approver, fleet.OnAccount{}) // needs nobody's approval
