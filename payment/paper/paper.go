@@ -104,7 +104,11 @@ func FeeLine(fee tariff.Fee, quoted fleet.Money) Item {
 	if fee.Reason == tariff.FeeNoShow {
 		text = "Fee: the principal did not come"
 	}
-	return Item{Text: text, Detail: fmt.Sprintf("%d%% of %s", fee.Percent, quoted), Amount: fee.Amount}
+	detail := fmt.Sprintf("%d%% of %s", fee.Percent, quoted)
+	if fee.Reason == tariff.FeePutOff {
+		detail = "as much as before the assignment was changed"
+	}
+	return Item{Text: text, Detail: detail, Amount: fee.Amount}
 }
 
 func hours(minutes int) string {

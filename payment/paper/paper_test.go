@@ -39,6 +39,23 @@ func TestTheSumIsThatOfThePriceWithItsVAT(t *testing.T) {
 	}
 }
 
+// A fee says what it is of: one that was kept from before a change is no share of the price.
+func TestAFeeSaysWhatItIsOf(t *testing.T) {
+	t.Parallel()
+	table := tariff.Default()
+	start := time.Date(2026, 3, 9, 20, 0, 0, 0, time.UTC)
+	for want, c := range map[string]tariff.Cancelled{
+		"Cancellation fee, 5% of £120.00":                                {Start: start},
+		"Cancellation fee, as much as before the assignment was changed": {Start: start, Before: fleet.Pence(120_00)},
+		"Fee: the principal did not come, 100% of £120.00":               {Start: start, NoShow: true},
+	} {
+		c.By, c.At = fleet.ByPrincipal, start.Add(-48*time.Hour)
+		if l := paper.FeeLine(table.CancellationFee(fleet.Pounds(120), c), fleet.Pounds(120)); l.Text+", "+l.Detail != want {
+			t.Errorf("%s, %s; want %s", l.Text, l.Detail, want)
+		}
+	}
+}
+
 // Whatever a name is made of, it is printed, and the same document is the same
 // file.
 func TestADocumentIsTheSamePDFEachTime(t *testing.T) {
