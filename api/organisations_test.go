@@ -282,4 +282,15 @@ func TestWhatWasApprovedIsApprovedAsItIs(t *testing.T) {
 	own := as[Booking](t, f.order(f.boss, ordered)).ID
 	lasts(f.boss, own, 600)
 	funded(own, true)
+
+	// Nobody has agreed to pay for what waits: cancelling it is free, beyond what was agreed to.
+	never, agreed := as[Booking](t, f.order(member, ordered)).ID, as[Booking](t, f.order(member, ordered)).ID
+	approves(agreed)
+	lasts(member, agreed, 240)
+	for id, fee := range map[fleet.BookingID]int64{never: 0, agreed: 5_50} { // 5 % of £110
+		got := as[Booking](t, member.must(http.StatusOK, "PUT", "/api/bookings/"+id.String()+"/cancel", map[string]any{}))
+		if got.Fee == nil && fee != 0 || got.Fee != nil && got.Fee.Amount != fee {
+			t.Errorf("it costs %+v, want %d", got.Fee, fee)
+		}
+	}
 }

@@ -66,9 +66,13 @@ func feeOf(c *schema.BookingTx, by fleet.ActorKind, at time.Time) (tariff.Fee, e
 	if err != nil {
 		return tariff.Fee{}, err
 	}
+	waits, err := c.WaitsForApproval()
+	if err != nil {
+		return tariff.Fee{}, err
+	}
 	before, err := c.FeeBefore()
 	return table.CancellationFee(c.Total, tariff.Cancelled{
-		By: by, At: at, Start: c.Start, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Accepted: acceptedAt, Before: before,
+		By: by, At: at, Start: c.Start, Now: c.Order.Now(), Funded: !c.Funded.IsZero(), Waits: waits, Accepted: acceptedAt, Before: before,
 	}), err
 }
 

@@ -222,6 +222,12 @@ func (c *BookingTx) Lapses() time.Time {
 	return c.Start
 }
 
+// WaitsForApproval reports whether the booking waits for an approver.
+func (c *BookingTx) WaitsForApproval() (waits bool, err error) {
+	err = c.tx.QueryRow(c.ctx, `SELECT EXISTS (SELECT FROM account_bookings WHERE booking_id = $1 AND approved IS NULL)`, c.ID).Scan(&waits)
+	return waits, err
+}
+
 // AskAgain has what somebody has approved wait for an approver again, unless officers
 // have had it, and reports whether it does.
 func (c *BookingTx) AskAgain() (waits bool, err error) {

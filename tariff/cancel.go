@@ -42,6 +42,7 @@ type Cancelled struct {
 
 	Now      bool      // it was for at once
 	Funded   bool      // its amount was held, or the account has terms
+	Waits    bool      // it waits for an approver of the account that would pay
 	Accepted time.Time // when the officer who has it now accepted; zero: nobody has it
 
 	// Before is what cancelling would have cost at the last of the principal's changes
@@ -58,6 +59,7 @@ const (
 	FeeWaived         FeeReason = "waived"           // ops let the principal off
 	FeeNotByPrincipal FeeReason = "not_by_principal" // the officer, ops or the hub ended it: nobody was found, for one
 	FeeNeverFunded    FeeReason = "never_funded"     // for at once, and never paid for
+	FeeNotApproved    FeeReason = "not_approved"     // who would pay has not agreed to it
 	FeeNotAccepted    FeeReason = "not_accepted"     // for at once, and no officer had accepted
 	FeeInGrace        FeeReason = "in_grace"         // for at once, and an officer had only just accepted
 	FeeByNotice       FeeReason = "by_notice"        // a share that rises as the start comes near
@@ -82,7 +84,7 @@ func (t *Table) CancellationFee(quoted fleet.Money, c Cancelled) Fee {
 		Amount:  fleet.Money{Amount: percent(quoted.Amount, share), Currency: quoted.Currency},
 		Percent: share, Reason: reason,
 	}
-	if (reason == FeeByNotice || reason == FeeNoShow) && c.Before.Amount > fee.Amount.Amount {
+	if (reason == FeeByNotice || reason == FeeNoShow || reason == FeeNotApproved) && c.Before.Amount > fee.Amount.Amount {
 		fee.Amount.Amount, fee.Reason = c.Before.Amount, FeePutOff
 	}
 	return fee
@@ -96,6 +98,8 @@ func (c *Cancellation) share(of Cancelled) (percent int, why FeeReason) {
 		return c.Late, FeeNoShow
 	case of.By != fleet.ByPrincipal:
 		return 0, FeeNotByPrincipal
+	case of.Waits:
+		return 0, FeeNotApproved
 	case of.Now && !of.Funded:
 		return 0, FeeNeverFunded
 	case of.Now && of.Accepted.IsZero():

@@ -47,6 +47,8 @@ func TestCancellationFee(t *testing.T) {
 		{"scheduled, before an officer has accepted", 120_00, with(scheduled(3*h), func(c *Cancelled) { c.Accepted = time.Time{} }), 60_00, FeeByNotice},
 		{"scheduled, whose amount is held but a day before", 120_00, with(scheduled(48*h), func(c *Cancelled) { c.Funded = false }), 6_00, FeeByNotice},
 		{"scheduled, an officer having just accepted", 120_00, with(scheduled(3*h), func(c *Cancelled) { c.Accepted = c.At }), 60_00, FeeByNotice},
+		{"scheduled, and not approved", 120_00, with(scheduled(h), func(c *Cancelled) { c.Funded, c.Waits = false, true }), 0, FeeNotApproved},
+		{"approved, made dearer, and not approved again", 180_00, with(scheduled(h), func(c *Cancelled) { c.Waits, c.Before = true, fleet.Pence(120_00) }), 120_00, FeePutOff},
 
 		{"put off when it would have cost all", 120_00, with(scheduled(96*h), func(c *Cancelled) { c.Before = fleet.Pence(120_00) }), 120_00, FeePutOff},
 		{"put off when it would have cost less than it does now", 120_00, with(scheduled(h), func(c *Cancelled) { c.Before = fleet.Pence(6_00) }), 120_00, FeeByNotice},
@@ -63,7 +65,7 @@ func TestCancellationFee(t *testing.T) {
 	} {
 		table := Default()
 		got := table.CancellationFee(fleet.Pence(c.quoted), c.cancelled)
-		if got.Amount != fleet.Pence(c.fee) || got.Reason != c.reason || (got.Percent == 0) != (c.fee == 0) {
+		if got.Amount != fleet.Pence(c.fee) || got.Reason != c.reason || (got.Percent == 0) != (c.fee == 0 || c.cancelled.Waits) {
 			t.Errorf("%s: %s for %s at %d %%, want %s for %s", c.rule, got.Amount, got.Reason, got.Percent, fleet.Pence(c.fee), c.reason)
 		}
 	}
