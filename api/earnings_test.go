@@ -66,6 +66,17 @@ func TestOfficersReadWhatTheyHaveEarned(t *testing.T) {
 		t.Errorf("%+v", old)
 	}
 	problem(t, cy.do("GET", "/api/drivers/me/earnings?from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", nil), http.StatusUnprocessableEntity, fleet.CodeInvalid)
+
+	// Of two currencies the sum is in the newer one, and not of both.
+	table := tariff.Default()
+	table.Currency = "EUR"
+	staff := h.person(fleet.RoleFinance)
+	staff.must(http.StatusOK, "PUT", "/api/tariff", table)
+	h.clock.Advance(2 * time.Minute)
+	h.earn(cy)
+	if both := get(cy, ""); len(both.Items) != 3 || both.Total.Currency != "EUR" || both.Total != both.Items[0].Amount {
+		t.Errorf("%+v", both)
+	}
 }
 
 func TestFinanceExportsThePayroll(t *testing.T) {

@@ -3,6 +3,7 @@ package payment_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	api "github.com/stripe/stripe-go/v76"
 
@@ -65,6 +66,13 @@ func TestAmountsAtTheirEdges(t *testing.T) {
 				}
 			}
 			w.wantTruth(b)
+			books := w.books()
+			w.clock.Advance(2 * time.Hour)
+			w.must(books.Reconcile(t.Context()))
+			stripes := sums[fleet.AccountStripe]
+			if r, err := books.Report(t.Context()); err != nil || len(r.Differences) > 0 || r.Stripe.Amount != stripes || r.Ledger != r.Stripe || stripes != 0 && r.Stripe.Currency != c.total.Currency {
+				t.Errorf("Stripe has %s, the ledger %s (%d), error %v; %+v", r.Stripe, r.Ledger, stripes, err, r.Differences)
+			}
 		})
 	}
 }

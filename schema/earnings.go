@@ -77,11 +77,13 @@ func (t Earnings) Own(ctx context.Context, user fleet.UserID, q EarningQuery) ([
 		user, q.From, q.To, q.Before, q.Limit)
 }
 
-// OwnTotal is the sum of all that Own goes through, in one currency.
+// OwnTotal is the sum of all that Own goes through, in the currency of the newest; nothing is
+// in the given one.
 func (t Earnings) OwnTotal(ctx context.Context, user fleet.UserID, q EarningQuery, currency fleet.Currency) (fleet.Money, error) {
-	sum, err := one(ctx, t.DB, "earning", pgx.RowTo[int64], `
-		SELECT coalesce(sum(e.amount), 0)::bigint FROM earnings e WHERE `+ownEarnings+` AND e.currency = $4`, user, q.From, q.To, currency)
-	return fleet.Money{Amount: sum, Currency: currency}, err
+	return one(ctx, t.DB, "earning", pgx.RowToStructByPos[fleet.Money], `
+		WITH own AS (SELECT e.id, e.amount, e.currency FROM earnings e WHERE `+ownEarnings+`),
+			c AS (SELECT coalesce((SELECT currency FROM own ORDER BY id DESC LIMIT 1), $4::text) AS currency)
+		SELECT (SELECT coalesce(sum(amount), 0)::bigint FROM own WHERE own.currency = c.currency), c.currency FROM c`, user, q.From, q.To, currency)
 }
 
 // PayrollLine is an earning with whose it is.

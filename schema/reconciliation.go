@@ -81,18 +81,19 @@ const differences = `
 	WHERE k.agreed IS NULL ORDER BY d.at DESC LIMIT $3`
 
 // Compare says where the ledger and Stripe's book differ about what happened since a
-// time, at most limit times, the newest first, and what each makes of the balance.
-// Postings after grace may be told of by Stripe yet.
+// time, at most limit times, the newest first, and what each makes of the balance in the
+// currency of Stripe's newest line; if there is none, in the given one. Postings after grace
+// may be told of by Stripe yet.
 func (t StripeBook) Compare(ctx context.Context, since, grace time.Time, currency fleet.Currency, limit int) (r fleet.Reconciliation, err error) {
 	r, err = one(ctx, t.DB, "line", func(row pgx.CollectableRow) (r fleet.Reconciliation, err error) {
 		var at *time.Time
-		r.Stripe.Currency, r.Ledger.Currency = currency, currency
-		err = row.Scan(&at, &r.Stripe.Amount, &r.Ledger.Amount)
-		r.Checked = orZero(at)
+		err = row.Scan(&at, &r.Stripe.Currency, &r.Stripe.Amount, &r.Ledger.Amount)
+		r.Checked, r.Ledger.Currency = orZero(at), r.Stripe.Currency
 		return r, err
-	}, `SELECT (SELECT at FROM stripe_read),
-			(SELECT coalesce(sum(amount - fee), 0)::bigint FROM stripe_transactions WHERE currency = $1),
-			(SELECT coalesce(sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe' AND currency = $1)`, currency)
+	}, `SELECT (SELECT at FROM stripe_read), c.currency,
+			(SELECT coalesce(sum(amount - fee), 0)::bigint FROM stripe_transactions s WHERE s.currency = c.currency),
+			(SELECT coalesce(sum(amount), 0)::bigint FROM ledger_entries e WHERE account = 'stripe' AND e.currency = c.currency)
+		FROM (SELECT coalesce((SELECT currency FROM stripe_transactions ORDER BY created DESC, id DESC LIMIT 1), $1::text) AS currency) c`, currency)
 	if err != nil {
 		return r, err
 	}
