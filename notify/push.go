@@ -19,6 +19,7 @@ import (
 	fcm "github.com/appleboy/go-fcm"
 
 	"armora/fleet"
+	"armora/schema"
 )
 
 // PushConfig is an account with Firebase Cloud Messaging.
@@ -175,6 +176,14 @@ func (s *Sender) toApps(ctx context.Context, n fleet.Notice, m Message) outcome 
 	if err != nil {
 		return again("the apps of its reader could not be read")
 	}
+	return s.toThese(ctx, n, m, apps)
+}
+
+// forgetPatience is how long a push waits for the database to forget an app that is
+// gone. If that is away, the next push finds it gone again.
+const forgetPatience = 2 * time.Second
+
+func (s *Sender) toThese(ctx context.Context, n fleet.Notice, m Message, apps []schema.SealedPushToken) outcome {
 	outcomes := make([]outcome, len(apps))
 	eachApp(len(apps), func(i int) {
 		token, err := s.unseal(apps[i].Sealed, fleet.PushPurpose(apps[i].ID))
@@ -184,7 +193,9 @@ func (s *Sender) toApps(ctx context.Context, n fleet.Notice, m Message) outcome 
 		}
 		outcomes[i] = s.push.send(ctx, n, m, fleet.PushToken(token), s.clock.Now())
 		if outcomes[i].problem == unregistered {
-			if err := s.apps.Unregistered(ctx, apps[i].ID); err != nil {
+			soon, cancel := context.WithTimeout(ctx, forgetPatience)
+			defer cancel()
+			if err := s.apps.Unregistered(soon, apps[i].ID); err != nil {
 				s.log.Warn("a push token that is no more could not be forgotten", "error", err)
 			}
 		}

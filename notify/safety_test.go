@@ -3,8 +3,10 @@ package notify
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"armora/fleet"
+	"armora/schema"
 	"armora/sim/smtp"
 	"armora/sim/twilio"
 )
@@ -77,6 +79,7 @@ func TestWhatIsSentDirectly(t *testing.T) {
 	t.Parallel()
 	w := newPushWorld(t, "phone-1", "phone-2")
 	w.alarm()
+	apps := w.registered()
 	w.db.Close()
 	mail := fleet.Notice{ID: fleet.NewID[fleet.Notice](), Channel: fleet.MailChannel, To: "ops@example.com", Kind: "safety_test", Created: noon, Expires: noon.Add(1)}
 	if state, err := w.Direct(t.Context(), mail, nil); state != fleet.NoticeSent || err != nil {
@@ -84,7 +87,7 @@ func TestWhatIsSentDirectly(t *testing.T) {
 	}
 	push := mail
 	push.Channel = fleet.PushChannel
-	if state, err := w.Direct(t.Context(), push, nil, "phone-1", "phone-2"); state != fleet.NoticeSent || err != nil {
+	if state, err := w.Direct(t.Context(), push, nil, apps...); state != fleet.NoticeSent || err != nil {
 		t.Errorf("the push is %s, %v", state, err)
 	}
 	if mails, pushes := w.mails.Took(), w.fcm.Took(); len(mails) != 1 || len(pushes) != 2 || !strings.Contains(pushes[0].Notification.Body+mails[0].Body, mail.Reference()) {
@@ -93,5 +96,36 @@ func TestWhatIsSentDirectly(t *testing.T) {
 	w.mails.Plan(smtp.Fault{At: smtp.Recipient, Act: smtp.Refuse, Code: 550})
 	if state, err := w.Direct(t.Context(), mail, nil); state != fleet.NoticeFailed || err == nil || strings.Contains(err.Error(), "ops@") {
 		t.Errorf("what is refused is %s, %v", state, err)
+	}
+}
+
+// registered are the apps that a hub knows by heart.
+func (w *pushWorld) registered() []schema.SealedPushToken {
+	w.t.Helper()
+	apps, err := w.apps.Of(w.t.Context(), w.user, noon)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return apps
+}
+
+// An app that is gone is forgotten, also if it is an SOS that finds out; with the database
+// away that takes nobody's time, and the other app is reached all the same.
+func TestAnAppThatIsGoneIsForgottenBySafetyToo(t *testing.T) {
+	t.Parallel()
+	w := newPushWorld(t, "phone-1", "phone-2")
+	w.alarm()
+	apps := w.registered()
+	w.fcm.Uninstall("phone-1")
+	push := fleet.Notice{ID: fleet.NewID[fleet.Notice](), Channel: fleet.PushChannel, User: w.user, Kind: "safety_test", Created: noon, Expires: noon.Add(time.Hour)}
+	if state, err := w.Direct(t.Context(), push, nil, apps...); state != fleet.NoticeSent || err != nil {
+		t.Errorf("it is %s, %v", state, err)
+	}
+	if left := w.registered(); len(left) != 1 || string(left[0].Hash) != "phone-2" {
+		t.Errorf("%d apps are left", len(left))
+	}
+	w.db.Close()
+	if state, err := w.Direct(t.Context(), push, nil, apps...); state != fleet.NoticeSent || err != nil || len(w.fcm.Took()) != 2 {
+		t.Errorf("without the database it is %s, %v", state, err)
 	}
 }

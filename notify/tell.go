@@ -47,7 +47,7 @@ func (s *Sender) Tell(ctx context.Context, user fleet.UserID, t fleet.Tidings) e
 // Direct sends a notice at once, and keeps nothing of it: for what has to be told
 // while the database is away. A push goes to the given apps. Nobody is asked what
 // they wish, and the language is the one that all understand.
-func (s *Sender) Direct(ctx context.Context, n fleet.Notice, data map[string]string, apps ...fleet.PushToken) (fleet.NoticeState, error) {
+func (s *Sender) Direct(ctx context.Context, n fleet.Notice, data map[string]string, apps ...schema.SealedPushToken) (fleet.NoticeState, error) {
 	m, err := s.templates.in(fallback).write(&n, data)
 	if err != nil {
 		return fleet.NoticeFailed, err
@@ -57,9 +57,7 @@ func (s *Sender) Direct(ctx context.Context, n fleet.Notice, data map[string]str
 	var did outcome
 	switch {
 	case n.Channel == fleet.PushChannel && s.push != nil:
-		outcomes := make([]outcome, len(apps))
-		eachApp(len(apps), func(i int) { outcomes[i] = s.push.send(ctx, n, m, apps[i], s.clock.Now()) })
-		did = wholeOf(outcomes)
+		did = s.toThese(ctx, n, m, apps)
 	default:
 		did = s.hand(ctx, n, m)
 	}

@@ -91,7 +91,7 @@ func (w *world) open() *world {
 }
 
 // take is the other side of Send.
-func (w *world) take(_ context.Context, n fleet.Notice, data map[string]string, _ ...fleet.PushToken) (fleet.NoticeState, error) {
+func (w *world) take(_ context.Context, n fleet.Notice, data map[string]string, _ ...schema.SealedPushToken) (fleet.NoticeState, error) {
 	if w.refuse != nil {
 		if state, err := w.refuse(n); state != fleet.NoticeSent {
 			return state, err

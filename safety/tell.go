@@ -164,14 +164,7 @@ func (w *Watch) hand(ctx context.Context, t *telling) (fleet.NoticeState, string
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	var apps []fleet.PushToken
-	for i := range t.apps {
-		token, err := w.cfg.Sealer.Unseal(t.apps[i].Sealed, fleet.PushPurpose(t.apps[i].ID))
-		if err == nil {
-			apps = append(apps, fleet.PushToken(token))
-		}
-	}
-	state, err := w.cfg.Send(ctx, t.notice, t.data, apps...)
+	state, err := w.cfg.Send(ctx, t.notice, t.data, t.apps...)
 	if err != nil {
 		return state, err.Error()
 	}

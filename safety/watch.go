@@ -35,7 +35,7 @@ type Config struct {
 	Dir    string // where the journal and the snapshot lie
 
 	// Send sends a notice at once, without the database; notify.Sender.Direct is it.
-	Send func(ctx context.Context, n fleet.Notice, data map[string]string, apps ...fleet.PushToken) (fleet.NoticeState, error)
+	Send func(ctx context.Context, n fleet.Notice, data map[string]string, apps ...schema.SealedPushToken) (fleet.NoticeState, error)
 	// Contact opens a contact; account.EmergencyContacts.Open is it.
 	Contact func(schema.SealedContact) (fleet.Contact, error)
 	// Command sends a command to a device; account.Commands.Send is it.
