@@ -148,6 +148,9 @@ func (w *Watch) send(ctx context.Context, id fleet.SOSID, t telling, turns chan 
 		return
 	}
 	delete(w.tries, t.notice.ID)
+	if s == nil {
+		return // it was over, and has been forgotten here since
+	}
 	e := w.entry(id, fleet.SOSTold, Hub)
 	e.Told = &fleet.SOSTell{
 		Notice: t.notice.ID, Channel: t.notice.Channel, User: t.notice.User, Contact: t.contact, Step: t.step, State: state, Problem: problem,

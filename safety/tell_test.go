@@ -170,6 +170,45 @@ func TestAProviderThatIsSlowKeepsNoOtherWaiting(t *testing.T) {
 	w.stored(s.ID)
 }
 
+// A provider that answers when its SOS is long over, and forgotten here, harms nobody.
+func TestAnAnswerThatComesWhenAllIsForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ada, bo := w.person(fleet.RoleRider), w.person(fleet.RoleDispatcher)
+	answers, asked := make(chan struct{}), make(chan struct{}, 1)
+	w.refuse = func(n fleet.Notice) (fleet.NoticeState, error) {
+		if n.Channel == fleet.SMSChannel {
+			asked <- struct{}{}
+			<-answers
+		}
+		return fleet.NoticeSent, nil
+	}
+	w.open()
+	s := w.raise(ada)
+	<-asked
+	w.clock.Advance(remembered)
+	if _, err := w.Finish(t.Context(), s.ID, End{By: bo, Outcome: fleet.SOSResolved}); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(time.Hour)
+	w.until("it to be forgotten", func() bool {
+		poke(w.store)
+		_, ok := w.here(s.ID)
+		return !ok
+	})
+	close(answers)
+	w.until("the answer to be heard", func() bool {
+		w.Watch.mu.Lock()
+		defer w.Watch.mu.Unlock()
+		for _, try := range w.tries {
+			if try.sending {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestAHubThatWasKilledTellsOn(t *testing.T) {
 	t.Parallel()
 	db, dir, clock := schematest.Plain(t), t.TempDir(), fleet.NewManualClock(noon)
