@@ -2,12 +2,20 @@ package api
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,4 +159,63 @@ func TestThePageOfALinkShowsTheTripOnAPhone(t *testing.T) {
 	if refused := b.text("refused"); refused != "" {
 		t.Errorf("the page asked for %s", refused)
 	}
+}
+
+// A phone that changes its network is told by nobody that the stream is dead: the page
+// finds out by the hub's silence, and reads on over another connection.
+func TestThePageOfALinkOutlivesADeadConnection(t *testing.T) {
+	t.Parallel()
+	b := openBrowser(t)
+	h := newHub(t)
+	rider, _, _, id := h.trip()
+	made := rider.shared("/api/bookings/"+id.String()+"/shares", "trip_end")
+	hub, err := url.Parse(h.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var streams atomic.Int32
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(hub)
+			r.Out.Host = r.In.Host
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if strings.HasPrefix(r.Header.Get("Content-Type"), "text/event-stream") {
+				r.Body = &mute{ReadCloser: r.Body, of: r.Request.Context(), first: streams.Add(1) == 1}
+			}
+			return nil
+		},
+		FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
+	})
+	t.Cleanup(proxy.Close)
+	b.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": `
+		window.late = new Map()
+		const set = setTimeout, clear = clearTimeout
+		window.setTimeout = (f, ms) => { if (ms < 30000) return set(f, ms); const id = 'late' + late.size; late.set(id, f); return id }
+		window.clearTimeout = (id) => { late.delete(id) || clear(id) }`})
+	b.call("Page.navigate", map[string]any{"url": strings.Replace(made.URL, "https://hub.example", proxy.URL, 1)})
+	text := func(id string) string { return b.text("document.getElementById('" + id + "')?.textContent") }
+	h.until("the page shows the trip", func() bool { return text("status") == "Protection officer on the way" })
+	h.move(id, fleet.Arrived, "arrived") // which the dead stream does not say
+	b.text("[...late.values()].forEach((f) => f())") // half a minute passes
+	h.until("the page to lose patience and read on", func() bool { return text("status") == "Protection officer has arrived" })
+}
+
+// mute is the body of a stream. The first is dead once it has said anything: it ends only
+// when its reader leaves.
+type mute struct {
+	io.ReadCloser
+	of    context.Context
+	first bool
+	said  bool // the snapshot
+}
+
+func (m *mute) Read(b []byte) (int, error) {
+	if m.first && m.said {
+		<-m.of.Done()
+		return 0, m.of.Err()
+	}
+	n, err := m.ReadCloser.Read(b)
+	m.said = m.said || bytes.Contains(b[:n], []byte("snapshot"))
+	return n, err
 }

@@ -27,17 +27,37 @@ class Over extends Error {}
 // exchange gives a token for watching.
 async function exchange() {
   const answer = await fetch('/api/shares/exchange', {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ token }), credentials: 'omit',
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ token }), credentials: 'omit', signal: AbortSignal.timeout(patience),
   })
   if (answer.status === 401 || answer.status === 422) throw new Over('This link shows nothing, or not any more.')
   if (!answer.ok) throw new Error(`exchange: ${answer.status}`)
   return answer.json()
 }
 
+// patience is how long, in milliseconds, the hub may be silent that says something every
+// twelve seconds: then the connection is dead, which a phone that has changed its network
+// is told by nobody.
+const patience = 30_000
+
 // follow reads the trip's events until the stream ends.
 async function follow({ access_token, trip_id }) {
+  const connection = new AbortController()
+  let silence
+  const heard = () => {
+    clearTimeout(silence)
+    silence = setTimeout(() => connection.abort(), patience)
+  }
+  heard()
+  try {
+    await read(access_token, trip_id, connection.signal, heard)
+  } finally {
+    clearTimeout(silence)
+  }
+}
+
+async function read(access_token, trip_id, signal, heard) {
   const answer = await fetch(`/api/tracking/${trip_id}/events?since=${last}`, {
-    headers: { Authorization: `Bearer ${access_token}` }, credentials: 'omit', cache: 'no-store',
+    headers: { Authorization: `Bearer ${access_token}` }, credentials: 'omit', cache: 'no-store', signal,
   })
   if (answer.status === 404) throw new Over(over.share_over)
   if (!answer.ok) throw new Error(`events: ${answer.status}`)
@@ -46,6 +66,7 @@ async function follow({ access_token, trip_id }) {
   for (let text = ''; ;) {
     const { value, done } = await reader.read()
     if (done) return
+    heard()
     text += value
     const blocks = text.split('\n\n')
     text = blocks.pop()
