@@ -95,25 +95,32 @@ func (m Maintenance) ensure(ctx context.Context, p partitioned, first, now time.
 	return nil
 }
 
-// makeDay attaches a table for one day. Attaching, unlike CREATE … PARTITION
-// OF, lets readers and writers go on; only the default partition is locked.
+// makeDay attaches a table for one day, unless another hub has just done so. Attaching,
+// unlike CREATE … PARTITION OF, lets readers and writers go on; only the default
+// partition is locked.
 func (m Maintenance) makeDay(ctx context.Context, p partitioned, day time.Time) error {
 	from, to := day.Format(time.DateOnly)+" 00:00:00+00", day.AddDate(0, 0, 1).Format(time.DateOnly)+" 00:00:00+00"
 	r := strings.NewReplacer("{table}", p.table, "{column}", p.column, "{name}", p.name(day), "{from}", from, "{to}", to)
 	return pgx.BeginFunc(ctx, m.DB.pool, func(tx pgx.Tx) error {
-		for _, statement := range []string{
-			`SET LOCAL lock_timeout = '` + lockPatience + `'`,
-			`LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE`,
-			`CREATE TABLE {name} (LIKE {table} INCLUDING ALL)`,
+		do := func(statements ...string) error {
+			for _, statement := range statements {
+				if _, err := tx.Exec(ctx, r.Replace(statement)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if err := do(`SET LOCAL lock_timeout = '`+lockPatience+`'`, `LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, p.name(day)).Scan(&there); err != nil || there {
+			return err
+		}
+		return do(`CREATE TABLE {name} (LIKE {table} INCLUDING ALL)`,
 			`WITH moved AS (DELETE FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}' RETURNING *)
 			 INSERT INTO {name} SELECT * FROM moved`,
-			`ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')`,
-		} {
-			if _, err := tx.Exec(ctx, r.Replace(statement)); err != nil {
-				return err
-			}
-		}
-		return nil
+			`ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')`)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -350,5 +351,32 @@ func TestRetentionPolicyFollowsKeep(t *testing.T) {
 		if len(got) != 1 || got[0] != fmt.Sprint(90*24*3600) {
 			t.Fatalf("drop_after is %v s, want 90 days", got)
 		}
+	}
+}
+
+// Hubs that start at the same time see to the tables together.
+func TestHubsThatStartAtOnceAllMakePartitions(t *testing.T) {
+	t.Parallel()
+	dsn := schematest.PlainDSN(t)
+	hubs := make([]schema.Maintenance, 4)
+	for i := range hubs {
+		db, err := schema.Open(t.Context(), dsn, schema.Options{MaxConns: 2})
+		must(t, err)
+		t.Cleanup(db.Close)
+		hubs[i].DB = db
+	}
+	for _, do := range []func(schema.Maintenance) error{
+		func(m schema.Maintenance) error { return m.EnsurePartitions(t.Context(), noon) },
+		func(m schema.Maintenance) error { return m.Retain(t.Context(), noon.AddDate(0, 0, 40)) },
+	} {
+		var working sync.WaitGroup
+		for _, m := range hubs {
+			working.Go(func() {
+				if err := do(m); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		working.Wait()
 	}
 }

@@ -219,7 +219,7 @@ func (m Maintenance) dropDays(ctx context.Context, p partitioned, before time.Ti
 			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `DROP TABLE `+p.name(day))
+			_, err := tx.Exec(ctx, `DROP TABLE IF EXISTS `+p.name(day)) // another hub may have been first
 			return err
 		})
 		if err != nil {

@@ -231,8 +231,12 @@ func (h *hub) openDatabase(ctx, background context.Context) error {
 	h.warnOfLoss(ctx)
 	m := maintenance{db: db, tables: schema.Maintenance{DB: db}, clock: h.clock, log: h.log}
 	m.correctClock(ctx)
-	// A point needs its day's partition; nothing else has to be done before it.
-	if err := m.tables.EnsurePartitions(ctx, h.clock.Now()); err != nil {
+	// Points find the partition of their day; nothing else has to be done before. Somebody who
+	// reads the tables for long, a backup, may keep one from being made: then the points of that
+	// day go to the default partition until it is.
+	if err := m.tables.EnsurePartitions(ctx, h.clock.Now()); fleet.CodeOf(err) == fleet.CodeUnavailable {
+		h.log.Warn("not all partitions could be made, it is tried again in a few minutes", "error", err)
+	} else if err != nil {
 		return err
 	}
 	background, stop := context.WithCancel(background)

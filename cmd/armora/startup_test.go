@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -11,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"armora/schema"
 	"armora/schema/schematest"
+	"armora/sim"
 )
 
 // refuses runs the binary, which has to end by itself with one line that says
@@ -102,6 +106,33 @@ func TestNewerDatabase(t *testing.T) {
 	}
 	refuses(t, env, "newer than this binary", "migrate")
 	refuses(t, env, "newer than this binary", "serve", "--data-dir", schematest.Dir(t), "--metrics-addr", "off")
+}
+
+// A backup holds a lock on every table until it is done.
+func TestAHubStartsDuringABackup(t *testing.T) {
+	t.Parallel()
+	dsn := schematest.PlainDSN(t)
+	db, err := schema.Open(t.Context(), dsn, schema.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	backup, err := db.Pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = backup.Rollback(context.WithoutCancel(t.Context())) }() // it has changed nothing
+	if _, err := backup.Exec(t.Context(), `SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE points_default IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	h := serve(t, "DATABASE_URL="+dsn)
+	if !strings.Contains(h.stderr.String(), "not all partitions could be made") {
+		t.Error("the backup was in nobody's way")
+	}
+	device := h.device(sim.Phone)
+	c, _ := h.dial(device, 5)
+	c.publish(device, 1, point(time.Now(), 0))
+	c.expect(packets.Puback)
 }
 
 func TestOneHubAFolder(t *testing.T) {
