@@ -83,6 +83,11 @@ func Nowhere() (*DB, error) {
 	return db, nil
 }
 
+// stalledFor is how long a hub that stops in the middle of a transaction, or whose
+// machine is gone, keeps its locks: others wait for them, and who takes over from a
+// dispatcher for the row of its term.
+const stalledFor = "30s"
+
 func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil { // pgx masks the password in this error
@@ -99,8 +104,10 @@ func poolConfig(dsn string, opt Options) (*pgxpool.Config, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["synchronous_commit"] = "on"
 	params["timezone"] = "UTC"
-	if params["application_name"] == "" {
-		params["application_name"] = "armora"
+	for setting, value := range map[string]string{"application_name": "armora", "idle_in_transaction_session_timeout": stalledFor} {
+		if params[setting] == "" {
+			params[setting] = value
+		}
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second

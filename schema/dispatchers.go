@@ -74,6 +74,8 @@ type Leader struct {
 // The lock needs a session: it cannot be had through a proxy that pools by
 // transaction.
 func (t Dispatchers) Lead(ctx context.Context, area, holder string, now time.Time) (*Leader, error) {
+	ctx, cancel := context.WithTimeout(ctx, LeaseTimeout) // it may wait for one that stopped in its term
+	defer cancel()
 	config := t.DB.pool.Config().ConnConfig.Copy()
 	for setting, value := range map[string]string{
 		"application_name":        "armora dispatcher",

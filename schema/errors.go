@@ -24,9 +24,10 @@ func IsBadRow(err error) bool {
 	return isDataError(sqlState(err))
 }
 
-// isDataError: class 22 is a value that cannot be, 23 one that breaks a constraint.
+// isDataError: class 22 is a value that cannot be, 23 one that breaks a constraint, 54
+// one that is too large for an index or nested too deeply.
 func isDataError(state string) bool {
-	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23")
+	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || strings.HasPrefix(state, "54")
 }
 
 // The SQLSTATEs that this package looks at.
@@ -71,10 +72,11 @@ func noReferent(noun string, err error) error {
 // isAway reports whether the same statement may succeed later: the server
 // cannot be reached, is starting, stopping or crashed (57P), is out of
 // connections, memory or disk (53), has a failing disk (58), gave up on a lock
-// or a deadline (55P03, 57014), or rolled back for another transaction's sake (40).
+// or a deadline (55P03, 57014), on this hub in the middle of a transaction (25P03), or
+// rolled back for another transaction's sake (40).
 func isAway(err error, state string) bool {
 	if state != "" {
-		for _, class := range []string{"08", "40", "53", "57", "58", "55P03"} {
+		for _, class := range []string{"08", "40", "53", "57", "58", "55P03", "25P03"} {
 			if strings.HasPrefix(state, class) {
 				return true
 			}

@@ -35,6 +35,9 @@ func TestErrorsAreTranslatedOnce(t *testing.T) {
 		{state("58030"), fleet.CodeUnavailable, false}, // I/O error
 		{state("40P01"), fleet.CodeUnavailable, false}, // deadlock
 		{state("55P03"), fleet.CodeUnavailable, false}, // lock_timeout
+		{state("25P03"), fleet.CodeUnavailable, false}, // idle_in_transaction_session_timeout
+		{state("54000"), fleet.CodeInvalid, true},      // too large for an index
+		{state("54001"), fleet.CodeInvalid, true},      // JSON that is nested too deeply
 		{state("42P01"), fleet.CodeInternal, false},    // no such table
 		{io.ErrUnexpectedEOF, fleet.CodeUnavailable, false},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, fleet.CodeUnavailable, false},
