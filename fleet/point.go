@@ -83,18 +83,17 @@ func (p *Point) Validate() error {
 		return fmt.Errorf("lat %v is not within -90..90", p.Lat)
 	case !(p.Lon >= -180 && p.Lon <= 180):
 		return fmt.Errorf("lon %v is not within -180..180", p.Lon)
-	case p.Fix < minFix || p.Fix > maxFix:
+	case !p.Fix.Storable():
 		return fmt.Errorf("fix time %d ms is not within the years 1970..2262", int64(p.Fix))
 	}
 	return nil
 }
 
-// The range of fix times that can be written down at all: what PostgreSQL, Go
-// durations and 64-bit nanoseconds agree on. Being plausible is a Verdict.
-const (
-	minFix Millis = 0
-	maxFix Millis = 9214646400000 // 2262-01-01
-)
+// Storable reports whether a time can be written down at all: what PostgreSQL, Go
+// durations, JSON and 64-bit nanoseconds agree on. Being plausible is a Verdict.
+func (m Millis) Storable() bool { return m >= 0 && m <= lastMillis }
+
+const lastMillis Millis = 9214646400000 // 2262-01-01
 
 // earthRadius is the mean radius R1 of the IUGG, in metres.
 const earthRadius = 6371008.8

@@ -56,7 +56,7 @@ func point(r *jsonread.Reader) (fleet.Point, error) {
 		case "t":
 			p.Fix = r.Time("t", report.Millis)
 		case "st":
-			p.Sent = r.OptionalTime(report.Millis)
+			p.Sent = report.Sent(r.OptionalTime(report.Millis))
 		case "lat":
 			p.Lat = r.Float("lat")
 		case "lon":

@@ -48,6 +48,8 @@ func TestParse(t *testing.T) {
 		{Name: "measurements of another type are unknown", In: `{"t":1700000000000,` + at +
 			`,"acc":"good","spd":null,"hdg":[1],"alt":{},"bat":true,"st":null,"mock":null}`, Want: []fleet.Point{b}},
 		{Name: "a number too large is none", In: `{"t":1700000000000,` + at + `,"acc":1e999}`, Want: []fleet.Point{b}},
+		{Name: "sent when nobody can say", In: `{"t":1700000000000,` + at + `,"st":"9999-12-31T23:59:59Z"}`, Want: []fleet.Point{bare(1700000000000)}},
+		{Name: "sent before 1970", In: `{"t":1700000000000,` + at + `,"st":-1}`, Want: []fleet.Point{bare(1700000000000)}},
 		{Name: "heading past a turn", In: `{"t":1700000000000,` + at + `,"hdg":450}`,
 			Want: []fleet.Point{with(b, func(p *fleet.Point) { p.Heading = 90 })}},
 		{Name: "null island is a position", In: `{"t":1,"lat":0,"lon":0}`, Want: []fleet.Point{fleet.NewPoint(1, 0, 0)}},

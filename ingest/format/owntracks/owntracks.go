@@ -97,7 +97,7 @@ func point(payload []byte) (fleet.Point, error) {
 		case "tst":
 			p.Fix = r.Time("tst", report.Seconds)
 		case "created_at":
-			p.Sent = r.OptionalTime(report.Seconds)
+			p.Sent = report.Sent(r.OptionalTime(report.Seconds))
 		case "lat":
 			p.Lat = r.Float("lat")
 		case "lon":

@@ -58,7 +58,7 @@ func Parse(dst []fleet.Point, payload []byte) ([]fleet.Point, error) {
 		case num == batchSent && typ == protowire.VarintType:
 			var v uint64
 			if v, n = protowire.ConsumeVarint(b); n >= 0 {
-				sent = fleet.Millis(v)
+				sent = report.Sent(fleet.Millis(v))
 			}
 		case num == batchPoints && typ == protowire.BytesType:
 			var message []byte

@@ -78,6 +78,8 @@ func TestParse(t *testing.T) {
 			FixMs: proto.Int64(1), LatE7: proto.Int32(0), LonE7: proto.Int32(0), SpeedCmS: proto.Uint32(4e9),
 			HeadingCdeg: proto.Uint32(4e9), AltitudeDm: proto.Int32(2e9), BatteryPercent: proto.Uint32(101),
 		})), Want: []fleet.Point{barePoint()}},
+		{Name: "sent when nobody can say", In: marshal(t, &armorav1.PointBatch{SentMs: proto.Int64(1 << 60), Points: []*armorav1.Point{fullMessage()}}),
+			Want: []fleet.Point{fullPoint()}},
 		{Name: "no points", In: marshal(t, &armorav1.PointBatch{SentMs: proto.Int64(5)}), NoPosition: true},
 		{Name: "nothing", In: "", NoPosition: true},
 

@@ -71,7 +71,7 @@ func generated(dst []fleet.Point, payload []byte) ([]fleet.Point, error) {
 			return dst[:had], errors.New("a required field is missing")
 		}
 		p := fleet.NewPoint(fleet.Millis(*m.FixMs), float64(*m.LatE7)/1e7, float64(*m.LonE7)/1e7)
-		p.Sent, p.Format = fleet.Millis(batch.GetSentMs()), fleet.FormatProtobuf
+		p.Sent, p.Format = report.Sent(fleet.Millis(batch.GetSentMs())), fleet.FormatProtobuf
 		if m.AccuracyCm != nil {
 			p.Accuracy = report.Accuracy(float64(*m.AccuracyCm) / 100)
 		}

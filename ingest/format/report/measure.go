@@ -63,6 +63,14 @@ func Heading(degrees float64) float32 {
 	return 0 // 359.99999999 rounds up to a full turn
 }
 
+// Sent takes when a report was sent. A time that cannot be written down was not said.
+func Sent(m fleet.Millis) fleet.Millis {
+	if !m.Storable() {
+		return 0
+	}
+	return m
+}
+
 func within(v, low, high float64) float32 {
 	if v >= low && v <= high {
 		return float32(v)
