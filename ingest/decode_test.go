@@ -152,10 +152,11 @@ func TestManyStrangersAreOneDeadLetter(t *testing.T) {
 
 // locker gives payload keys, once it is open.
 type locker struct {
-	mu    sync.Mutex
-	keys  map[fleet.DeviceID][]byte
-	err   error
-	asked int
+	mu     sync.Mutex
+	keys   map[fleet.DeviceID][]byte
+	broken fleet.DeviceID // whose key does not open
+	err    error
+	asked  int
 }
 
 func (l *locker) PayloadKey(_ context.Context, device fleet.DeviceID) ([]byte, error) {
@@ -166,6 +167,9 @@ func (l *locker) PayloadKey(_ context.Context, device fleet.DeviceID) ([]byte, e
 		err := l.err
 		l.err = nil
 		return nil, err
+	}
+	if device == l.broken {
+		return nil, errors.New("it does not open")
 	}
 	if key, found := l.keys[device]; found {
 		return key, nil
@@ -221,6 +225,26 @@ func TestEncryptedOwnTracks(t *testing.T) {
 	mustAck(t, deliver(p, stranger, ownTracksHome, sealed("first", location(0)), at(60)))
 	if letters := s.buried(); len(letters) != 3 || !strings.Contains(letters[2].Reason, "no payload key") {
 		t.Errorf("dead letters %+v", letters)
+	}
+}
+
+// A key that was sealed with another root secret never opens. Nobody waits for it.
+func TestAPayloadKeyThatDoesNotOpenHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s, l := newMemory(), &locker{keys: make(map[fleet.DeviceID][]byte), broken: phone().Device}
+	c := config(s, fleet.NewManualClock(start)) // whoever waits to ask again waits for ever
+	c.PayloadKeys = l
+	p := running(t, c)
+	first, second := phone(), phone()
+	first.Device = l.broken
+	l.set(second.Device, "key")
+	one := deliver(p, first, ownTracksHome, sealed("key", ownTracksLocation), at(0))
+	two := deliver(p, second, ownTracksHome, sealed("key", ownTracksLocation), at(0))
+	mustDrain(t, p)
+	mustAck(t, one, two)
+	letters := s.buried()
+	if len(letters) != 1 || letters[0].Device != first.Device || !strings.Contains(letters[0].Reason, "does not open") || s.count() != 1 {
+		t.Errorf("%d points, dead letters %+v", s.count(), letters)
 	}
 }
 

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // PayloadKeys gives the key with which a device seals what it sends.
 type PayloadKeys interface {
-	// PayloadKey returns CodeNotFound for a device that has none.
+	// PayloadKey returns CodeNotFound for a device that has none, and CodeUnavailable
+	// if it can't be had now. With any other error it is never to be had.
 	PayloadKey(ctx context.Context, device fleet.DeviceID) ([]byte, error)
 }
 
@@ -48,7 +50,8 @@ func newKeyring(config *Config, queue *queue, again func(*Message, *receipt)) *k
 }
 
 type payloadKey struct {
-	key   []byte // nil: the device has none
+	key   []byte // nil: there is none
+	why   error  // why not
 	asked time.Time
 }
 
@@ -67,7 +70,7 @@ func (k *keyring) open(m *Message, do func(key []byte) error) error {
 	if !found || age > keyLife {
 		return errKeyWanted
 	}
-	err := errors.New("the message is encrypted, and the device has no payload key")
+	err := known.why
 	if known.key != nil {
 		err = do(known.key)
 	}
@@ -127,8 +130,12 @@ func (k *keyring) unpark() []parked {
 	return waiting
 }
 
+// errNoKey is why a device has no payload key that nobody has given one.
+var errNoKey = errors.New("the message is encrypted, and the device has no payload key")
+
 // ask asks for a key, unless that was done a moment ago, until there is an
-// answer. It fails only when ctx is done.
+// answer. It fails only when ctx is done. Others wait behind, so one key that does
+// not open is an answer too.
 func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
 	k.mu.Lock()
 	known, found := k.keys[device]
@@ -140,10 +147,8 @@ func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
 		bounded, cancel := context.WithTimeout(ctx, k.config.CommitTimeout)
 		key, err := k.config.PayloadKeys.PayloadKey(bounded, device)
 		cancel()
-		if err == nil || fleet.CodeOf(err) == fleet.CodeNotFound {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			k.keys[device] = payloadKey{key: key, asked: k.config.Clock.Now()}
+		if ctx.Err() == nil && fleet.CodeOf(err) != fleet.CodeUnavailable && !errors.Is(err, context.DeadlineExceeded) {
+			k.learn(device, key, err)
 			return nil
 		}
 		if ctx.Err() == nil {
@@ -153,6 +158,21 @@ func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
 			return err
 		}
 	}
+}
+
+// learn remembers what came of asking for a key.
+func (k *keyring) learn(device fleet.DeviceID, key []byte, err error) {
+	known := payloadKey{key: key, asked: k.config.Clock.Now()}
+	switch {
+	case key == nil && err == nil, fleet.CodeOf(err) == fleet.CodeNotFound:
+		known.why = errNoKey
+	case err != nil:
+		known.why = fmt.Errorf("the message is encrypted, and the device's payload key can't be had: %w", err)
+		k.config.Log.Error("a payload key can't be had", "device", device, "err", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[device] = known
 }
 
 // wait returns nil after d, or ctx's error when that is done before.
