@@ -196,7 +196,7 @@ func TestThePageOfALinkOutlivesADeadConnection(t *testing.T) {
 	b.call("Page.navigate", map[string]any{"url": strings.Replace(made.URL, "https://hub.example", proxy.URL, 1)})
 	text := func(id string) string { return b.text("document.getElementById('" + id + "')?.textContent") }
 	h.until("the page shows the trip", func() bool { return text("status") == "Protection officer on the way" })
-	h.move(id, fleet.Arrived, "arrived") // which the dead stream does not say
+	h.move(id, fleet.Arrived, "arrived")             // which the dead stream does not say
 	b.text("[...late.values()].forEach((f) => f())") // half a minute passes
 	h.until("the page to lose patience and read on", func() bool { return text("status") == "Protection officer has arrived" })
 }
