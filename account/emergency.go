@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -193,16 +194,20 @@ func (e *EmergencyContacts) invitation(ctx context.Context, user fleet.UserID, c
 	}, nil
 }
 
+// joint is a dot inside a word, of which mail programs make a link.
+var joint = regexp.MustCompile(`\.(\S)`)
+
 // shown is a name as a stranger is shown it: too short for a message of its own,
 // and without what would make a link of it.
 func shown(name string) string {
 	const longest = 60
-	runes := []rune(strings.Map(func(r rune) rune {
+	name = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || strings.ContainsRune("/:@<>", r) {
 			return ' '
 		}
 		return r
-	}, name))
+	}, name)
+	runes := []rune(joint.ReplaceAllString(name, ". $1"))
 	return strings.TrimSpace(string(runes[:min(len(runes), longest)]))
 }
 
