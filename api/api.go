@@ -144,6 +144,7 @@ type Server struct {
 	huma    huma.API
 	serving serving
 	lines   lines
+	uploads uploads
 	stall   time.Duration // stallTimeout, for a piece of a stream
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/valyala/fasthttp"
 
 	"armora/account"
 	"armora/files"
@@ -19,25 +18,6 @@ import (
 // filesPath is where files are sent: the one path that takes more than maxBody,
 // and from those alone who have signed in.
 const filesPath = "/api/files"
-
-// uploadTimeout is for a whole file to arrive, over a slow phone.
-const uploadTimeout = 2 * time.Minute
-
-func isUpload(method, path string) bool { return method == http.MethodPost && path == filesPath }
-
-// limitsOf says what a request may take once its header was read, and before a
-// byte of its body is. Bodies are held in memory, so a large one is for those who
-// have signed in.
-func (s *Server) limitsOf(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	var uri fasthttp.URI
-	if err := uri.Parse(nil, header.RequestURI()); err != nil || !isUpload(string(header.Method()), string(uri.Path())) {
-		return fasthttp.RequestConfig{}
-	}
-	if _, err := s.authenticate(s.serving.context, string(header.Peek("Authorization"))); err != nil {
-		return fasthttp.RequestConfig{}
-	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: files.MaxSize, ReadTimeout: uploadTimeout}
-}
 
 // File is a private file as the API shows it.
 type File struct {
@@ -83,7 +63,7 @@ func (s *Server) addFiles() {
 		OperationID: "create-file", Method: http.MethodPost, Path: filesPath, DefaultStatus: http.StatusCreated,
 		MaxBodyBytes: files.MaxSize + 1, // huma takes the limit itself for too much
 		Summary:      "Keep a private file: an avatar of 5 MiB or a document of 10 MiB at most", Tags: []string{"files"},
-		Description: "A picture is made anew, upright: nothing is left of where and with what it was taken. What is sent by people who have not signed in is cut off at 1 MiB.",
+		Description: "A picture is made anew, upright: nothing is left of where and with what it was taken. What is sent by people who have not signed in is cut off at 1 MiB, and so is a fifth at the same time: send one after the other.",
 	}, s.createFile)
 	route(s, signedIn(), huma.Operation{
 		OperationID: "list-files", Method: http.MethodGet, Path: filesPath,

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"armora/files"
 	"armora/fleet"
@@ -115,6 +117,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	}{
 		{"/api/files?purpose=document", p.token, files.MaxSize + 1}, {"/api/files?purpose=document", "wrong", maxBody + 1},
 		{"/api/users/preferences", p.token, maxBody + 1}, {"/api/files/", p.token, maxBody + 1},
+		{"/api/files?purpose=document", h.granted(h.partner()).token, maxBody + 1},
 	} {
 		conn, err := net.Dial("tcp", h.Addr().String())
 		if err != nil {
@@ -131,6 +134,56 @@ func TestUploadsAreBounded(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Whoever has signed in does not make the hub hold any number of large files either.
+func TestUploadsUnderWayAreFew(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	ada, bo := h.person(fleet.RoleRider), h.person(fleet.RoleRider)
+	expect := func(conn net.Conn, want string) {
+		t.Helper()
+		answer := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != want {
+			t.Fatalf("%q, error %v, want %s", answer, err, want)
+		}
+	}
+	begin := func(p *person) net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", h.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil { // in place of a wait for ever
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "POST /api/files?purpose=document HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+			"Expect: 100-continue\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", p.token, maxBody+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(conn, "HTTP/1.1 100 Continue\r\n\r\n") // the header was read
+		return conn
+	}
+	end := func(conn net.Conn) {
+		t.Helper()
+		if _, err := conn.Write(make([]byte, maxBody+1)); err != nil {
+			t.Fatal(err)
+		}
+		expect(conn, "HTTP/1.1 415") // zeros are no file
+	}
+	first := begin(ada)
+	for range uploadsEach - 1 {
+		begin(ada)
+	}
+	expect(begin(ada), "HTTP/1.1 413")
+	end(begin(bo))
+	end(first)
+	begin(ada) // one has ended
+	expect(begin(ada), "HTTP/1.1 413")
+	h.clock.Advance(uploadTimeout)
+	end(begin(ada)) // those that never came are given up
 }
 
 func TestPhotoOfAProfile(t *testing.T) {

@@ -85,6 +85,7 @@ func requestID(ctx context.Context) string {
 // turns errors into answers, and measures. Its labels and its log line hold
 // the route, never the path or the query, which may hold secrets.
 func (s *Server) observe(c *fiber.Ctx) error {
+	defer s.uploads.end(c.Get(uploadHeader))
 	began := s.clock.Now()
 	id := fleet.NewID[Problem]().String()
 	from := account.Where{Agent: c.Get(fiber.HeaderUserAgent), Address: s.peer(c)}

@@ -147,7 +147,7 @@ func plainDetail(status int) string {
 	case http.StatusMethodNotAllowed:
 		return "this path does not take this method; see the Allow header"
 	case http.StatusRequestEntityTooLarge:
-		return "the request body is larger than this path takes"
+		return "the request body is larger than this path takes, or takes now"
 	}
 	return http.StatusText(status)
 }
