@@ -58,7 +58,7 @@ type Joining struct {
 // Join makes a person a member, who pays by a card that is kept, with them there; the
 // zero one is the preferred. It is saved before Stripe is asked, and whoever was
 // interrupted, or got no answer, asks again under the same key; the attempt rises
-// after a definite refusal alone. The subscription is made first, when no money moves,
+// after a definite refusal alone. Who has left, and is a member still, stays one. The subscription is made first, when no money moves,
 // and its payment confirmed after that. Who has one whose payment waits, for their
 // bank or for another card, pays it by asking again; who is a member stays the one
 // they are.
@@ -85,9 +85,18 @@ func (m *Members) Join(ctx context.Context, user fleet.UserID, method fleet.Paym
 		if err := m.keep(ctx, &j.Membership, s, asOf); err != nil {
 			return j, err
 		}
-		if j.State != fleet.MembershipEnded {
-			return m.pay(ctx, j, s, card, !method.IsZero())
+		if j.State == fleet.MembershipEnded {
+			continue
 		}
+		if j.Cancelling { // they have left, and come back before it ends
+			if s, err = m.ending(ctx, j.Stripe, false); err == nil {
+				err = m.keep(ctx, &j.Membership, s, asOf)
+			}
+			if err != nil {
+				return j, err
+			}
+		}
+		return m.pay(ctx, j, s, card, !method.IsZero())
 	}
 	return j, &fleet.Error{Code: fleet.CodeConflict, Message: "the membership has just ended: try again"}
 }
@@ -171,22 +180,34 @@ func (m *Members) Leave(ctx context.Context, user fleet.UserID, atOnce bool) (fl
 	if left.Cancelling && !atOnce {
 		return left, nil
 	}
-	asking, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	if atOnce {
+		asking, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		params := &stripe.SubscriptionCancelParams{}
 		params.Context = asking
 		_, err = m.stripe.Subscriptions.Cancel(left.Stripe, params)
+		said := reduce(err)
+		err = said.failure()
 	} else {
-		params := &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)}
-		params.Context, params.IdempotencyKey = asking, stripe.String("membership/"+left.ID.String()+"/leave")
-		_, err = m.stripe.Subscriptions.Update(left.Stripe, params)
+		_, err = m.ending(ctx, left.Stripe, true)
 	}
-	said := reduce(err)
-	if err := said.failure(); err != nil && fleet.CodeOf(err) != fleet.CodeNotFound { // not found: it has ended
+	if err != nil && fleet.CodeOf(err) != fleet.CodeNotFound { // not found: it has ended
 		return left, err
 	}
 	return left, m.look(ctx, left.Stripe, &left)
+}
+
+// ending has a subscription end with its period, or go on. Asked twice it is the same, and
+// needs no key: one would have a second time say what the first one did.
+func (m *Members) ending(ctx context.Context, id string, ends bool) (*stripe.Subscription, error) {
+	asking, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	params := &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(ends)}
+	params.Context = asking
+	expandSubscription(params)
+	s, err := m.stripe.Subscriptions.Update(id, params)
+	said := reduce(err)
+	return s, said.failure()
 }
 
 // Member reports whether what a person asks for is quoted as to a member. What is

@@ -93,15 +93,27 @@ func TestAMembershipFromTrialToItsEnd(t *testing.T) {
 		t.Errorf("%+v, %v", left, err)
 	}
 	w.member(m, true) // until the end of what is paid for
+	// Who regrets it stays, and may leave again.
+	stays, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
+	if err != nil || stays.Cancelling || stays.ID != joined.ID || stays.State != fleet.MembershipActive {
+		t.Errorf("%+v, %v", stays, err)
+	}
+	if left, err = m.Leave(ctx, w.user, false); err != nil || !left.Cancelling {
+		t.Errorf("%+v, %v", left, err)
+	}
 	w.clock.Advance(40 * 24 * time.Hour)
-	w.member(m, false)
-	_, err = m.Of(ctx, w.user)
-	w.want(err, fleet.CodeNotFound)
-	// Who comes back has another one, and no second trial.
+	// Who comes back has another one, and no second trial, also if nobody has heard of the end.
 	back, err := m.Join(ctx, w.user, fleet.PaymentMethodID{})
 	if err != nil || back.ID == joined.ID || back.State != fleet.MembershipActive {
 		t.Errorf("%+v, %v", back, err)
 	}
+	if _, err = m.Leave(ctx, w.user, false); err != nil {
+		t.Error(err)
+	}
+	w.clock.Advance(40 * 24 * time.Hour)
+	w.member(m, false)
+	_, err = m.Of(ctx, w.user)
+	w.want(err, fleet.CodeNotFound)
 }
 
 // Whatever happens to an answer, there is one subscription, and it is paid once.
