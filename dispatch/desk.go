@@ -144,9 +144,8 @@ func (d *Desk) agreed(ctx context.Context, user fleet.UserID) error {
 	return refusal
 }
 
-// terms prices an order by a tariff.
-func (d *Desk) terms(ctx context.Context, o *fleet.Order, table *tariff.Table, member bool) (fleet.Terms, error) {
-	metres := d.metres(ctx, o)
+// termsOf prices an order by a tariff, of a way so long.
+func termsOf(o *fleet.Order, table *tariff.Table, member bool, metres int) (fleet.Terms, error) {
 	price, err := table.Quote(tariff.Trip{
 		Tier: o.Tier, Start: o.Start, Zone: o.Zone, Time: o.Booked(), Metres: metres, Officers: o.Officers, Member: member,
 	})

@@ -165,10 +165,15 @@ func TestAnEditIsPricedByTheBookingsTariff(t *testing.T) {
 	if got := edit(dispatch.Edit{LocalStart: text("2027-03-28T22:00")}); got.Total != fleet.Pence(120_00+25_00) || got.Start.Hour() != 21 {
 		t.Errorf("in the night: %s at %v", got.Total, got.Start)
 	}
+	if got := edit(dispatch.Edit{LocalStart: text("2027-03-28T17:00"), Zone: text("America/New_York")}); got.Total != fleet.Pence(120_00) || got.Start.Hour() != 21 {
+		t.Errorf("the same, by other clocks: %s at %v", got.Total, got.Start)
+	}
+	d.metres *= 2 // by whoever is asked now: it is the same way
 	four := 240
-	if got := edit(dispatch.Edit{Minutes: &four, LocalStart: text("2027-03-02T12:00")}); got.Total != fleet.Pence(220_00) || got.Minutes != four {
+	if got := edit(dispatch.Edit{Zone: text("Europe/London"), Minutes: &four, LocalStart: text("2027-03-02T12:00")}); got.Total != fleet.Pence(220_00) || got.Minutes != four {
 		t.Errorf("for four hours: %s", got.Total)
 	}
+	d.metres /= 2
 	stops := []fleet.Place{{Lat: 51.49, Lon: -0.2}}
 	if got := edit(dispatch.Edit{Stops: &stops}); got.Total != fleet.Pence(230_00) || got.Metres != 12875 {
 		t.Errorf("with a stop: %s for %d m", got.Total, got.Metres)
@@ -217,6 +222,9 @@ func TestAnEditMovesTheTimeOfWhoHasAccepted(t *testing.T) {
 	}
 	d.move(b.ID, fleet.EnRoute)
 	d.code(edit("2027-03-02T15:00"), fleet.CodeConflict)
+	nine, york := "2027-03-02T09:00", "America/New_York" // when it is, by clocks of where it is cheaper
+	_, err = d.Edit(ctx, d.user, b.ID, 0, dispatch.Edit{LocalStart: &nine, Zone: &york})
+	d.code(err, fleet.CodeConflict)
 	d.move(b.ID, fleet.Arrived, fleet.InProgress)
 	_, err = d.Edit(ctx, d.user, b.ID, 0, dispatch.Edit{Destination: &fleet.Place{Lat: 51, Lon: 0}})
 	d.ok(err) // on the way one may think better of where to

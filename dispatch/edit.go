@@ -94,14 +94,19 @@ func (d *Desk) edited(ctx context.Context, b *fleet.Booking, e *Edit) (fleet.Ord
 	if !retimed(&b.Order, &o) && !rerouted(&b.Order, &o) {
 		return o, b.Terms, nil
 	}
-	terms, err := d.terms(ctx, &o, &table, b.Member)
+	metres := b.Metres // as they were quoted, whoever would say now how long the same way is
+	if rerouted(&b.Order, &o) {
+		metres = d.metres(ctx, &o)
+	}
+	terms, err := termsOf(&o, &table, b.Member, metres)
 	terms.Tariff = b.Tariff
 	return o, terms, err
 }
 
-// retimed and rerouted report in what an order is not the same any more.
+// retimed and rerouted report in what an order is not the same any more. The same time by
+// another zone's clocks is another: it may be night by them.
 func retimed(was, is *fleet.Order) bool {
-	return !was.Start.Equal(is.Start) || was.Minutes != is.Minutes
+	return !was.Start.Equal(is.Start) || was.Minutes != is.Minutes || was.Zone != is.Zone
 }
 
 func rerouted(was, is *fleet.Order) bool {

@@ -38,7 +38,7 @@ func (d *Desk) quote(ctx context.Context, user fleet.UserID, r *Request) (fleet.
 			return fleet.Terms{}, err
 		}
 	}
-	return d.terms(ctx, &r.Order, &table, member)
+	return termsOf(&r.Order, &table, member, d.metres(ctx, &r.Order))
 }
 
 // Pickup is how long the nearest officer would take to a place, who is on duty
