@@ -1,6 +1,7 @@
 package payment_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +83,12 @@ func TestADearerEditThatIsRefused(t *testing.T) {
 			if now.Status != stands || now.Funded.IsZero() {
 				t.Errorf("%s with its card %s gone: %s, funded %v", b, card, now.Status, now.Funded)
 			}
+			w.keeps(stripe.Mastercard)
+			if waits, err := w.payments.Unpaid(t.Context(), w.user); err != nil || !slices.Equal(waits, []fleet.BookingID{b}) {
+				t.Errorf("for the new card wait %v, error %v", waits, err)
+			}
+			w.settle(b)
+			w.wantPaid(b, "initial cancelled £120.00", "reauthorisation held £200.00")
 			continue
 		}
 		if seat := now.Lead(); now.Status != fleet.Scheduled || !now.Funded.IsZero() || seat.State != fleet.SeatOpen || !seat.Driver.IsZero() {

@@ -116,11 +116,12 @@ func (t Payments) Wake(ctx context.Context, now, next time.Time, limit int) (n i
 	return n, err
 }
 
-// Unpaid returns the bookings of a user that are not over and wait for their money.
+// Unpaid returns the bookings of a user that are paid by card and not over: they wait for
+// their money, or, funded, may for what an edit has made dearer.
 func (t Payments) Unpaid(ctx context.Context, user fleet.UserID) ([]fleet.BookingID, error) {
 	return all(ctx, t.DB, "payment", pgx.RowTo[fleet.BookingID], `
 		SELECT b.id FROM bookings b JOIN booking_money m ON m.booking_id = b.id
-		WHERE b.user_id = $1 AND b.ended IS NULL AND b.funded IS NULL ORDER BY b.starts, b.id`, user)
+		WHERE b.user_id = $1 AND b.ended IS NULL ORDER BY b.starts, b.id`, user)
 }
 
 // Customer returns who a user is to Stripe; "" if they are nobody yet.
