@@ -38,6 +38,9 @@ func (e *Engine) Assign(ctx context.Context, a ByHand) (fleet.Booking, error) {
 		if c.Status.Ended() {
 			return &fleet.Error{Code: fleet.CodeConflict, Message: "the booking is " + string(c.Status)}
 		}
+		if officer.User == c.User {
+			return &fleet.Error{Code: fleet.CodeConflict, Message: "the officer is the principal: nobody protects themselves"}
+		}
 		seat, instead, err := vacateFor(c, &a)
 		if err != nil {
 			return err

@@ -246,13 +246,15 @@ func (t Bookings) Swappable(ctx context.Context, now time.Time) ([]fleet.Booking
 }
 
 // Excluded returns, for each of the bookings, the drivers to whom it is not
-// offered: those excluded from it, and whom its principal has blocked.
+// offered: those excluded from it, whom its principal has blocked, and its principal.
 func (t Bookings) Excluded(ctx context.Context, ids []fleet.BookingID) (map[fleet.BookingID][]fleet.DriverID, error) {
 	rows, err := t.DB.pool.Query(ctx, `
 		SELECT booking_id, driver_id FROM booking_exclusions WHERE booking_id = ANY($1::uuid[])
 		UNION
 		SELECT b.id, w.driver_id FROM bookings b JOIN officer_wishes w ON w.user_id = b.user_id AND w.wish = 'blocked'
-		WHERE b.id = ANY($1::uuid[])`, idStrings(ids))
+		WHERE b.id = ANY($1::uuid[])
+		UNION
+		SELECT b.id, d.id FROM bookings b JOIN drivers d ON d.user_id = b.user_id WHERE b.id = ANY($1::uuid[])`, idStrings(ids))
 	if err != nil {
 		return nil, translate("booking", err)
 	}
