@@ -132,3 +132,31 @@ func TestOnlyWhoIsThereIsAsked(t *testing.T) {
 	s.step(0)
 	s.accept(resting)
 }
+
+// An officer is not sent to protect themselves: they are not asked, see no open work of their
+// own, and are not assigned by hand.
+func TestAnOfficerIsNotTheirOwnPrincipal(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	drivers := s.officers(2)
+	for _, sql := range []string{`UPDATE users SET roles = '{rider,driver}' WHERE id = $1`, `UPDATE drivers SET user_id = $1 WHERE id = '` + drivers[0].String() + `'`} {
+		_, err := s.db.Pool().Exec(t.Context(), sql, s.user)
+		check(t, err)
+	}
+	b := s.book()
+	s.step(0)
+	if _, asked := s.offer(drivers[0]); asked {
+		t.Error("they are asked to protect themselves")
+	}
+	s.accept(drivers[1])
+	s.is(b.ID, fleet.Assigned)
+	ahead := s.book(later(24 * time.Hour))
+	if work := must(s.OpenFor(t.Context(), drivers[0]))(t); len(work) != 0 {
+		t.Errorf("they see %+v", work)
+	}
+	_, err := s.Ask(t.Context(), drivers[0], ahead.ID, officer)
+	wantCode(t, err, fleet.CodeNotFound)
+	ops := fleet.Actor{Kind: fleet.ByOps}
+	_, err = s.Assign(t.Context(), ByHand{Booking: ahead.ID, Driver: drivers[0], Reason: "asked for", By: ops})
+	wantCode(t, err, fleet.CodeConflict)
+}
