@@ -293,4 +293,11 @@ func TestWhatWasApprovedIsApprovedAsItIs(t *testing.T) {
 			t.Errorf("it costs %+v, want %d", got.Fee, fee)
 		}
 	}
+
+	// Where approvals are not asked for any more, nothing waits for one.
+	last := as[Booking](t, f.order(member, ordered)).ID
+	approves(last)
+	f.finance.must(http.StatusOK, "PUT", f.path, f.terms(map[string]any{"credit_limit": 10_000_00, "approval": false}))
+	lasts(member, last, 600)
+	funded(last, true)
 }

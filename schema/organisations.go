@@ -229,10 +229,11 @@ func (c *BookingTx) WaitsForApproval() (waits bool, err error) {
 }
 
 // AskAgain has what somebody has approved wait for an approver again, unless officers
-// have had it, and reports whether it does.
+// have had it or no approvals are asked for any more, and reports whether it does.
 func (c *BookingTx) AskAgain() (waits bool, err error) {
 	tag, err := c.tx.Exec(c.ctx, `
 		UPDATE account_bookings SET approved = NULL, approved_by = NULL WHERE booking_id = $1 AND approved_by IS NOT NULL
+		AND (SELECT approval FROM organisations WHERE id = organisation_id)
 		AND NOT EXISTS (SELECT FROM booking_events e WHERE e.booking_id = $1 AND e.to_status = 'assigned')`, c.ID)
 	if err != nil || tag.RowsAffected() == 0 {
 		return false, err
