@@ -53,8 +53,8 @@ when('sign-in', async (given) => {
     throw e
   }
   const { items } = await ask('GET', '/api/payments/methods')
-  for (const card of items) choice(card.id, `${card.brand} ending in ${card.last4}`, card.preferred)
   form = await cardForm()
+  for (const card of items) choice(card.id, `${card.brand} ending in ${card.last4}`, card.preferred)
   if (form) choice('new', 'a new card', items.length === 0)
   element('sign-in').hidden = true
   element('pay').hidden = !form && items.length === 0
@@ -89,7 +89,7 @@ async function cardForm() {
     Object.assign(tag, { src: script, onload: () => came(true), onerror: () => came(false) })
     document.head.append(tag)
   })
-  if (!there) return undefined
+  if (!there || !window.Stripe) return undefined
   const stripe = window.Stripe(key), card = stripe.elements().create('card')
   let shown = false, secret
   return {
