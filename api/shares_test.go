@@ -162,6 +162,14 @@ func TestALinkEndsWhenItWasSaidThatItWould(t *testing.T) {
 	if before := byArrival.ends(closedShareOver); len(before) != 1 || before[0].Kind != "reached_destination" {
 		t.Errorf("up to the arrival: %+v", before)
 	}
+	// A link that is made there is for where they go on to.
+	h.clock.Advance(time.Second)
+	if err := h.sessions.Prove(t.Context(), rider.id, rider.session, true); err != nil {
+		t.Fatal(err)
+	}
+	if a := h.exchange(rider.shared(path, "arrival").URL); a.StatusCode != http.StatusOK {
+		t.Errorf("a link up to the next arrival: %s", a.Status)
+	}
 	if m := byTrip.expect("state"); m.Kind != "reached_destination" || !m.Driver.IsZero() {
 		t.Errorf("a guest was told %+v", m)
 	}

@@ -15,11 +15,12 @@ type Shares struct{ DB *DB }
 const shareColumns = `h.id, h.booking_id, h.user_id, h.label, h.until, h.created, h.expires, h.revoked, h.opened, h.times`
 
 // liveShare is the condition on shares h that let somebody watch at $1. A trip that
-// has ended, and a principal who is suspended or gone, let nobody.
+// has ended, and a principal who is suspended or gone, let nobody. One up to the arrival
+// is about the next from when it was made: a destination may be changed at the last.
 const liveShare = `h.revoked IS NULL AND (h.expires IS NULL OR h.expires > $1)
 	AND EXISTS (SELECT FROM bookings b JOIN users u ON u.id = b.user_id
 	            WHERE b.id = h.booking_id AND b.ended IS NULL AND u.suspended IS NULL AND u.erased IS NULL)
-	AND NOT (h.until = 'arrival' AND EXISTS (SELECT FROM booking_events e WHERE e.booking_id = h.booking_id AND e.kind = 'reached_destination'))`
+	AND NOT (h.until = 'arrival' AND EXISTS (SELECT FROM booking_events e WHERE e.booking_id = h.booking_id AND e.kind = 'reached_destination' AND e.at >= h.created))`
 
 func scanShare(row pgx.CollectableRow) (s fleet.Share, err error) {
 	var expires, revoked, opened *time.Time
