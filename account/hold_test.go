@@ -65,3 +65,30 @@ func TestWhatIsHeldAnswersForADatabaseThatIsAway(t *testing.T) {
 		t.Errorf("who is held no more is let in: %v", err)
 	}
 }
+
+// A database that takes a question and does not answer keeps nobody waiting who is in an
+// emergency and known: while it is still asked, they are answered by heart.
+func TestNobodyInAnEmergencyWaitsForADatabaseThatStalls(t *testing.T) {
+	t.Parallel()
+	answers, err := newSessionMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan context.Context, 1)
+	l := newLookups(fleet.NewManualClock(time.Now()), semaphore.NewWeighted(1), countLookups(answers, "test"), func(ctx context.Context, _ string) (string, error) {
+		asked <- ctx
+		<-ctx.Done()
+		return "", &fleet.Error{Code: fleet.CodeUnavailable, Message: "away", Err: ctx.Err()}
+	})
+	l.hold(map[string]string{"ada": "by heart"})
+	got, remembered, err := l.getSoon(t.Context(), "ada")
+	if err != nil || !remembered || got != "by heart" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if gives, _ := (<-asked).Deadline(); time.Until(gives) < lookupSoon {
+		t.Error("they waited as long as the question")
+	}
+	if _, _, err := l.getSoon(t.Context(), "bo"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("whom nobody knows is let in: %v", err)
+	}
+}

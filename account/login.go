@@ -188,7 +188,7 @@ func (d *Devices) check(ctx context.Context, device fleet.DeviceID, verdict func
 	if !remembered {
 		return fleet.Identity{}, badCredentials()
 	}
-	if stored, err = d.logins.read(ctx, key); err != nil {
+	if stored, err = d.logins.read(ctx, key, lookupTimeout); err != nil {
 		return fleet.Identity{}, asLogin(err)
 	}
 	if identity, ok := verdict(&stored); ok {

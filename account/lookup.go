@@ -25,6 +25,9 @@ const (
 	lookupEntries     = 1 << 16         // answers kept; when full, one goes at random
 	lookupConcurrency = 4               // queries at once: logins must not take the pool from ingest
 	lookupTimeout     = 3 * time.Second // including the wait for a turn
+	// lookupSoon is how long somebody in an emergency waits for a database that does not
+	// answer, if they are known: help is not to be later for it.
+	lookupSoon = 500 * time.Millisecond
 )
 
 // lookups answers from memory what the database was asked before, so that a
@@ -58,13 +61,28 @@ func newLookups[V any](clock fleet.Clock, turns *semaphore.Weighted, count *look
 // while that is away, from memory again. It reports whether the answer came
 // from memory: a caller that does not like it may read.
 func (l *lookups[V]) get(ctx context.Context, key string) (value V, remembered bool, err error) {
+	return l.getWithin(ctx, key, lookupTimeout)
+}
+
+// getSoon is get in an emergency.
+func (l *lookups[V]) getSoon(ctx context.Context, key string) (value V, remembered bool, err error) {
+	within := lookupTimeout
+	if kept, ok := l.recall(key); ok && l.clock.Now().Sub(kept.read) < Staleness {
+		within = lookupSoon
+	} else if _, ok := l.inHand(key); ok {
+		within = lookupSoon
+	}
+	return l.getWithin(ctx, key, within)
+}
+
+func (l *lookups[V]) getWithin(ctx context.Context, key string, within time.Duration) (value V, remembered bool, err error) {
 	kept, ok := l.recall(key)
 	age := l.clock.Now().Sub(kept.read)
 	if ok && age < Freshness {
 		l.count.fresh.Inc()
 		return kept.value, true, nil
 	}
-	value, err = l.read(ctx, key)
+	value, err = l.read(ctx, key, within)
 	if err == nil || fleet.CodeOf(err) != fleet.CodeUnavailable {
 		return value, false, err
 	}
@@ -96,9 +114,9 @@ func (l *lookups[V]) inHand(key string) (V, bool) {
 
 // read asks the database and remembers the answer. An answer that was
 // forgotten while it was on its way is asked for again, so that nobody is let
-// in by what was true before a revocation.
-func (l *lookups[V]) read(ctx context.Context, key string) (V, error) {
-	got, err, _ := l.flights.Do(key, func() (any, error) {
+// in by what was true before a revocation. The caller waits no longer than within.
+func (l *lookups[V]) read(ctx context.Context, key string, within time.Duration) (value V, err error) {
+	flight := l.flights.DoChan(key, func() (any, error) {
 		// The answer serves everybody who joined, so it outlives the first
 		// caller's connection.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
@@ -122,11 +140,17 @@ func (l *lookups[V]) read(ctx context.Context, key string) (V, error) {
 			}
 		}
 	})
-	if err != nil {
-		var none V
-		return none, err
+	patience := time.NewTimer(within)
+	defer patience.Stop()
+	select {
+	case got := <-flight:
+		if got.Err != nil {
+			return value, got.Err
+		}
+		return got.Val.(V), nil
+	case <-patience.C:
+		return value, &fleet.Error{Code: fleet.CodeUnavailable, Message: "the database is slow"}
 	}
-	return got.(V), nil
 }
 
 func (l *lookups[V]) forgetsSoFar() uint64 {

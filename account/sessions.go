@@ -217,7 +217,7 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 		}
 		return partner, err
 	}
-	return s.person(ctx, &c)
+	return s.person(ctx, &c, s.signedIn.get)
 }
 
 // LateFor is for how long after it has expired an access token still opens what may
@@ -228,24 +228,23 @@ const LateFor = 24 * time.Hour
 // more than LateFor ago, since their app may have had no way to get another. The
 // session must live.
 func (s *Sessions) VerifyLate(ctx context.Context, token string) (*Caller, error) {
-	caller, err := s.Verify(ctx, token)
-	if err == nil || fleet.CodeOf(err) != fleet.CodeUnauthenticated {
-		return caller, err
+	c, err := s.keys.verify(&accessToken, token, LateFor)
+	if err != nil || c.Session == "" {
+		return s.Verify(ctx, token)
 	}
-	c, late := s.keys.verify(&accessToken, token, LateFor)
-	if late != nil || c.Session == "" {
-		return nil, err
-	}
-	return s.person(ctx, &c)
+	return s.person(ctx, &c, s.signedIn.getSoon)
 }
 
+// lookup is lookups.get, or another way to ask.
+type lookup[V any] func(ctx context.Context, key string) (value V, remembered bool, err error)
+
 // person says who is signed in by the session of a token.
-func (s *Sessions) person(ctx context.Context, c *claims) (*Caller, error) {
+func (s *Sessions) person(ctx context.Context, c *claims, ask lookup[schema.SignedIn]) (*Caller, error) {
 	id, err := fleet.ParseID[fleet.UserSession](c.Session)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	caller, err := s.caller(ctx, id)
+	caller, err := s.callerBy(ctx, id, ask)
 	if err == nil && caller.User.String() != c.Subject {
 		err = badToken(nil)
 	}
@@ -274,7 +273,11 @@ func (s *Sessions) Again(ctx context.Context, c *Caller) (*Caller, error) {
 
 // caller says who is signed in by a session, and fails as Verify does.
 func (s *Sessions) caller(ctx context.Context, id fleet.UserSessionID) (*Caller, error) {
-	found, _, err := s.signedIn.get(ctx, string(id[:]))
+	return s.callerBy(ctx, id, s.signedIn.get)
+}
+
+func (s *Sessions) callerBy(ctx context.Context, id fleet.UserSessionID, ask lookup[schema.SignedIn]) (*Caller, error) {
+	found, _, err := ask(ctx, string(id[:]))
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		return nil, badToken(err)
 	}
