@@ -31,10 +31,12 @@ type telling struct {
 	step    int
 }
 
-// noticeID makes an id of what a notice is about (RFC 9562 §5.8: of our own design).
+// noticeID makes an id of what a notice is about (RFC 9562 §5.8: of our own design). It
+// begins with the time that the SOS's does: notices are listed by their ids.
 func noticeID(s fleet.SOSID, about ...string) (id fleet.NoticeID) {
 	sum := sha256.Sum256([]byte(s.String() + "/" + strings.Join(about, "/")))
 	copy(id[:], sum[:])
+	copy(id[:6], s[:6])
 	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
 	return id
 }

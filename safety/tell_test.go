@@ -243,6 +243,36 @@ func TestAHubThatWasKilledTellsOn(t *testing.T) {
 	}
 }
 
+// In the inbox of ops the latest SOS is the first, among all that they were told.
+func TestSOSesStandInTheInboxAsTheyCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bo := w.person(fleet.RoleDispatcher)
+	w.open()
+	var want []string
+	for range 8 {
+		s := w.raise(w.person(fleet.RoleRider))
+		w.stored(s.ID)
+		other := fleet.Notice{ID: fleet.NewID[fleet.Notice](), User: bo, Channel: fleet.InboxChannel, Kind: "news", Created: noon, Expires: noon.Add(time.Hour)}
+		if err := (schema.Notices{DB: w.db}).Add(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, onceOf(s.ID), "")
+	}
+	slices.Reverse(want)
+	inbox, err := (schema.Notices{DB: w.db}).Inbox(t.Context(), bo, fleet.NoticeID{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range inbox {
+		got = append(got, n.Once)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the inbox has %q, want %q", got, want)
+	}
+}
+
 // contact makes an emergency contact of a user's.
 func (w *world) contact(user fleet.UserID, state fleet.ContactState) {
 	w.t.Helper()
