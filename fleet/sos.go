@@ -202,6 +202,10 @@ type SOS struct {
 // Over reports whether nothing is to be done any more.
 func (s *SOS) Over() bool { return !s.Cancelled.IsZero() || !s.Closed.IsZero() }
 
+// Cancellable reports whether who raised it may cancel it at a time. A time before it was
+// received is of a clock that was set back since: nobody knows how long it has been.
+func (s *SOS) Cancellable(at time.Time) bool { return at.Sub(s.Received).Abs() <= CancelWindow }
+
 // Ended is when it was over; zero: it is not.
 func (s *SOS) Ended() time.Time {
 	if !s.Cancelled.IsZero() {
@@ -278,7 +282,7 @@ func (s *SOS) Apply(e SOSEntry) error {
 		s.CancelAsked = first(s.CancelAsked, e.At)
 	case SOSDuress:
 		s.Duress = first(s.Duress, e.At)
-		s.Hidden = s.Hidden || e.At.Sub(s.Received) <= CancelWindow
+		s.Hidden = s.Hidden || s.Cancellable(e.At)
 		if !s.Hidden {
 			s.CancelAsked = first(s.CancelAsked, e.At)
 		}

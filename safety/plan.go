@@ -80,7 +80,7 @@ func (p *planner) all(s *fleet.SOS) (now []telling, next time.Time) {
 	// Contacts are told once it cannot be cancelled any more, and not where somebody
 	// might look over a shoulder: they would call back.
 	if at := s.Received.Add(fleet.CancelWindow + cancelKnown); !s.Over() && !s.Drill && !s.Discreet() {
-		if p.now.After(at) {
+		if p.now.After(at) || p.setBack(s.Received) {
 			now = append(now, p.contacts(s)...)
 		} else {
 			next = earlier(next, at.Add(time.Millisecond))
@@ -179,11 +179,20 @@ func (p *planner) nextStep(s *fleet.SOS) time.Time {
 	if !s.Wants() || len(p.onCall()) == 0 || len(steps) >= maxRounds*len(p.onCall()) {
 		return time.Time{}
 	}
-	if len(steps) == 0 {
-		return s.Received
+	last, next := s.Received, s.Received
+	if len(steps) > 0 {
+		last = steps[len(steps)-1].at
+		next = last.Add(fleet.StepLength)
 	}
-	return steps[len(steps)-1].at.Add(fleet.StepLength)
+	if p.setBack(last) {
+		return p.now
+	}
+	return next
 }
+
+// setBack reports whether the clock was set back since something happened, by more than
+// that of another hub may differ: it is not waited for that time to come again.
+func (p *planner) setBack(since time.Time) bool { return since.Sub(p.now) > fleet.StepLength }
 
 // onCall are the steps that are on call now.
 func (p *planner) onCall() (steps []fleet.SOSStep) {

@@ -151,7 +151,7 @@ func (w *Watch) cancel(c Cancel) (fleet.SOS, error) {
 		return fleet.SOS{}, nil
 	}
 	kind := fleet.SOSCancelled
-	switch late := w.now().Sub(s.Received) > fleet.CancelWindow; {
+	switch late := !s.Cancellable(w.now()); {
 	case s.Over() && duress && s.Duress.IsZero(): // they are made to do it again
 		return view(s), w.underDuress(known, &c)
 	case s.Over() || s.Hidden:
@@ -265,7 +265,7 @@ func (w *Watch) Seen(by string, ids ...fleet.SOSID) error {
 		}
 		e := w.entry(id, fleet.SOSSeen, by)
 		said := slices.ContainsFunc(s.Timeline, func(known fleet.SOSEntry) bool {
-			return known.Kind == e.Kind && known.By == by && e.At.Sub(known.At) < seenFor
+			return known.Kind == e.Kind && known.By == by && e.At.Sub(known.At).Abs() < seenFor
 		})
 		if said {
 			continue

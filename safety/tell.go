@@ -22,7 +22,9 @@ type try struct {
 }
 
 // retryAfter is how long after so many tries the next one is made.
-func retryAfter(tries int) time.Duration { return min(time.Second<<min(tries, 5), 30*time.Second) }
+func retryAfter(tries int) time.Duration { return min(time.Second<<min(tries, 5), retryLongest) }
+
+const retryLongest = 30 * time.Second
 
 // call tells people, until ctx ends.
 func (w *Watch) call(ctx context.Context) {
@@ -101,7 +103,7 @@ func (w *Watch) tryNow(s *fleet.SOS, t *telling, now time.Time) (start bool, aga
 	if known.sending || !now.Before(t.notice.Expires) {
 		return false, again
 	}
-	if known.next.After(now) {
+	if wait := known.next.Sub(now); wait > 0 && wait <= retryLongest { // one that is longer is of a clock that was set back
 		return false, known.next
 	}
 	known.sending = true
