@@ -103,3 +103,28 @@ func TestPhonesAreAskedForNoMoreByTheNextHub(t *testing.T) {
 		t.Error("the phone tells where it is each second for ever")
 	}
 }
+
+// What has gathered while the database was away is stored in pieces, each of which it
+// takes within the time that a try has.
+func TestMuchIsStoredInPieces(t *testing.T) {
+	t.Parallel()
+	db, dir, clock := schematest.Plain(t), t.TempDir(), fleet.NewManualClock(noon)
+	away := newWorldOn(t, db, dir, clock) // never opened: it stores nothing
+	s := away.raise(away.person(fleet.RoleRider))
+	for range 2 * storeAtOnce {
+		clock.Advance(seenFor)
+		if err := away.Seen("ops", s.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, more := away.nextRecord(nil); !more || len(r.Entries) != storeAtOnce {
+		t.Errorf("%d entries are stored at once", len(r.Entries))
+	}
+	w := newWorldOn(t, db, dir, clock).open()
+	if got := w.stored(s.ID); len(kinds(&got)) != 2*storeAtOnce+1 {
+		t.Errorf("%d entries are stored", len(kinds(&got)))
+	}
+	if at, err := w.Broken(t.Context(), s.ID); err != nil || at != 0 {
+		t.Errorf("the chain breaks at %d, %v", at, err)
+	}
+}

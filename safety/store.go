@@ -13,6 +13,7 @@ import (
 const (
 	storeTimeout = 10 * time.Second // for one try to store
 	storeRetry   = time.Second      // between two
+	storeAtOnce  = 250              // entries of one try
 	// lookEvery is how often it is looked what other hubs did.
 	lookEvery = 5 * time.Second
 	// keepFor is for how long a hub that is heard of no more keeps an SOS, before
@@ -107,7 +108,7 @@ func (w *Watch) nextRecord(but map[fleet.SOSID]bool) (r schema.SOSRecord, more b
 	}
 	id := w.pending[at].SOS
 	for _, e := range w.pending {
-		if e.SOS == id {
+		if e.SOS == id && len(r.Entries) < storeAtOnce {
 			r.Entries = append(r.Entries, e)
 		}
 	}
