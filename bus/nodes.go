@@ -23,7 +23,8 @@ type News struct {
 }
 
 // Ends reports whether it is of what may not be opened any more. Of all else, who is not
-// told finds out when they look again, and a phone, of a command, when it connects.
+// told finds out when they look again, and a phone, of a command, when it connects at the
+// latest.
 func (n *News) Ends() bool {
 	return n.Booking.ID.IsZero() && n.Chat.Booking.IsZero() && n.Device.IsZero()
 }

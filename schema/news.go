@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"armora/fleet"
 )
 
 // News is what hubs that share a database tell each other there and then; nothing of
@@ -20,6 +22,36 @@ const newsChannel = "armora_news"
 func (t News) Tell(ctx context.Context, text string) error {
 	_, err := t.DB.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, newsChannel, text)
 	return translate("news", err)
+}
+
+// Missed is one thing that was told: what does not open any more, or a device whose
+// outbox has something new. One of the fields is set, or Device alone.
+type Missed struct {
+	Device     fleet.DeviceID
+	Credential fleet.CredentialID // of Device; zero: all of its
+	Session    fleet.UserSessionID
+	Account    fleet.UserID
+	Share      fleet.ShareID
+	Partner    fleet.PartnerID
+	Outbox     fleet.DeviceID
+}
+
+// Missed returns what was told since a time, for those who could not hear it, but for
+// bookings and conversations, which are read again and again.
+func (t News) Missed(ctx context.Context, since time.Time) ([]Missed, error) {
+	scan := func(row pgx.CollectableRow) (m Missed, err error) {
+		err = row.Scan(&m.Device, &m.Credential, &m.Session, &m.Account, &m.Share, &m.Partner, &m.Outbox)
+		return m, err
+	}
+	return all(ctx, t.DB, "news", scan, `
+		SELECT device, id, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid FROM credentials WHERE revoked >= $1
+		UNION SELECT device, NULL, NULL, NULL, NULL, NULL, NULL FROM device_bindings WHERE began >= $1 OR ended >= $1
+		UNION SELECT NULL, NULL, id, NULL, NULL, NULL, NULL FROM user_sessions WHERE ended >= $1
+		UNION SELECT NULL, NULL, NULL, user_id, NULL, NULL, NULL FROM user_sessions WHERE ended >= $1
+		UNION SELECT NULL, NULL, NULL, id, NULL, NULL, NULL FROM users WHERE suspended >= $1 OR erased >= $1
+		UNION SELECT NULL, NULL, NULL, NULL, id, NULL, NULL FROM shares WHERE revoked >= $1
+		UNION SELECT NULL, NULL, NULL, NULL, NULL, id, NULL FROM partners WHERE revoked >= $1
+		UNION SELECT NULL, NULL, NULL, NULL, NULL, NULL, device FROM commands WHERE created >= $1 AND acked IS NULL`, since)
 }
 
 // newsPulse is how often the connection is looked after while nothing is told: a

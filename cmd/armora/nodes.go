@@ -14,13 +14,14 @@ const (
 	newsQueue   = 1024            // what waits to be told; more is not told
 	newsTimeout = 5 * time.Second // for one telling
 	newsRetry   = time.Second     // between two tries to listen
+	newsLost    = time.Minute     // how long it may take to find out that nothing is heard, and more
 )
 
 // openNodes connects the bus with those of the hubs that share the database, so that
-// what ends on one ends on all of them, and what changes is read anew. Whoever is not
-// told, since the database is away, finds it when they look again: account remembers
-// for no more than 30 s, and trips are read as often. What has ended has half of the
-// queue to itself.
+// what ends on one ends on all of them, and what changes is read anew. Whoever could not
+// hear, since the database was away, reads what they have missed once they can; account
+// remembers for no more than 30 s, and trips are read as often. What has ended has half
+// of the queue to itself.
 func (h *hub) openNodes(ctx, background context.Context) error {
 	news, queue := schema.News{DB: h.db}, make(chan bus.News, newsQueue)
 	nodes := bus.Connect(&h.bus, func(n bus.News) {
@@ -71,10 +72,22 @@ func (h *hub) tellNodes(ctx context.Context, news schema.News, queue <-chan bus.
 }
 
 // hearNodes listens until ctx ends, and leaves a token on tried once it does, or cannot.
+// When it listens again it finds out what it has missed: nobody else looks whether a
+// phone's connection may go on.
 func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes, tried chan<- struct{}) {
 	once := sync.OnceFunc(func() { tried <- struct{}{} })
+	heard := h.clock.Now() // until when nothing was missed
 	for {
-		err := news.Listen(ctx, once, func(text string) {
+		listening, stop := context.WithCancel(ctx)
+		whole := false // nothing is missing
+		err := news.Listen(listening, func() {
+			err := h.catchUp(ctx, news, nodes, heard)
+			if whole = err == nil; !whole {
+				h.log.Warn("what other hubs have told meanwhile could not be read, it is tried again in a second", "error", err)
+				stop()
+			}
+			once()
+		}, func(text string) {
 			var n bus.News
 			if err := json.Unmarshal([]byte(text), &n); err != nil {
 				h.log.Warn("another hub tells what this one does not understand", "error", err)
@@ -82,17 +95,35 @@ func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes,
 			}
 			nodes.Hear(n)
 		})
+		if whole {
+			heard = h.clock.Now().Add(-newsLost)
+		}
+		stop()
 		once()
 		if ctx.Err() != nil {
 			return
 		}
 		h.log.Warn("what other hubs tell is not heard, it is tried again in a second", "error", err)
-		fired, stop := h.clock.NewTimer(newsRetry)
+		fired, cancel := h.clock.NewTimer(newsRetry)
 		select {
 		case <-fired:
 		case <-ctx.Done():
-			stop()
+			cancel()
 			return
 		}
 	}
+}
+
+// catchUp publishes what was told since a time.
+func (h *hub) catchUp(ctx context.Context, news schema.News, nodes *bus.Nodes, since time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
+	defer cancel()
+	missed, err := news.Missed(ctx, since)
+	for _, m := range missed {
+		nodes.Hear(bus.News{
+			Session: m.Session, Account: m.Account, Share: m.Share, Partner: m.Partner,
+			Revocation: bus.Revocation{Device: m.Device, Credential: m.Credential}, Device: m.Outbox,
+		})
+	}
+	return err
 }

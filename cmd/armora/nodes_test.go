@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -127,4 +128,46 @@ func TestWhatHappensOnOneHubIsToldOnTheOther(t *testing.T) {
 			t.Fatalf("who gave it back hears %s (open: %v)", pk.Payload, ok)
 		}
 	}
+}
+
+// A hub that did not hear for a while what the others told finds out what it has missed:
+// nobody else would end what a phone has opened, nor tell it that a command waits.
+func TestAHubThatCouldNotHearCatchesUp(t *testing.T) {
+	t.Parallel()
+	h := openInside(t)
+	var ends []*client
+	rider, _, session := h.person(fleet.RoleRider)
+	c, _ := h.dial(rider.enrol(""), 5)
+	ends = append(ends, c)
+	tracker := h.device(sim.Tracker)
+	c, _ = h.dial(tracker, 4)
+	ends = append(ends, c)
+	stays := h.device(sim.Tracker)
+	waiting, _ := h.dial(stays, 5)
+	waiting.follow("v1/devices/" + stays.ID + "/commands")
+	id := func(d sim.Device) fleet.DeviceID {
+		id, err := fleet.ParseID[fleet.Device](d.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+
+	// What follows nobody is told.
+	now, credentials := h.clock.Now(), schema.Credentials{DB: h.db}
+	held, err := credentials.List(t.Context(), id(tracker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked := credentials.Revoke(t.Context(), id(tracker), held[0].ID, now)
+	_, added := schema.Outbox{DB: h.db, Clock: h.clock}.Add(t.Context(), fleet.Command{Device: id(stays), Kind: "position_rate", Body: []byte(`{"hz":1}`), Created: now, Expires: now.Add(time.Hour)})
+	_, ended := h.db.Pool().Exec(t.Context(), `UPDATE user_sessions SET ended = $2 WHERE id = $1`, session.ID, now)
+	_, deaf := h.db.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'armora news' AND datname = current_database()`)
+	if err := errors.Join(revoked, added, ended, deaf); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range ends {
+		c.ended()
+	}
+	waiting.message("v1/devices/" + stays.ID + "/commands")
 }
