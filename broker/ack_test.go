@@ -212,6 +212,36 @@ func TestQoS2(t *testing.T) {
 	}
 }
 
+// A clean session of MQTT 3 ends with its connection, also when the next connection is what
+// ends it. To that one, which begins afresh, the packet ids of the old one mean nothing:
+// what it sends is new.
+func TestASessionThatBeginsAfreshTakesNothingForARepeat(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	id := h.device()
+	l := login{id: "phone", name: id.String(), clean: true}
+	old, _ := h.connect(l)
+	old.publish(pointsTopic(id), 2, 1, "first")
+	m := h.points.next(t)
+	m.Ack.Resolve(nil)
+	m.Ack.Flush()
+	old.expect(packets.Pubrec)
+	l.clean = false
+	c, present := h.connect(l)
+	if present {
+		t.Error("the session is said to be the one before")
+	}
+	c.publish(pointsTopic(id), 2, 1, "second")
+	if m := h.points.next(t); string(m.Payload) != "second" {
+		t.Errorf("received %q", m.Payload)
+	}
+	old.expectEnd()
+	_ = c.conn.Close()
+	if _, present := h.connect(l); !present {
+		t.Error("the session that began afresh was not kept")
+	}
+}
+
 func TestInflightCaps(t *testing.T) {
 	t.Parallel()
 	payload := string(make([]byte, 1000))

@@ -138,13 +138,13 @@ func (s *sessions) open(c *conn, clean bool, expiry time.Duration) (replaced *co
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.byKey[c.client.ID]
-	if n != nil && (clean || n.conn == nil && !s.b.clock.Now().Before(n.disconnected.Add(n.expiry))) {
+	if n != nil && (clean || n.over(s.b.clock.Now())) {
 		replaced = n.conn
 		renewed := &session{key: n.key, device: n.device, stored: n.stored, away: n.away, version: n.version, expiry: n.expiry}
 		renewed.subscriptions = n.subscriptions // what the store has; mochi's are compared with it when the session is up
 		n.conn = nil                            // the replaced connection leaves a session that is no more
 		s.forget(n)
-		if !clean {
+		if !clean && replaced == nil { // else mochi finds out
 			s.b.dropClient(n.key)
 		}
 		s.add(renewed)
@@ -166,6 +166,15 @@ func (s *sessions) open(c *conn, clean bool, expiry time.Duration) (replaced *co
 		s.saves.add(n.key)
 	}
 	return replaced
+}
+
+// over reports whether a session that is about to be taken up has ended: its time is over,
+// or it ends with the connection that it has, as mochi has it of MQTT 3. sessions.mu is held.
+func (n *session) over(now time.Time) bool {
+	if n.conn != nil {
+		return n.expiry == 0 && n.version < 5
+	}
+	return !now.Before(n.disconnected.Add(n.expiry))
 }
 
 // update takes over what c is subscribed to now. A change is stored before it
