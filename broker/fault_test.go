@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"armora/fleet"
 )
 
 // bystander is a device that goes on working while another misbehaves.
@@ -38,6 +41,27 @@ func (b *bystander) works() {
 		}
 	}
 	b.expectAcks(b.next)
+}
+
+// Whoever has used up what they may is let in again in time, whatever the clock is set to.
+func TestLimitsGoOnWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	clock := fleet.NewManualClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	limits := DefaultLimits()
+	a, peer := newAdmission(limits, clock), netip.MustParseAddr("192.0.2.1")
+	for range limits.AddressBurst {
+		if refused := a.enter(peer); refused != "" {
+			t.Fatal(refused)
+		}
+	}
+	clock.Advance(-time.Hour)
+	if refused := a.enter(peer); refused != "address_rate" {
+		t.Errorf("at once: %q", refused)
+	}
+	clock.Advance(time.Second)
+	if refused := a.enter(peer); refused != "" {
+		t.Errorf("a second later: %q", refused)
+	}
 }
 
 func TestGarbage(t *testing.T) {

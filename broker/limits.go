@@ -142,8 +142,8 @@ func (b *bucket) fill(now time.Time, rate float64, burst int) {
 	}
 	if passed := now.Sub(b.at); passed > 0 {
 		b.tokens = min(float64(burst), b.tokens+passed.Seconds()*rate)
-		b.at = now
 	}
+	b.at = now // also if the clock was set back: or nothing would come until it is there again
 }
 
 // full reports whether the bucket is as good as a new one.
