@@ -17,7 +17,8 @@ import (
 // the one before, so the window's offsets are spread out. A window is therefore
 // used only while half of its offsets lie close to its minimum: within a tenth
 // of the time over which the messages were sent, which no backlog does that is
-// drained by a quarter faster than it grew.
+// drained by a quarter faster than it grew. While they do not, the newest of them may,
+// by themselves: the clock was set, or was odd for a moment.
 //
 // A message sent in the hub's future needs no window: nothing on the way makes
 // an offset negative, so a negative one is proof by itself.
@@ -60,20 +61,33 @@ func (s *skew) observe(sent, received fleet.Millis) {
 	}
 }
 
-// estimate returns the smallest offset of the window, and whether the window is
-// fit to be judged by.
-func (s *skew) estimate() (fleet.Millis, bool) {
-	if s.n < skewMinimum {
+// estimate returns by how much the clock is off, and whether the window is fit to be
+// judged by.
+func (s *skew) estimate() (offset fleet.Millis, good bool) {
+	offset, good = s.newest(s.n)
+	for n := skewMinimum; n < s.n && !good; n++ {
+		offset, good = s.newest(n)
+	}
+	return offset, good
+}
+
+// newest returns the smallest offset of the newest n messages, and whether they are fit
+// to be judged by.
+func (s *skew) newest(n int) (fleet.Millis, bool) {
+	if n < skewMinimum {
 		return 0, false
 	}
-	sent := s.sent[:s.n]
-	span := slices.Max(sent) - slices.Min(sent)
+	var sent, offsets [skewWindow]fleet.Millis
+	for i := range n {
+		at := (s.next - 1 - i + skewWindow) % skewWindow
+		sent[i], offsets[i] = s.sent[at], s.offset[at]
+	}
+	span := slices.Max(sent[:n]) - slices.Min(sent[:n])
 	if span < skewSpan {
 		return 0, false
 	}
-	sorted := s.offset
-	slices.Sort(sorted[:s.n])
-	smallest, median := sorted[0], sorted[(s.n-1)/2]
+	slices.Sort(offsets[:n])
+	smallest, median := offsets[0], offsets[(n-1)/2]
 	return smallest, median-smallest <= min(skewSpread, span/10)
 }
 

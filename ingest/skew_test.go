@@ -86,6 +86,28 @@ func TestSkewFollowsAClockThatIsSet(t *testing.T) {
 	near(t, &s, 60_000)
 }
 
+// A phone whose clock is odd for one message is where it says a few messages later, also if
+// it sends one a minute.
+func TestSkewForgetsOneOddMessage(t *testing.T) {
+	t.Parallel()
+	for name, odd := range map[string]fleet.Millis{"an hour ahead": 3600_000, "for ever ahead": 9_000_000_000_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s skew
+			minute := func(i int, odd fleet.Millis) { s.observe(at(float64(60*i))+odd, at(float64(60*i))+40) }
+			for i := range 20 {
+				minute(i, 0)
+			}
+			minute(20, odd)
+			near(t, &s, -odd)
+			for i := range skewMinimum {
+				minute(21+i, 0)
+			}
+			near(t, &s, 0)
+		})
+	}
+}
+
 // What is sent in the hub's future needs no second message.
 func TestSkewOfAMessageFromTheFuture(t *testing.T) {
 	t.Parallel()
