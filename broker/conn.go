@@ -151,20 +151,29 @@ func (c *conn) header() (first byte, head, size int, err error) {
 // may, waits: the client is slowed down by its own full socket, and disturbs
 // nobody else.
 func (c *conn) throttle() error {
-	wait := c.device.take(c.b.clock.Now(), &c.b.limits)
-	if wait == 0 {
+	if c.waits(1) {
 		return nil
 	}
-	c.b.metrics.throttled.Inc()
+	return c.park()
+}
+
+// waits counts what costs the hub as much as some packets and, when the device sends more
+// than it may, waits. It returns false when the connection, or all reading, ends meanwhile.
+func (c *conn) waits(packets int) bool {
+	wait := c.device.take(c.b.clock.Now(), packets, &c.b.limits)
+	if wait == 0 {
+		return true
+	}
 	fired, stop := c.b.clock.NewTimer(wait)
 	defer stop()
+	c.b.metrics.throttled.Inc()
 	select {
 	case <-fired:
-		return nil
+		return true
 	case <-c.b.reading.Done():
-		return c.park()
+		return false
 	case <-c.closing:
-		return net.ErrClosed
+		return false
 	}
 }
 

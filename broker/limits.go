@@ -115,11 +115,11 @@ type bucket struct {
 	at     time.Time
 }
 
-// take takes one token, going into debt if there is none, and returns how long
+// take takes n tokens, going into debt if there are too few, and returns how long
 // the debt takes to be paid at rate tokens a second.
-func (b *bucket) take(now time.Time, rate float64, burst int) time.Duration {
+func (b *bucket) take(now time.Time, n int, rate float64, burst int) time.Duration {
 	b.fill(now, rate, burst)
-	b.tokens--
+	b.tokens -= float64(n)
 	if b.tokens >= 0 {
 		return 0
 	}

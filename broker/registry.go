@@ -45,12 +45,12 @@ type device struct {
 	packets bucket
 }
 
-// take counts one packet and returns how long the reader has to wait before
+// take counts some packets and returns how long the reader has to wait before
 // it takes the next one.
-func (d *device) take(now time.Time, limits *Limits) time.Duration {
+func (d *device) take(now time.Time, packets int, limits *Limits) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.packets.take(now, limits.DeviceRate, limits.DeviceBurst)
+	return d.packets.take(now, packets, limits.DeviceRate, limits.DeviceBurst)
 }
 
 func newRegistry() *registry {

@@ -25,6 +25,10 @@ const tripPrefix = "v1/trips/"
 // maxFollowed is how many topics of trips one connection may follow at once.
 const maxFollowed = 64
 
+// tripQuestion is as how many packets of the device it counts to ask whether it may follow
+// a trip: the database is asked, and one SUBSCRIBE may ask for thousands.
+const tripQuestion = 100
+
 // TripFollowing says who may follow a trip, and hears who does.
 type TripFollowing interface {
 	// MayFollow reports whether a device may subscribe to the topics of a trip. It
@@ -120,6 +124,9 @@ func (fs *followers) mayFollow(c *conn, filter string) bool {
 		return false
 	}
 	if _, has := c.client.State.Subscriptions.Get(filter); !has && c.client.State.Subscriptions.Len() >= maxFollowed {
+		return false
+	}
+	if !c.waits(tripQuestion) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(fs.b.ctx, fs.b.limits.StoreTimeout)

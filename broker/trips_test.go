@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -16,6 +17,7 @@ import (
 type memoryTrips struct {
 	mu     sync.Mutex
 	people map[fleet.BookingID]fleet.UserID
+	asked  int
 	away   bool
 	begun  chan *Follower
 	ended  chan *Follower
@@ -24,6 +26,7 @@ type memoryTrips struct {
 func (m *memoryTrips) MayFollow(_ context.Context, id *fleet.Identity, trip fleet.BookingID) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked++
 	if m.away {
 		return false, errors.New("away")
 	}
@@ -47,6 +50,35 @@ func (m *memoryTrips) rider(h *hub) (device fleet.DeviceID, user fleet.UserID, t
 	defer m.mu.Unlock()
 	m.people[trip] = user
 	return device, user, trip
+}
+
+// Whoever asks for thousands of trips is answered as slowly as if they sent packets, and the
+// database hears of it as often.
+func TestWhoAsksForManyTripsIsAnsweredSlowly(t *testing.T) {
+	t.Parallel()
+	const burst, more = 3, 2
+	h, trips := newTripHub(t, func(c *Config) {
+		c.Limits.DeviceRate, c.Limits.DeviceBurst = tripQuestion, burst*tripQuestion+10 // a question a second
+	})
+	device, _, _ := trips.rider(h)
+	c, _ := h.connect(login{id: "app", name: device.String(), clean: true, version: 5})
+	var filters packets.Subscriptions
+	for range burst + more {
+		filters = append(filters, packets.Subscription{Filter: tripTopic(fleet.NewID[fleet.Booking](), "state")})
+	}
+	c.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Subscribe}, PacketID: 1, Filters: filters})
+	for n := range more {
+		eventually(t, "it to wait", func() bool { return h.metric("throttled_total") == float64(n+1) })
+		trips.mu.Lock()
+		if trips.asked != burst+n {
+			t.Errorf("asked %d times, want %d", trips.asked, burst+n)
+		}
+		trips.mu.Unlock()
+		h.clock.Advance(time.Second)
+	}
+	if got := c.expect(packets.Suback).ReasonCodes; len(got) != burst+more {
+		t.Errorf("SUBACK %x", got)
+	}
 }
 
 func tripTopic(trip fleet.BookingID, kind string) string {
