@@ -200,7 +200,7 @@ func TestRevocation(t *testing.T) {
 	if ack := h.dial().login(l("third")); ack.ReasonCode != packets.ErrBadUsernameOrPassword.Code {
 		t.Errorf("CONNACK %#x", ack.ReasonCode)
 	}
-	eventually(t, "revocations are kept for nobody", func() bool { // the login is over a moment after its answer
+	eventually(t, "no revocation to be kept, for nobody", func() bool { // the login is over a moment after its answer
 		r := h.Broker.registry
 		r.mu.Lock()
 		defer r.mu.Unlock()

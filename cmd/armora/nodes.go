@@ -13,7 +13,7 @@ import (
 const (
 	newsQueue   = 1024            // what waits to be told; more is not told
 	newsTimeout = 5 * time.Second // for one telling
-	newsRetry   = time.Second     // between two tries to listen
+	newsRetry   = time.Second     // between two tries to listen, or to tell
 	newsLost    = time.Minute     // how long it may take to find out that nothing is heard, and more
 )
 
@@ -42,7 +42,7 @@ func (h *hub) openNodes(ctx, background context.Context) error {
 		running.Wait()
 		return nil
 	})
-	running.Go(func() { h.tellNodes(background, news, queue) })
+	running.Go(func() { h.tellNodes(background, news.Tell, queue) })
 	listens := make(chan struct{}, 1)
 	running.Go(func() { h.hearNodes(background, news, nodes, listens) })
 	select {
@@ -52,22 +52,42 @@ func (h *hub) openNodes(ctx, background context.Context) error {
 	return nil
 }
 
-func (h *hub) tellNodes(ctx context.Context, news schema.News, queue <-chan bus.News) {
+// tellNodes tells what comes until ctx ends. What has ended is told until it is heard:
+// the others may hear all the while that this hub cannot speak.
+func (h *hub) tellNodes(ctx context.Context, tell func(context.Context, string) error, queue <-chan bus.News) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case n := <-queue:
-			text, err := json.Marshal(n)
-			if err == nil {
-				try, cancel := context.WithTimeout(ctx, newsTimeout)
-				err = news.Tell(try, string(text))
-				cancel()
-			}
-			if err != nil && ctx.Err() == nil {
-				h.log.Warn("other hubs could not be told what has ended or changed: they find it within 30 s", "error", err)
+			for h.tellNews(ctx, tell, &n) != nil && n.Ends() && h.rest(ctx) {
 			}
 		}
+	}
+}
+
+func (h *hub) tellNews(ctx context.Context, tell func(context.Context, string) error, n *bus.News) error {
+	text, err := json.Marshal(n)
+	if err == nil {
+		try, cancel := context.WithTimeout(ctx, newsTimeout)
+		err = tell(try, string(text))
+		cancel()
+	}
+	if err != nil && ctx.Err() == nil {
+		h.log.Warn("other hubs could not be told what has ended or changed", "error", err)
+	}
+	return err
+}
+
+// rest waits before the next try, and reports whether there is to be one.
+func (h *hub) rest(ctx context.Context) bool {
+	fired, stop := h.clock.NewTimer(newsRetry)
+	defer stop()
+	select {
+	case <-fired:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -77,7 +97,7 @@ func (h *hub) tellNodes(ctx context.Context, news schema.News, queue <-chan bus.
 func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes, tried chan<- struct{}) {
 	once := sync.OnceFunc(func() { tried <- struct{}{} })
 	heard := h.clock.Now() // until when nothing was missed
-	for {
+	for ctx.Err() == nil {
 		listening, stop := context.WithCancel(ctx)
 		whole := false // nothing is missing
 		err := news.Listen(listening, func() {
@@ -104,13 +124,7 @@ func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes,
 			return
 		}
 		h.log.Warn("what other hubs tell is not heard, it is tried again in a second", "error", err)
-		fired, cancel := h.clock.NewTimer(newsRetry)
-		select {
-		case <-fired:
-		case <-ctx.Done():
-			cancel()
-			return
-		}
+		h.rest(ctx)
 	}
 }
 

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -170,4 +173,36 @@ func TestAHubThatCouldNotHearCatchesUp(t *testing.T) {
 		c.ended()
 	}
 	waiting.message("v1/devices/" + stays.ID + "/commands")
+}
+
+// What has ended is told until the database takes it; what has changed is read anyway.
+func TestWhatHasEndedIsToldUntilItIsHeard(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	h, queue, told := newHub(settings{}, slog.New(slog.DiscardHandler)), make(chan bus.News, 2), make(chan string, 8)
+	changed := bus.News{Booking: bus.BookingChange{ID: fleet.NewID[fleet.Booking]()}}
+	ended := bus.News{Session: fleet.NewID[fleet.UserSession]()}
+	queue <- changed
+	queue <- ended
+	failing := 2 // the first of each
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		h.tellNodes(ctx, func(_ context.Context, text string) error {
+			told <- text
+			if failing--; failing >= 0 {
+				return errors.New("the connection was cut")
+			}
+			return nil
+		}, queue)
+	})
+	for _, want := range []string{changed.Booking.ID.String(), ended.Session.String(), ended.Session.String()} {
+		if got := <-told; !strings.Contains(got, want) {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	}
+	cancel()
+	telling.Wait()
+	if len(told) > 0 {
+		t.Errorf("told %s once more", <-told)
+	}
 }
