@@ -199,7 +199,7 @@ func (p *People) guess(ctx context.Context, typed, peer string, check func(email
 		return err
 	}
 	at := schema.Guessed{Target: account, Free: 4, Most: 10 * time.Second}
-	from := schema.Guessed{Target: p.keyring.Hash("guess/source/" + peer), Free: 30, Most: time.Minute}
+	from := schema.Guessed{Target: p.keyring.Hash("guess/source/" + Network(peer)), Free: 30, Most: time.Minute}
 	if err := p.guesses.Guess(ctx, p.clock.Now(), at, from); err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (p *People) limitMails(ctx context.Context, email, peer string) error {
 		return err
 	}
 	at := schema.Guessed{Target: mailbox, Free: 5, Most: time.Hour}
-	from := schema.Guessed{Target: p.keyring.Hash("codes/source/" + peer), Free: 30, Most: time.Minute}
+	from := schema.Guessed{Target: p.keyring.Hash("codes/source/" + Network(peer)), Free: 30, Most: time.Minute}
 	return p.guesses.Guess(ctx, p.clock.Now(), at, from)
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -115,7 +114,7 @@ func (b *buckets) take(class rateClass, caller string) (wait time.Duration) {
 // when nobody knows who it is; then the address counts. The bootstrap admin, who
 // runs the hub, is not limited.
 func (s *Server) limit(ctx context.Context, caller *account.Caller, class rateClass) error {
-	who := "from " + network(sourceOf(ctx).Address)
+	who := "from " + account.Network(sourceOf(ctx).Address)
 	if caller != nil {
 		if caller.Name == bootstrap {
 			return nil
@@ -128,18 +127,4 @@ func (s *Server) limit(ctx context.Context, caller *account.Caller, class rateCl
 	}
 	s.metrics.limited.WithLabelValues(string(class)).Inc()
 	return &fleet.Error{Code: fleet.CodeTooMany, Message: "too many requests: wait a little", Retry: wait}
-}
-
-// network is what of an address counts as one caller: whoever has an IPv6
-// address has 2^64 of them.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	prefix, err := ip.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }

@@ -82,17 +82,6 @@ func TestBucketsAreByClassAndBounded(t *testing.T) {
 	}
 }
 
-func TestANetworkCountsAsOne(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "::ffff:192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "": "",
-	} {
-		if got := network(address); got != want {
-			t.Errorf("network(%q) is %q, want %q", address, got, want)
-		}
-	}
-}
-
 func TestLimitsAreMultiplied(t *testing.T) {
 	t.Parallel()
 	got := Limits{Usual: Limit{4, 10}, Costly: Limit{1, 1}}.Times(0.5)

@@ -177,7 +177,7 @@ func (l *line) hangUp(free func()) (settled func()) {
 // was taken from them meanwhile counts. closeLine follows.
 func (s *Server) openLine(ctx context.Context, kind string) (*line, error) {
 	caller := callerOf(ctx)
-	l := &line{caller: caller, network: network(sourceOf(ctx).Address), renewed: make(chan struct{}, 1)}
+	l := &line{caller: caller, network: account.Network(sourceOf(ctx).Address), renewed: make(chan struct{}, 1)}
 	l.queue.init()
 	l.ctx, l.cancel = context.WithCancel(context.WithValue(context.WithValue(context.WithValue(s.serving.context,
 		requestIDKey{}, requestID(ctx)), sourceKey{}, sourceOf(ctx)), callerKey{}, caller))

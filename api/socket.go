@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/contrib/websocket"
 
+	"armora/account"
 	"armora/fleet"
 )
 
@@ -47,7 +48,7 @@ func socketRoute[I any](s *Server, who access, op huma.Operation, open func(cont
 	route(s, who, op, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		t, err := open(ctx, in)
 		if err == nil {
-			err = s.lines.room(callerOf(ctx), network(sourceOf(ctx).Address))
+			err = s.lines.room(callerOf(ctx), account.Network(sourceOf(ctx).Address))
 		}
 		if err != nil {
 			return nil, err
