@@ -81,14 +81,42 @@ func TestNobodyInAnEmergencyWaitsForADatabaseThatStalls(t *testing.T) {
 		return "", &fleet.Error{Code: fleet.CodeUnavailable, Message: "away", Err: ctx.Err()}
 	})
 	l.hold(map[string]string{"ada": "by heart"})
-	got, remembered, err := l.getSoon(t.Context(), "ada")
+	got, remembered, err := l.get(emergency(t.Context()), "ada")
 	if err != nil || !remembered || got != "by heart" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if gives, _ := (<-asked).Deadline(); time.Until(gives) < lookupSoon {
 		t.Error("they waited as long as the question")
 	}
-	if _, _, err := l.getSoon(t.Context(), "bo"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+	if _, _, err := l.get(emergency(t.Context()), "bo"); fleet.CodeOf(err) != fleet.CodeUnavailable {
 		t.Errorf("whom nobody knows is let in: %v", err)
+	}
+}
+
+// A revocation stands that comes while somebody waits for the database.
+func TestWhatIsRevokedMeanwhileStaysSo(t *testing.T) {
+	t.Parallel()
+	answers, err := newSessionMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := fleet.NewManualClock(time.Now())
+	var l *lookups[string]
+	there := true
+	l = newLookups(clock, semaphore.NewWeighted(1), countLookups(answers, "test"), func(context.Context, string) (string, error) {
+		if there {
+			return "from the database", nil
+		}
+		l.forget("ada")
+		return "", &fleet.Error{Code: fleet.CodeUnavailable, Message: "away"}
+	})
+	l.hold(map[string]string{"ada": "by heart"})
+	if _, _, err := l.get(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	there = false
+	clock.Advance(Freshness)
+	if got, _, err := l.get(t.Context(), "ada"); fleet.CodeOf(err) != fleet.CodeUnavailable {
+		t.Errorf("who was revoked meanwhile is let in: %q, %v", got, err)
 	}
 }

@@ -61,41 +61,45 @@ func newLookups[V any](clock fleet.Clock, turns *semaphore.Weighted, count *look
 // while that is away, from memory again. It reports whether the answer came
 // from memory: a caller that does not like it may read.
 func (l *lookups[V]) get(ctx context.Context, key string) (value V, remembered bool, err error) {
-	return l.getWithin(ctx, key, lookupTimeout)
-}
-
-// getSoon is get in an emergency.
-func (l *lookups[V]) getSoon(ctx context.Context, key string) (value V, remembered bool, err error) {
-	within := lookupTimeout
-	if kept, ok := l.recall(key); ok && l.clock.Now().Sub(kept.read) < Staleness {
-		within = lookupSoon
-	} else if _, ok := l.inHand(key); ok {
-		within = lookupSoon
-	}
-	return l.getWithin(ctx, key, within)
-}
-
-func (l *lookups[V]) getWithin(ctx context.Context, key string, within time.Duration) (value V, remembered bool, err error) {
 	kept, ok := l.recall(key)
-	age := l.clock.Now().Sub(kept.read)
-	if ok && age < Freshness {
+	if ok && l.clock.Now().Sub(kept.read) < Freshness {
 		l.count.fresh.Inc()
 		return kept.value, true, nil
+	}
+	within := lookupTimeout
+	if _, known := l.fallback(key); known && inEmergency(ctx) {
+		within = lookupSoon
 	}
 	value, err = l.read(ctx, key, within)
 	if err == nil || fleet.CodeOf(err) != fleet.CodeUnavailable {
 		return value, false, err
 	}
-	if ok && age < Staleness {
-		l.count.stale.Inc()
-		return kept.value, true, nil
-	}
-	if value, ok := l.inHand(key); ok {
+	// Looked for now: what was forgotten while the database was waited for stays so.
+	if value, known := l.fallback(key); known {
 		l.count.stale.Inc()
 		return value, true, nil
 	}
 	return value, false, err
 }
+
+// fallback is what is known of a key without the database.
+func (l *lookups[V]) fallback(key string) (V, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if kept, ok := l.answers[key]; ok && l.clock.Now().Sub(kept.read) < Staleness {
+		return kept.value, true
+	}
+	value, ok := l.held[key]
+	return value, ok
+}
+
+// emergencyKey is under what a context says that whoever asks is in an emergency.
+type emergencyKey struct{}
+
+func emergency(ctx context.Context) context.Context {
+	return context.WithValue(ctx, emergencyKey{}, true)
+}
+func inEmergency(ctx context.Context) bool { return ctx.Value(emergencyKey{}) != nil }
 
 // hold keeps answers for when the database is away, however long that is, in the place
 // of those that it kept before. They are read again and again while it is not.
@@ -103,13 +107,6 @@ func (l *lookups[V]) hold(answers map[string]V) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held = answers
-}
-
-func (l *lookups[V]) inHand(key string) (V, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	value, ok := l.held[key]
-	return value, ok
 }
 
 // read asks the database and remembers the answer. An answer that was

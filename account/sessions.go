@@ -217,7 +217,7 @@ func (s *Sessions) Verify(ctx context.Context, token string) (*Caller, error) {
 		}
 		return partner, err
 	}
-	return s.person(ctx, &c, s.signedIn.get)
+	return s.person(ctx, &c)
 }
 
 // LateFor is for how long after it has expired an access token still opens what may
@@ -232,19 +232,16 @@ func (s *Sessions) VerifyLate(ctx context.Context, token string) (*Caller, error
 	if err != nil || c.Session == "" {
 		return s.Verify(ctx, token)
 	}
-	return s.person(ctx, &c, s.signedIn.getSoon)
+	return s.person(emergency(ctx), &c)
 }
 
-// lookup is lookups.get, or another way to ask.
-type lookup[V any] func(ctx context.Context, key string) (value V, remembered bool, err error)
-
 // person says who is signed in by the session of a token.
-func (s *Sessions) person(ctx context.Context, c *claims, ask lookup[schema.SignedIn]) (*Caller, error) {
+func (s *Sessions) person(ctx context.Context, c *claims) (*Caller, error) {
 	id, err := fleet.ParseID[fleet.UserSession](c.Session)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	caller, err := s.callerBy(ctx, id, ask)
+	caller, err := s.caller(ctx, id)
 	if err == nil && caller.User.String() != c.Subject {
 		err = badToken(nil)
 	}
@@ -273,11 +270,7 @@ func (s *Sessions) Again(ctx context.Context, c *Caller) (*Caller, error) {
 
 // caller says who is signed in by a session, and fails as Verify does.
 func (s *Sessions) caller(ctx context.Context, id fleet.UserSessionID) (*Caller, error) {
-	return s.callerBy(ctx, id, s.signedIn.get)
-}
-
-func (s *Sessions) callerBy(ctx context.Context, id fleet.UserSessionID, ask lookup[schema.SignedIn]) (*Caller, error) {
-	found, _, err := ask(ctx, string(id[:]))
+	found, _, err := s.signedIn.get(ctx, string(id[:]))
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		return nil, badToken(err)
 	}
