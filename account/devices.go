@@ -106,6 +106,9 @@ func (d *Devices) Provision(ctx context.Context, device fleet.Device) (fleet.Dev
 	if err := d.devices.Create(ctx, device); err != nil {
 		return fleet.Device{}, "", err
 	}
+	if !device.Gateway.IsZero() {
+		d.comeAnew(device.Gateway) // it speaks for one more
+	}
 	_, secret, err := d.Rotate(ctx, device.ID)
 	if err != nil {
 		return fleet.Device{}, "", fmt.Errorf("device %s was added, but has no secret yet: %w", device.ID, err)

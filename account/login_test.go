@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -353,6 +354,46 @@ func TestGatewayKnowsItsChildren(t *testing.T) {
 	if got := d.expect("", secret, "").Children; !reflect.DeepEqual(got, want) {
 		t.Errorf("children %v, want %v", got, want)
 	}
+}
+
+// A gateway that is connected comes back when it speaks for one more, or for one that
+// reports for another unit now: it would go on as what it was.
+func TestAGatewayLearnsOfItsChildren(t *testing.T) {
+	t.Parallel()
+	o := newOfficers(t, schematest.Plain(t))
+	d := &testDevices{Devices: o.devices, t: t, clock: o.p.clock}
+	gateway, secret := d.provision(fleet.Device{Kind: fleet.Tracker, Format: fleet.FormatThingsBoard})
+	var revoked []fleet.DeviceID
+	o.bus.Revocations.Subscribe(func(r bus.Revocation) { revoked = append(revoked, r.Device) })
+	learns := func(what string, unit fleet.Unit) {
+		t.Helper()
+		if !slices.Contains(revoked, gateway.ID) {
+			t.Errorf("%s: the gateway is not told", what)
+		}
+		revoked = nil
+		if got := d.expect("", secret, "").Children["Device A"].Unit; got != unit {
+			t.Errorf("%s: the child is %v, want %v", what, got, unit)
+		}
+	}
+	d.expect("", secret, "") // and is remembered
+	child, _ := d.provision(fleet.Device{Kind: fleet.Tracker, Format: fleet.FormatThingsBoard, Gateway: gateway.ID, External: "Device A"})
+	learns("one more", fleet.Unit(child.ID))
+	driver, err := o.Add(t.Context(), "Ada Vale", fleet.Shadow, fleet.UserID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	car := fleet.Vehicle{ID: fleet.NewID[fleet.Vehicle](), Registration: "AB12 CDE"}
+	if err := (schema.Vehicles{DB: o.p.db}).Create(t.Context(), car, o.p.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Bind(t.Context(), child.ID, fleet.DriverID{}, car.ID); err != nil {
+		t.Fatal(err)
+	}
+	learns("bound", fleet.Unit(car.ID))
+	if err := o.Assign(t.Context(), car.ID, driver.ID); err != nil {
+		t.Fatal(err)
+	}
+	learns("driven", fleet.Unit(driver.ID))
 }
 
 func TestDevicesThatMakeNoSenseAreRefused(t *testing.T) {

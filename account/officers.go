@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -221,11 +222,12 @@ func (o *Officers) Assign(ctx context.Context, vehicle fleet.VehicleID, driver f
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, device := range devices {
-		o.devices.moved(device, fleet.UnitOf(device, before, vehicle))
+		failed = errors.Join(failed, o.devices.rebound(ctx, device, fleet.UnitOf(device, before, vehicle)))
 	}
 	o.refresh(ctx, before, driver)
-	return nil
+	return failed
 }
 
 // SetDuty says whether an officer works from now on. It counts also when the clock has

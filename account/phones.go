@@ -69,16 +69,30 @@ func (d *Devices) Bind(ctx context.Context, device fleet.DeviceID, driver fleet.
 	if err != nil {
 		return err
 	}
-	d.moved(device, before)
-	return nil
+	return d.rebound(ctx, device, before)
 }
 
-// moved makes known that a device reports for another unit than before. It is
-// forgotten first: who is disconnected by the news comes straight back.
+// rebound is moved of a device for which a gateway may speak, which is to learn of it.
+func (d *Devices) rebound(ctx context.Context, device fleet.DeviceID, from fleet.Unit) error {
+	now, err := d.devices.Get(ctx, device)
+	if err == nil && !now.Gateway.IsZero() {
+		d.comeAnew(now.Gateway)
+	}
+	d.moved(device, from)
+	return err
+}
+
+// moved makes known that a device reports for another unit than before.
 func (d *Devices) moved(device fleet.DeviceID, from fleet.Unit) {
+	d.comeAnew(device)
+	d.bus.Moves.Publish(bus.Move{Device: device, From: from})
+}
+
+// comeAnew ends the connections of a device, which comes back as what it is now. It is
+// forgotten first: who is disconnected by the news comes straight back.
+func (d *Devices) comeAnew(device fleet.DeviceID) {
 	d.forget(device)
 	d.bus.Revocations.Publish(bus.Revocation{Device: device})
-	d.bus.Moves.Publish(bus.Move{Device: device, From: from})
 }
 
 // relink makes the phones of a driver whose account has changed come back as

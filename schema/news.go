@@ -44,8 +44,14 @@ func (t News) Missed(ctx context.Context, since time.Time) ([]Missed, error) {
 		return m, err
 	}
 	return all(ctx, t.DB, "news", scan, `
-		SELECT device, id, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid FROM credentials WHERE revoked >= $1
-		UNION SELECT device, NULL, NULL, NULL, NULL, NULL, NULL FROM device_bindings WHERE began >= $1 OR ended >= $1
+		WITH anew AS ( -- report for another unit, or are new
+			SELECT device FROM device_bindings WHERE began >= $1 OR ended >= $1
+			UNION SELECT id FROM devices WHERE created >= $1 AND gateway IS NOT NULL
+			UNION SELECT d.id FROM devices d JOIN vehicle_drivers a ON a.vehicle = d.vehicle WHERE a.began >= $1 OR a.ended >= $1)
+		SELECT device, CASE WHEN EXISTS (SELECT FROM credentials o WHERE o.device = c.device AND o.revoked IS NULL AND (o.expires IS NULL OR o.expires > $1))
+			THEN id END, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid FROM credentials c WHERE revoked >= $1
+		UNION SELECT device, NULL, NULL, NULL, NULL, NULL, NULL FROM anew
+		UNION SELECT gateway, NULL, NULL, NULL, NULL, NULL, NULL FROM devices WHERE id IN (SELECT device FROM anew) AND gateway IS NOT NULL
 		UNION SELECT NULL, NULL, id, NULL, NULL, NULL, NULL FROM user_sessions WHERE ended >= $1
 		UNION SELECT NULL, NULL, NULL, user_id, NULL, NULL, NULL FROM user_sessions WHERE ended >= $1
 		UNION SELECT NULL, NULL, NULL, id, NULL, NULL, NULL FROM users WHERE suspended >= $1 OR erased >= $1
