@@ -22,7 +22,8 @@ const (
 	// it is always possible.
 	InvitationLife = 30 * 24 * time.Hour
 	// invitationKind names the template of the notice. It is filled with "to",
-	// the contact's name, "from", the user's, and "link".
+	// the contact's name, "from", the user's, "link", and perhaps "phone", the end of
+	// the number that is written to as well.
 	invitationKind = "contact_invitation"
 )
 
@@ -90,7 +91,7 @@ func (e *EmergencyContacts) Add(ctx context.Context, user fleet.UserID, c fleet.
 }
 
 // Change saves a contact of the user's anew. Whoever is to be reached at another
-// address is invited there.
+// address, or by another telephone as well, is asked again.
 func (e *EmergencyContacts) Change(ctx context.Context, user fleet.UserID, c fleet.Contact) (fleet.Contact, error) {
 	stored, err := e.store.Get(ctx, user, c.ID)
 	if err != nil {
@@ -105,7 +106,7 @@ func (e *EmergencyContacts) Change(ctx context.Context, user fleet.UserID, c fle
 		return c, err
 	}
 	var again *schema.Invitation
-	if reachedAt(&before) != reachedAt(&c) {
+	if reachedAt(&before) != reachedAt(&c) || c.Phone != "" && c.Phone != before.Phone {
 		invitation, err := e.invitation(ctx, user, &c)
 		if err != nil {
 			return c, err
@@ -184,7 +185,11 @@ func (e *EmergencyContacts) invitation(ctx context.Context, user fleet.UserID, c
 	if c.Email == "" {
 		n.Channel, n.To = fleet.SMSChannel, c.Phone
 	}
-	plain, err := json.Marshal(map[string]string{"to": shown(c.Name), "from": shown(u.Name), "link": e.page + "#" + token})
+	said := map[string]string{"to": shown(c.Name), "from": shown(u.Name), "link": e.page + "#" + token}
+	if n.Channel == fleet.MailChannel && c.Phone != "" { // whoever agrees does so for both
+		said["phone"] = c.Phone[len(c.Phone)-4:]
+	}
+	plain, err := json.Marshal(said)
 	if err != nil {
 		return schema.Invitation{}, err
 	}

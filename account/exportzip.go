@@ -198,7 +198,7 @@ func cell(value any) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return unformulated(v), nil
+		return Unformulated(v), nil
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano), nil
 	}
@@ -206,8 +206,8 @@ func cell(value any) (string, error) {
 	return string(text), err
 }
 
-// unformulated keeps a spreadsheet from computing what somebody else has written.
-func unformulated(s string) string {
+// Unformulated keeps a spreadsheet from computing what somebody else has written.
+func Unformulated(s string) string {
 	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return "'" + s
 	}

@@ -193,12 +193,15 @@ func (o *Officers) AddVehicle(ctx context.Context, v fleet.Vehicle) error {
 	return nil
 }
 
-// Change replaces what staff say of an officer. With the account the phones that
-// were the officer's come back as what they are now.
-func (o *Officers) Change(ctx context.Context, p *fleet.DriverProfile) error {
+// Change replaces what staff say of an officer; nobody does of themselves. With the
+// account the phones that were the officer's come back as what they are now.
+func (o *Officers) Change(ctx context.Context, by fleet.UserID, p *fleet.DriverProfile) error {
 	before, err := o.drivers.Get(ctx, p.ID)
 	if err != nil {
 		return err
+	}
+	if !by.IsZero() && (by == before.User || by == p.User) {
+		return &fleet.Error{Code: fleet.CodeForbidden, Message: "nobody says of themselves what staff say of an officer: somebody else does"}
 	}
 	if err := o.drivers.Change(ctx, p); err != nil {
 		return err

@@ -250,7 +250,7 @@ func TestAnOfficersAccountChanges(t *testing.T) {
 		t.Errorf("spells %v", spells)
 	}
 	driver.User = second
-	if err := o.Change(t.Context(), &fleet.DriverProfile{Driver: driver}); err != nil {
+	if err := o.Change(t.Context(), fleet.UserID{}, &fleet.DriverProfile{Driver: driver}); err != nil {
 		t.Fatal(err)
 	}
 	if spells[first] != 0 || spells[second] != 2 {

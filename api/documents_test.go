@@ -207,9 +207,15 @@ func TestADriverDecidesNothingOfTheirFitness(t *testing.T) {
 	}
 	// Who is an officer and vets officers does not vet themselves.
 	both := h.person(fleet.RoleDriver, fleet.RoleCompliance)
-	h.must(201, "POST", "/api/drivers", map[string]any{"name": "Bo", "tier": "shadow", "user_id": both.id})
+	bo := as[Driver](t, h.must(201, "POST", "/api/drivers", map[string]any{"name": "Bo", "tier": "shadow", "user_id": both.id})).ID
 	own := as[Document](t, both.must(201, "POST", "/api/drivers/me/documents", map[string]any{"kind": "right_to_work"}))
 	problem(t, both.do("PUT", "/api/documents/"+own.ID.String()+"/status", map[string]any{"status": "verified"}), 403, fleet.CodeForbidden)
+	for of, said := range map[fleet.DriverID]map[string]any{
+		bo: {"name": "Bo", "tier": "executive"}, // nor cease to be who they are, to do it
+		id: {"name": "Ada", "tier": "shadow", "user_id": both.id},
+	} {
+		problem(t, both.do("PUT", "/api/drivers/"+of.String(), said), 403, fleet.CodeForbidden)
+	}
 	verified := as[Document](t, both.must(200, "PUT", status, map[string]any{"status": "verified"}))
 	if !verified.Counts || verified.VerifiedBy != both.id.String() || !verified.ReverifyAt.After(noon) {
 		t.Errorf("verified %+v", verified)

@@ -119,7 +119,7 @@ func (s *Server) addDrivers() {
 	}, s.getDriver)
 	route(s, vetsDrivers(), huma.Operation{
 		OperationID: "change-driver", Method: http.MethodPut, Path: "/api/drivers/{id}",
-		Summary: "Set what staff say of a protection officer", Tags: []string{"drivers"},
+		Summary: "Set what staff say of a protection officer; nobody does of themselves", Tags: []string{"drivers"},
 	}, s.changeDriver)
 	route(s, seesDrivers(), huma.Operation{
 		OperationID: "get-driver-fitness", Method: http.MethodGet, Path: "/api/drivers/{id}/fitness",
@@ -172,7 +172,7 @@ func (s *Server) changeDriver(ctx context.Context, in *changeDriverInput) (*driv
 			return nil, err
 		}
 	}
-	if err := s.cfg.Officers.Change(ctx, &p); err != nil {
+	if err := s.cfg.Officers.Change(ctx, callerOf(ctx).User, &p); err != nil {
 		return nil, err
 	}
 	return s.getDriver(ctx, &in.DriverPath)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"armora/account"
 	"armora/fleet"
 	"armora/payment/paper"
 	"armora/schema"
@@ -174,7 +175,7 @@ func (s *Server) exportEarnings(ctx context.Context, in *PeriodQuery) (*huma.Str
 				return err
 			}
 			return out.Write([]string{
-				l.Driver.String(), cell(l.Name), l.ID.String(), l.Booking.String(), string(l.Kind), strconv.Itoa(l.Minutes),
+				l.Driver.String(), account.Unformulated(l.Name), l.ID.String(), l.Booking.String(), string(l.Kind), strconv.Itoa(l.Minutes),
 				strconv.FormatInt(l.Amount.Amount, 10), string(l.Amount.Currency), strconv.Itoa(rates.Version), l.Earned.Format(time.RFC3339),
 			})
 		})
@@ -184,13 +185,4 @@ func (s *Server) exportEarnings(ctx context.Context, in *PeriodQuery) (*huma.Str
 		out.Flush()
 		return out.Error()
 	})
-}
-
-// cell keeps a spreadsheet from taking what somebody calls themselves for a
-// formula.
-func cell(text string) string {
-	if len(text) > 0 && (text[0] == '=' || text[0] == '+' || text[0] == '-' || text[0] == '@' || text[0] == '\t') {
-		return "'" + text
-	}
-	return text
 }

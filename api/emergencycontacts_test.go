@@ -16,6 +16,7 @@ import (
 type invitation struct {
 	notice         fleet.Notice
 	To, From, Link string
+	Phone          string
 }
 
 func (i invitation) token() string { return i.Link[strings.Index(i.Link, "#")+1:] }
@@ -207,6 +208,11 @@ func TestAnotherAddressIsAnotherPerson(t *testing.T) {
 	h.answer("opt-in", h.invitations()[0].token())
 	if got := p.contacts(); got[0].State != fleet.ContactOptedIn {
 		t.Errorf("the new address has made it %s", got[0].State)
+	}
+	phone := charles("b@example.com")
+	phone["phone"] = "+442079469999"
+	if got := as[Contact](t, p.must(http.StatusOK, "PUT", path, phone)); got.State != fleet.ContactInvited || h.invitations()[0].Phone != "9999" {
+		t.Errorf("by another telephone as well: %+v, asked %+v", got, h.invitations()[0])
 	}
 }
 

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -42,11 +43,11 @@ func (c *Cashier) AddWorkers(workers *river.Workers) {
 		if c == nil {
 			return nil
 		}
-		unpaid, err := c.payments.Unpaid(ctx, job.Args.User)
-		for i := 0; i < len(unpaid) && err == nil; i++ {
-			err = c.Settle(ctx, unpaid[i])
+		unpaid, failed := c.payments.Unpaid(ctx, job.Args.User)
+		for i := 0; i < len(unpaid) && fleet.CodeOf(failed) != fleet.CodeUnavailable; i++ {
+			failed = errors.Join(failed, c.Settle(ctx, unpaid[i]))
 		}
-		return c.again(err)
+		return c.again(failed)
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepPayments]) error {
 		if c == nil {

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -166,12 +167,13 @@ func (t *Terms) MakeStatements(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error // what fails for one is no other's trouble
 	for _, id := range owing {
 		if err := t.state(ctx, id, thisMonth); err != nil {
-			return fmt.Errorf("statement of %s: %w", id, err)
+			failed = errors.Join(failed, fmt.Errorf("statement of %s: %w", id, err))
 		}
 	}
-	return t.remind(ctx, local)
+	return errors.Join(failed, t.remind(ctx, local))
 }
 
 // state issues an organisation's statement of the month before.

@@ -3,6 +3,7 @@ package payment_test
 import (
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -203,6 +204,38 @@ func newPerson(c *company, role fleet.AccountRole) fleet.UserID {
 		c.Errorf("a member of two organisations: %v", err)
 	}
 	return id
+}
+
+// What keeps one organisation's statement from being made keeps no other's.
+func TestStatementsAreMadeEachForItself(t *testing.T) {
+	t.Parallel()
+	c := newCompany(t)
+	ctx, statements := t.Context(), schema.Statements{DB: c.db}
+	orgs := []fleet.OrganisationID{c.org.ID}
+	bookers := []fleet.UserID{c.member}
+	for range 2 {
+		o, err := c.terms.Add(ctx, fleet.Organisation{Name: "Other Ltd", Address: []string{"3 The Street"}, Credit: fleet.Pounds(300), TermsDays: 30})
+		c.must(err)
+		user := c.principal()
+		c.must(c.terms.SetMember(ctx, fleet.Member{User: user, Organisation: o.ID, Role: fleet.AccountMember}))
+		orgs, bookers = append(orgs, o.ID), append(bookers, user)
+	}
+	for _, user := range bookers {
+		b, err := c.order(user, fleet.OnAccount{PurchaseOrder: "PO-1", CostCentre: "17"})
+		c.must(err)
+		c.end(b.ID, fleet.Completed, fleet.Pounds(120), nil)
+	}
+	_, err := c.db.Pool().Exec(ctx, `ALTER TABLE statements ADD CHECK (organisation_id <> '`+orgs[1].String()+`')`)
+	c.must(err)
+	c.clock.Advance(31 * 24 * time.Hour)
+	if err := c.terms.MakeStatements(ctx); err == nil || !strings.Contains(err.Error(), orgs[1].String()) {
+		t.Errorf("of the one that fails it says %v", err)
+	}
+	for i, org := range orgs {
+		if list, err := statements.List(ctx, org); err != nil || len(list) != 1-i%2 {
+			t.Errorf("organisation %d has %d statements, %v", i, len(list), err)
+		}
+	}
 }
 
 // From a booking to the bank: invoice, statement, reminders, a blocked account, and
