@@ -82,7 +82,8 @@ func EmptyDSN(t testing.TB) string {
 func (s *server) database(t testing.TB, template string) string {
 	t.Helper()
 	name := newName()
-	if err := s.run(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
+	// A copy of the files keeps the server's log short, which would fill its memory.
+	if err := s.run(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template+` STRATEGY file_copy`); err != nil {
 		t.Fatalf("make the test's database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -156,9 +157,20 @@ func withDatabase(c *pgx.ConnConfig, database string) string {
 		c.Host, c.Port, c.User, c.Password, database)
 }
 
+// memory is a folder in memory with room for the servers of tests, "" if there is none: to
+// make a database of a thousand files takes a tenth of the time there that it takes a disk.
+func memory() string {
+	const folder, room = "/dev/shm", 6 << 30
+	var s syscall.Statfs_t
+	if syscall.Statfs(folder, &s) != nil || uint64(s.Bsize)*s.Bavail < room { //nolint:gosec // a size of blocks is above zero
+		return ""
+	}
+	return folder
+}
+
 // startPrivate starts a server that ends when lifeline is closed.
 func startPrivate(ctx context.Context) (dsn string, lifeline *os.File, err error) {
-	dir, err := os.MkdirTemp("", "armora-schematest-")
+	dir, err := os.MkdirTemp(memory(), "armora-schematest-")
 	if err != nil {
 		return "", nil, err
 	}
