@@ -23,6 +23,7 @@ type client struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	version byte
+	early   []packets.Packet // that came before a SUBACK, as they may
 }
 
 // login is what a client says when it connects.
@@ -176,7 +177,19 @@ func (c *client) subscribe(filters ...string) []byte {
 		pk.Filters = append(pk.Filters, packets.Subscription{Filter: f, Qos: 1})
 	}
 	c.send(pk)
-	return c.expect(packets.Suback).ReasonCodes
+	for {
+		pk, err := c.read()
+		switch {
+		case err != nil:
+			c.t.Fatalf("waiting for SUBACK: %v", err)
+		case pk.FixedHeader.Type == packets.Publish:
+			c.early = append(c.early, pk)
+		case pk.FixedHeader.Type != packets.Suback:
+			c.t.Fatalf("got %s (reason %#x), not SUBACK", packets.PacketNames[pk.FixedHeader.Type], pk.ReasonCode)
+		default:
+			return pk.ReasonCodes
+		}
+	}
 }
 
 // ping asks and waits for the answer: everything sent before has been handled.
@@ -189,8 +202,11 @@ func (c *client) ping() {
 // expect reads the next packet, which has to be of this type.
 func (c *client) expect(kind byte) packets.Packet {
 	c.t.Helper()
-	pk, err := c.read()
-	if err != nil {
+	var pk packets.Packet
+	var err error
+	if len(c.early) > 0 {
+		pk, c.early = c.early[0], c.early[1:]
+	} else if pk, err = c.read(); err != nil {
 		c.t.Fatalf("waiting for %s: %v", packets.PacketNames[kind], err)
 	}
 	if pk.FixedHeader.Type != kind {

@@ -213,8 +213,8 @@ func TestStatementsAreMadeEachForItself(t *testing.T) {
 	ctx, statements := t.Context(), schema.Statements{DB: c.db}
 	orgs := []fleet.OrganisationID{c.org.ID}
 	bookers := []fleet.UserID{c.member}
-	for range 2 {
-		o, err := c.terms.Add(ctx, fleet.Organisation{Name: "Other Ltd", Address: []string{"3 The Street"}, Credit: fleet.Pounds(300), TermsDays: 30})
+	for _, number := range []string{"GB987654321", "GB987654322"} {
+		o, err := c.terms.Add(ctx, fleet.Organisation{Name: "Other Ltd", VATNumber: number, Address: []string{"3 The Street"}, Credit: fleet.Pounds(300), TermsDays: 30})
 		c.must(err)
 		user := c.principal()
 		c.must(c.terms.SetMember(ctx, fleet.Member{User: user, Organisation: o.ID, Role: fleet.AccountMember}))
@@ -224,6 +224,7 @@ func TestStatementsAreMadeEachForItself(t *testing.T) {
 		b, err := c.order(user, fleet.OnAccount{PurchaseOrder: "PO-1", CostCentre: "17"})
 		c.must(err)
 		c.end(b.ID, fleet.Completed, fleet.Pounds(120), nil)
+		c.issued(b.ID)
 	}
 	_, err := c.db.Pool().Exec(ctx, `ALTER TABLE statements ADD CHECK (organisation_id <> '`+orgs[1].String()+`')`)
 	c.must(err)
