@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,18 @@ type Clock interface {
 	// NewTimer returns a channel that receives once, d from now, and a
 	// function that stops it. Stop reports whether it was in time.
 	NewTimer(d time.Duration) (fired <-chan time.Time, stop func() bool)
+}
+
+// Wait returns nil after d by the clock, or ctx's error when that is done before.
+func Wait(ctx context.Context, clock Clock, d time.Duration) error {
+	fired, stop := clock.NewTimer(d)
+	defer stop()
+	select {
+	case <-fired:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // SystemClock reads the machine's clock, to the microsecond: the database keeps no

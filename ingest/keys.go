@@ -154,7 +154,7 @@ func (k *keyring) ask(ctx context.Context, device fleet.DeviceID) error {
 		if ctx.Err() == nil {
 			k.config.Log.Warn("payload key not available, trying again", "device", device, "in", pause, "err", err)
 		}
-		if err := wait(ctx, k.config.Clock, pause); err != nil {
+		if err := fleet.Wait(ctx, k.config.Clock, pause); err != nil {
 			return err
 		}
 	}
@@ -173,16 +173,4 @@ func (k *keyring) learn(device fleet.DeviceID, key []byte, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys[device] = known
-}
-
-// wait returns nil after d, or ctx's error when that is done before.
-func wait(ctx context.Context, clock fleet.Clock, d time.Duration) error {
-	fired, stop := clock.NewTimer(d)
-	defer stop()
-	select {
-	case <-fired:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

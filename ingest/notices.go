@@ -262,7 +262,7 @@ func (n *Notices) insist(ctx context.Context, w *notice, store func(context.Cont
 		if ctx.Err() == nil {
 			n.config.Log.Warn("a device's message cannot be stored, trying again", "kind", w.kind, "error", err)
 		}
-		if err := wait(ctx, n.config.Clock, noticeRetry); err != nil {
+		if err := fleet.Wait(ctx, n.config.Clock, noticeRetry); err != nil {
 			return err
 		}
 	}

@@ -164,7 +164,7 @@ func (w *writer) try(ctx context.Context, do func(context.Context) error) error 
 		}
 		w.count.retries.Add(1)
 		w.config.Log.Warn("commit failed, trying again", "in", pause, "err", err)
-		if err := wait(ctx, w.config.Clock, pause); err != nil {
+		if err := fleet.Wait(ctx, w.config.Clock, pause); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"armora/bus"
+	"armora/fleet"
 	"armora/schema"
 )
 
@@ -60,7 +61,7 @@ func (h *hub) tellNodes(ctx context.Context, tell func(context.Context, string) 
 		case <-ctx.Done():
 			return
 		case n := <-queue:
-			for h.tellNews(ctx, tell, &n) != nil && n.Ends() && h.rest(ctx) {
+			for h.tellNews(ctx, tell, &n) != nil && n.Ends() && fleet.Wait(ctx, h.clock, newsRetry) == nil {
 			}
 		}
 	}
@@ -77,18 +78,6 @@ func (h *hub) tellNews(ctx context.Context, tell func(context.Context, string) e
 		h.log.Warn("other hubs could not be told what has ended or changed", "error", err)
 	}
 	return err
-}
-
-// rest waits before the next try, and reports whether there is to be one.
-func (h *hub) rest(ctx context.Context) bool {
-	fired, stop := h.clock.NewTimer(newsRetry)
-	defer stop()
-	select {
-	case <-fired:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // hearNodes listens until ctx ends, and leaves a token on tried once it does, or cannot.
@@ -124,7 +113,7 @@ func (h *hub) hearNodes(ctx context.Context, news schema.News, nodes *bus.Nodes,
 			return
 		}
 		h.log.Warn("what other hubs tell is not heard, it is tried again in a second", "error", err)
-		h.rest(ctx)
+		_ = fleet.Wait(ctx, h.clock, newsRetry) // if ctx has ended, so has the loop
 	}
 }
 

@@ -2,8 +2,8 @@ package fences
 
 import (
 	"context"
-	"time"
 
+	"armora/fleet"
 	"armora/schema"
 )
 
@@ -90,7 +90,7 @@ func (f *Fences) keep(ctx context.Context, events []schema.FenceEvent) bool {
 		}
 		f.retries.Inc()
 		f.config.Log.Warn("events of fences cannot be stored, trying again", "events", len(events), "error", err)
-		if !f.wait(ctx, pause) {
+		if fleet.Wait(ctx, f.config.Clock, pause) != nil {
 			return false
 		}
 	}
@@ -105,16 +105,5 @@ func (f *Fences) try(ctx context.Context, events []schema.FenceEvent) error {
 func (f *Fences) count(events []schema.FenceEvent, outcome string) {
 	for i := range events {
 		f.told.WithLabelValues(events[i].Kind, outcome).Inc()
-	}
-}
-
-func (f *Fences) wait(ctx context.Context, d time.Duration) bool {
-	fired, stop := f.config.Clock.NewTimer(d)
-	defer stop()
-	select {
-	case <-fired:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
