@@ -118,9 +118,7 @@ func TestOfTwoHubsOneCalls(t *testing.T) {
 func TestOnePressOnTwoHubsIsOneSOS(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	press := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: p.ada}, Type: fleet.SOSMedical, Via: "rest"}
-	// A press's id is made by the app's clock, which is about right; this test's stands at noon.
-	copy(press.Client[:6], noonID())
+	press := p.press()
 	first, err := p.one.Raise(press)
 	if err != nil {
 		t.Fatal(err)
@@ -161,6 +159,14 @@ func TestOnePressOnTwoHubsIsOneSOS(t *testing.T) {
 	}
 }
 
+// press is of Ada's app. Its id is made by the app's clock, which is about right; this
+// test's stands at noon.
+func (p *pair) press() fleet.SOSCall {
+	call := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: p.ada}, Type: fleet.SOSMedical, Via: "rest"}
+	copy(call.Client[:6], noonID())
+	return call
+}
+
 // noonID is how a UUIDv7 of noon begins.
 func noonID() []byte {
 	ms := uint64(noon.UnixMilli())
@@ -172,8 +178,7 @@ func noonID() []byte {
 func TestACancelOnOneHubEndsItOnTheOther(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	press := fleet.SOSCall{Client: fleet.NewID[fleet.SOSCall](), Raiser: fleet.Raiser{User: p.ada}, Type: fleet.SOSMedical, Via: "rest"}
-	copy(press.Client[:6], noonID())
+	press := p.press()
 	first, err := p.one.Raise(press)
 	if err != nil {
 		t.Fatal(err)
